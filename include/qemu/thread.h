@@ -1,0 +1,62 @@
+/*
+ * Mutexes, conditions and named threads.
+ *
+ * Every QemuMutex is fast in the sense of include/qemu/oob.h unless it was
+ * set up by qemu_mutex_init_slow().  Each lock says beside its declaration
+ * what it guards and where it stands in the order.  A debug build checks
+ * that a mutex is unlocked by its owner and not taken twice by one thread.
+ *
+ * Built on pthreads, which ThreadSanitizer understands.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_THREAD_H
+#define QEMU_THREAD_H
+
+#include <pthread.h>
+
+typedef struct QemuMutex {
+    pthread_mutex_t lock;
+    bool slow;
+#ifdef CONFIG_DEBUG_CHECKS
+    pthread_t owner; /* meaningful while owned */
+    int owned;       /* atomic */
+#endif
+} QemuMutex;
+
+typedef struct QemuCond {
+    pthread_cond_t cond;
+} QemuCond;
+
+typedef struct QemuThread {
+    pthread_t thread;
+} QemuThread;
+
+void qemu_mutex_init(QemuMutex *mutex);
+/* A lock under which its holder may block; never taken in OOB code. */
+void qemu_mutex_init_slow(QemuMutex *mutex);
+void qemu_mutex_destroy(QemuMutex *mutex);
+void qemu_mutex_lock(QemuMutex *mutex);
+void qemu_mutex_unlock(QemuMutex *mutex);
+/* True when this thread holds @mutex; debug builds only, else always true. */
+bool qemu_mutex_is_mine(QemuMutex *mutex);
+
+void qemu_cond_init(QemuCond *cond);
+void qemu_cond_destroy(QemuCond *cond);
+void qemu_cond_signal(QemuCond *cond);
+void qemu_cond_broadcast(QemuCond *cond);
+/* Blocks, with @mutex released meanwhile; it must be the only lock held. */
+void qemu_cond_wait(QemuCond *cond, QemuMutex *mutex);
+/* The same for at most @ms milliseconds; false when they ran out. */
+bool qemu_cond_timedwait(QemuCond *cond, QemuMutex *mutex, int ms);
+
+/*
+ * Starts @fn(@arg) on a thread called @name (up to 15 characters), with all
+ * signals blocked.  Ends the program when the system has no thread left.
+ * @joinable: qemu_thread_join() must be called, else it frees itself.
+ */
+void qemu_thread_create(QemuThread *thread, const char *name,
+                        void *(*fn)(void *), void *arg, bool joinable);
+void *qemu_thread_join(QemuThread *thread);
+
+#endif
