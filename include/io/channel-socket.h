@@ -1,0 +1,31 @@
+/*
+ * Socket channels: unix, inet (IPv4, IPv6) and inherited descriptors.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef IO_CHANNEL_SOCKET_H
+#define IO_CHANNEL_SOCKET_H
+
+#include "io/channel.h"
+#include "qapi/qapi-types-sockets.h"
+
+/*
+ * Takes @fd, a connected stream socket, makes it non-blocking and
+ * close-on-exec, and turns Nagle's delay off on TCP.  On error the fd stays
+ * the caller's.  Any thread.
+ */
+QIOChannel *qio_channel_socket_new_fd(int fd, Error **errp);
+
+/*
+ * A duplicate of the socket for a library that wants to own one, sharing the
+ * same connection: qio_channel_shutdown() of @ioc cuts both.  -1 on error.
+ */
+int qio_channel_socket_dup_fd(QIOChannel *ioc, Error **errp);
+
+/* Addresses in words, for messages and for queries; g_free() them. */
+char *socket_address_to_string(const SocketAddress *addr);
+/* The local and remote address of a connected socket; NULL on error. */
+SocketAddress *socket_local_address(int fd, Error **errp);
+SocketAddress *socket_remote_address(int fd, Error **errp);
+
+#endif

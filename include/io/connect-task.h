@@ -1,0 +1,53 @@
+/*
+ * Connect task: resolves an address and connects, blocking nobody, and can be
+ * cancelled from any thread at any moment.
+ *
+ * Name resolution runs on a worker thread that nobody waits for.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef IO_CONNECT_TASK_H
+#define IO_CONNECT_TASK_H
+
+#include "io/channel-socket.h"
+
+typedef struct QIOConnectTask QIOConnectTask;
+
+/*
+ * The outcome, on the thread of the task's context, exactly once: a channel
+ * that is now the callee's, or NULL and why (@err stays the task's).
+ */
+typedef void QIOConnectFn(QIOChannel *ioc, const Error *err, void *opaque);
+
+/*
+ * Starts to connect to @addr, with events on @context.  Never calls @fn
+ * before it returns.  Any thread; does not block.  The caller holds a
+ * reference, and the task another until @fn has run.
+ */
+QIOConnectTask *qio_connect_task_new(const SocketAddress *addr,
+                                     GMainContext *context, QIOConnectFn *fn,
+                                     void *opaque);
+QIOConnectTask *qio_connect_task_ref(QIOConnectTask *task);
+void qio_connect_task_unref(QIOConnectTask *task);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QIOConnectTask, qio_connect_task_unref)
+
+/*
+ * Makes the task end soon with an error, unless it has ended.  Any thread,
+ * OOB-safe, as often as one likes.  True when there was something to cancel.
+ */
+bool qio_connect_task_cancel(QIOConnectTask *task);
+
+/* "resolve" or "connect", a static string.  Any thread, OOB-safe. */
+const char *qio_connect_task_phase(QIOConnectTask *task);
+
+/*
+ * Connects and waits.  Another thread ends the wait by cancelling the task,
+ * which is handed to @started (may be NULL) before the wait begins.  Main
+ * thread; blocks.
+ */
+QIOChannel *qio_connect_sync(const SocketAddress *addr,
+                             void (*started)(QIOConnectTask *task,
+                                             void *opaque),
+                             void *opaque, Error **errp);
+
+#endif
