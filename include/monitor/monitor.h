@@ -1,0 +1,38 @@
+/*
+ * QMP monitors.
+ *
+ * The monitor I/O thread accepts, reads, parses, runs out-of-band commands
+ * and writes every response and event.  It never blocks, so it answers while
+ * the main loop hangs.  In-band commands run on the main thread, one at a
+ * time, in turn over the sessions.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MONITOR_MONITOR_H
+#define MONITOR_MONITOR_H
+
+#include "qapi/error.h"
+#include "qemu/iothread.h"
+
+/*
+ * Starts the monitor I/O thread, the in-band dispatcher on the default main
+ * context, the stall watch and the delivery of events.  Main thread, once.
+ */
+void monitor_init(void);
+
+/*
+ * Sends what is queued to clients that read, for at most a second, closes
+ * every session and ends the thread.  Main thread.
+ */
+void monitor_cleanup(void);
+
+/* The thread that never blocks; also watches signals and shutdown. */
+IOThread *monitor_iothread(void);
+
+/*
+ * Makes the character device @chardev_id a QMP monitor.  @pretty: responses
+ * over several lines.  Main thread.
+ */
+bool monitor_add(const char *chardev_id, bool pretty, Error **errp);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * Shutdown: yankd always exits by itself.
+ *
+ * A request to end starts a watchdog on a thread that never blocks.  When
+ * the main thread has not ended the process within the shutdown timeout, all
+ * instances are yanked; when that did not help either, within as long again
+ * (at least a second), the process ends without further ado, with status 1.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_SHUTDOWN_H
+#define QEMU_SHUTDOWN_H
+
+#include "qapi/qapi-types-run-state.h"
+#include "qemu/iothread.h"
+
+/*
+ * Sets up the watchdog with its timer on @watchdog.  @last_resort runs on
+ * that thread right before the process is ended the hard way (to remove the
+ * pidfile, say); it may be NULL.  Main thread, once.
+ */
+void shutdown_init(IOThread *watchdog, void (*last_resort)(void));
+
+/* Milliseconds; 10000 to begin with.  Any thread. */
+void shutdown_set_timeout(int64_t ms);
+
+/*
+ * Asks the main loop to end and starts the watchdog; the first cause counts.
+ * Any thread, OOB-safe.
+ */
+void shutdown_request(ShutdownCause cause);
+
+/*
+ * A request to end waits in a queue for the main thread: starts the watchdog
+ * only, since the main thread may hang.  Any thread, OOB-safe.
+ */
+void shutdown_announce(void);
+
+/* The cause, SHUTDOWN_CAUSE_NONE until there is one.  Any thread. */
+ShutdownCause shutdown_requested(void);
+
+#endif
