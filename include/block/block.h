@@ -1,0 +1,141 @@
+/*
+ * Block nodes: named, sized, with a driver behind them.
+ *
+ * The graph (add, delete, look up, resize, use) belongs to the main thread.
+ * Data I/O belongs to the I/O thread of the node: requests are submitted on
+ * it, the driver completes them on it, and neither ever blocks there.  An
+ * export runs on the I/O thread of its node, so a request crosses no thread
+ * and takes no lock.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef BLOCK_BLOCK_H
+#define BLOCK_BLOCK_H
+
+#include "qapi/qapi-types-block-core.h"
+#include "qemu/iothread.h"
+
+typedef struct BlockNode BlockNode;
+typedef struct BlockRequest BlockRequest;
+
+typedef enum BlockOp {
+    BLOCK_OP_READ,
+    BLOCK_OP_WRITE,
+    BLOCK_OP_FLUSH,
+    BLOCK_OP_DISCARD,
+    BLOCK_OP_WRITE_ZEROES,
+    BLOCK_OP__MAX,
+} BlockOp;
+
+typedef enum BlockReqFlags {
+    BLOCK_REQ_FUA = 1 << 0,         /* on stable storage when it completes */
+    BLOCK_REQ_MAY_UNMAP = 1 << 1,   /* zeroes may be made by a hole */
+    BLOCK_REQ_NO_FALLBACK = 1 << 2, /* zeroes fast, or -ENOTSUP */
+} BlockReqFlags;
+
+/* @ret: 0 or -errno.  On the I/O thread; may free the request. */
+typedef void BlockCompletionFn(BlockRequest *req, int ret);
+
+/*
+ * One request; the caller owns it, and its buffer, until @cb runs.  The
+ * fields above the line are the caller's, the rest is the block layer's.
+ */
+struct BlockRequest {
+    BlockOp op;
+    unsigned flags;
+    uint64_t offset;
+    uint64_t bytes;
+    void *buf; /* @bytes long, for reads and writes */
+    BlockCompletionFn *cb;
+    void *opaque;
+    /* ---- */
+    BlockNode *node;
+    BlockRequest *next; /* in a queue of the node or of its driver */
+    int64_t start_ns;
+    void *driver_data;
+};
+
+/*
+ * Starts @req on @node.  The range must lie within the node, as
+ * block_node_check_request() says, and writes need a writable user.  @req->cb
+ * runs exactly once, possibly before this returns.  I/O thread of the node.
+ * While the node is drained, requests wait.
+ */
+void block_submit(BlockNode *node, BlockRequest *req);
+
+/* 0, -EINVAL or -ENOSPC for a range that does not fit.  Any thread. */
+int block_node_check_request(BlockNode *node, BlockOp op, uint64_t offset,
+                             uint64_t bytes);
+
+/* ---- The graph; main thread. ---- */
+
+/*
+ * Opens a node.  May block on the peer or the disk; a yank of
+ * "blockdev:NODE" ends that.
+ */
+BlockNode *block_node_add(BlockdevOptions *options, Error **errp);
+/*
+ * Drains, flushes and closes a node that nobody uses.  May block on the peer,
+ * as above.
+ */
+bool block_node_del(const char *node_name, Error **errp);
+/* Closes all nodes; at exit, after exports are gone. */
+void block_close_all(void);
+
+/* NULL with errp set when there is none. */
+BlockNode *block_node_find(const char *node_name, Error **errp);
+
+const char *block_node_name(const BlockNode *node);
+/* Bytes; may change by block_node_resize() only.  Any thread. */
+uint64_t block_node_size(const BlockNode *node);
+bool block_node_is_read_only(const BlockNode *node);
+/* Whether flush, trim and fast zeroes do anything; for NBD flags. */
+typedef struct BlockNodeCaps {
+    bool flush;
+    bool discard;
+    bool write_zeroes;
+    uint32_t min_block;       /* bytes, power of two */
+    uint32_t preferred_block; /* bytes, power of two */
+    uint32_t max_transfer;    /* bytes */
+} BlockNodeCaps;
+BlockNodeCaps block_node_caps(const BlockNode *node);
+
+bool block_node_resize(BlockNode *node, uint64_t size, Error **errp);
+
+/*
+ * Uses a node, so that it cannot be deleted: a parent node or an export.
+ * @user: in words, for errors and queries, such as "export 'e0'".
+ * @writable: fails on a read-only node.  @resized runs (main thread, node
+ * drained) after the size changed; may be NULL.
+ */
+typedef struct BlockUser BlockUser;
+BlockUser *block_node_use(BlockNode *node, const char *user, bool writable,
+                          void (*resized)(void *opaque), void *opaque,
+                          Error **errp);
+void block_node_unuse(BlockUser *user);
+
+/* The I/O thread that data I/O of @node runs on.  Any thread. */
+IOThread *block_node_iothread(const BlockNode *node);
+/*
+ * Moves @node and what is below it; drains it.  Fails when another user pins
+ * it.
+ */
+bool block_node_set_iothread(BlockNode *node, IOThread *iothread,
+                             Error **errp);
+
+/*
+ * Waits until no request is in flight, and keeps new ones waiting until
+ * block_drained_end().  Nests.  Blocks on the peer: this is the hang that a
+ * yank ends.
+ */
+void block_drained_begin(BlockNode *node);
+void block_drained_end(BlockNode *node);
+
+/*
+ * Runs a request on @node and waits for it; 0 or -errno.  Main thread; blocks
+ * on the peer.
+ */
+int block_request_sync(BlockNode *node, BlockOp op, uint64_t offset,
+                       uint64_t bytes, void *buf, unsigned flags);
+
+#endif

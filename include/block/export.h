@@ -1,0 +1,24 @@
+/*
+ * Block exports: nodes served to clients, by the NBD server.
+ *
+ * Main thread, but for what an export does on the I/O thread of its node.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef BLOCK_EXPORT_H
+#define BLOCK_EXPORT_H
+
+#include "qapi/qapi-types-block-export.h"
+
+bool block_export_add(BlockExportOptions *options, Error **errp);
+/*
+ * Ends all exports, waiting for requests in flight; at exit.  Blocks on the
+ * nodes' peers: a yank ends that.
+ */
+void block_export_close_all(void);
+
+bool nbd_server_start_options(NbdServerOptions *options, Error **errp);
+/* Ends the server with its exports, if it runs. */
+void nbd_server_stop(void);
+
+#endif
