@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The entry: each target installs what it needs, configures meson once, and
+# builds.  The work itself is done by meson and by the scripts.
+
+# Warnings end a build of CI, and only that.
+WERROR := $(if $(filter true,$(CI)),true,false)
+FORMAT := clang-format-14
+C_FILES = $(shell git ls-files '*.c' '*.h')
+
+.DEFAULT_GOAL := all
+.PHONY: all demo check bench format check-format clean help
+.PHONY: setup-build setup-demo setup-check build-debug build-tsan
+
+help:
+	@echo 'make               build build/yankd'
+	@echo 'make demo          watch a hang and its rescue'
+	@echo 'make check         run every test'
+	@echo 'make bench         compare the speed with the stock daemon'
+	@echo 'make format        lay out the C code'
+	@echo 'make check-format  say where the layout is off'
+	@echo 'make clean         remove what was built'
+
+setup-build setup-demo setup-check:
+	@scripts/setup.sh $(@:setup-%=%)
+
+build/build.ninja: | setup-build
+	meson setup build -Dwerror=$(WERROR)
+
+# The contract of out-of-band code, lock owners, memory: all checked.
+build-debug/build.ninja: | setup-build
+	meson setup build-debug -Dwerror=$(WERROR) -Ddebug_checks=true \
+	    -Db_sanitize=address,undefined
+
+build-tsan/build.ninja: | setup-build
+	meson setup build-tsan -Dwerror=$(WERROR) -Ddebug_checks=true \
+	    -Db_sanitize=thread
+
+all: build/build.ninja
+	@ninja -C build
+
+build-debug: build-debug/build.ninja
+	@ninja -C build-debug
+
+build-tsan: build-tsan/build.ninja
+	@ninja -C build-tsan tsan-tests
+
+demo: setup-demo all
+	@python3 scripts/demo.py
+
+check: setup-check check-format all build-debug build-tsan
+	@python3 tests/check.py
+
+bench: setup-check all
+	@python3 tests/bench/bench.py
+
+format: setup-check
+	@$(FORMAT) -i $(C_FILES)
+
+check-format: setup-check
+	@$(FORMAT) --dry-run -Werror $(C_FILES)
+
+clean:
+	rm -rf build build-debug build-tsan

@@ -1,0 +1,142 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Installs the Debian packages that yankd is built and tested with.
+#
+#   scripts/setup.sh [build|demo|check]     (check when left out)
+#
+# Each group takes in the ones before it.  Changes nothing, and is quick, when
+# all are there.  Where there is no apt it looks for the programs and
+# libraries themselves, and says which ones are missing.
+
+set -eu
+
+# group, package, what it brings (a program, or pkg:NAME for pkg-config),
+# and what it is needed for
+packages='
+build  gcc                 gcc            compile
+build  libc6-dev           -              headers of the C library
+build  make                make           the commands of the Makefile
+build  meson               meson          configure
+build  ninja-build         ninja          build what meson configured
+build  pkg-config          pkg-config     find libraries
+build  python3             python3        generate code from the QAPI schema
+build  libglib2.0-dev      pkg:glib-2.0   containers, main loops, unit tests
+build  libjson-c-dev       pkg:json-c     JSON values
+build  libnbd-dev          pkg:libnbd     NBD client of the nbd node
+demo   nbdkit              nbdkit         NBD server to freeze and to thaw
+demo   qemu-utils          qemu-io        NBD clients; qemu-nbd as a server
+check  clang-format-14     clang-format-14  check the layout of the code
+check  iproute2            ip             networks that lose packets, in tests
+check  libnbd-bin          nbdcopy        NBD clients
+check  fio                 fio            load for benchmarks and tests
+check  nbd-server          nbd-server     one more NBD server to work with
+check  qemu-system-common  qemu-storage-daemon  stock daemon to compare with
+check  qemu-system-x86     qemu-system-x86_64   stock QMP to compare with
+'
+
+fail()
+{
+    echo "setup: $*" >&2
+    exit 1
+}
+
+case "${1:-check}" in
+build) groups='build' ;;
+demo) groups='build|demo' ;;
+check) groups='build|demo|check' ;;
+*) fail "unknown group '$1'; allowed are build, demo and check" ;;
+esac
+
+# Lines of the chosen groups, each as "package probe reason..."
+wanted()
+{
+    echo "$packages" | sed -nE "s/^($groups) +//p"
+}
+
+is_there()
+{
+    case "$1" in
+    -) true ;;
+    pkg:*) pkg-config --exists "${1#pkg:}" 2>/dev/null ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+missing_by_probe()
+{
+    wanted | while read -r package probe reason; do
+        is_there "$probe" || echo "$package"
+    done
+}
+
+missing_by_dpkg()
+{
+    # shellcheck disable=SC2046 # one word a package
+    set -- $(wanted | cut -d' ' -f1)
+    have=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" \
+           2>/dev/null | sed -n 's/^installed //p')
+    for package; do
+        echo "$have" | grep -qx "$package" || echo "$package"
+    done
+}
+
+tell_missing()
+{
+    echo "setup: these packages are missing (named as in Debian 12):"
+    wanted | while read -r package probe reason; do
+        echo "$missing" | grep -qx "$package" &&
+            printf '  %-20s %s\n' "$package" "$reason"
+    done
+    true
+}
+
+have_package_lists()
+{
+    for list in /var/lib/apt/lists/*_Packages*; do
+        [ -e "$list" ] && return
+    done
+    false
+}
+
+apt()
+{
+    $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -o DPkg::Lock::Timeout=300 "$@"
+}
+
+update()
+{
+    for pause in 2 5 10; do
+        apt update && return
+        echo "setup: apt-get update failed; again in $pause s" >&2
+        sleep "$pause"
+    done
+    apt update
+}
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    missing=$(missing_by_probe)
+    [ -n "$missing" ] || exit 0
+    tell_missing >&2
+    fail "there is no apt here: install what brings the same, and try again"
+fi
+
+missing=$(missing_by_dpkg)
+[ -n "$missing" ] || exit 0
+tell_missing
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null ||
+        fail "run as root: apt-get install" $missing
+    as_root=sudo
+fi
+
+have_package_lists || update
+# shellcheck disable=SC2086 # one word a package
+if ! apt install -y --no-install-recommends $missing; then
+    # Lists that are out of date name files that are gone.
+    update
+    apt install -y --no-install-recommends $missing
+fi
