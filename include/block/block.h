@@ -120,8 +120,7 @@ IOThread *block_node_iothread(const BlockNode *node);
  * Moves @node and what is below it; drains it.  Fails when another user pins
  * it.
  */
-bool block_node_set_iothread(BlockNode *node, IOThread *iothread,
-                             Error **errp);
+bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp);
 
 /*
  * Waits until no request is in flight, and keeps new ones waiting until

@@ -18,8 +18,7 @@ typedef struct BlockDriver {
      * Main thread; may block.  Sets node->size, node->caps and what else
      * applies; on failure leaves nothing behind.
      */
-    bool (*open)(BlockNode *node, const BlockdevOptions *options,
-                 Error **errp);
+    bool (*open)(BlockNode *node, const BlockdevOptions *options, Error **errp);
     /* Main thread; drained and flushed. */
     void (*close)(BlockNode *node);
     /* I/O thread of the node; see block_submit(). */

@@ -34,8 +34,7 @@ Chardev *chardev_find(const char *id, Error **errp);
  * with an error.  Without a peer the data is dropped, as on an unplugged
  * cable.
  */
-bool chardev_write_all(Chardev *chr, const void *buf, size_t len,
-                       Error **errp);
+bool chardev_write_all(Chardev *chr, const void *buf, size_t len, Error **errp);
 
 /* A connection for a monitor; @ioc is the callee's.  Monitor's thread. */
 typedef void ChardevSessionFn(QIOChannel *ioc, void *opaque);

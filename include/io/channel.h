@@ -32,8 +32,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QIOChannel, qio_channel_unref)
  * Bytes moved, 0 at the end of the stream (reads), QIO_CHANNEL_ERR_BLOCK, or
  * -1 with errp set.
  */
-ssize_t qio_channel_readv(QIOChannel *ioc, const struct iovec *iov,
-                          size_t niov, Error **errp);
+ssize_t qio_channel_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov,
+                          Error **errp);
 ssize_t qio_channel_writev(QIOChannel *ioc, const struct iovec *iov,
                            size_t niov, Error **errp);
 ssize_t qio_channel_read(QIOChannel *ioc, void *buf, size_t len, Error **errp);
@@ -45,8 +45,7 @@ ssize_t qio_channel_write(QIOChannel *ioc, const void *buf, size_t len,
  * 0, or -1 with errp set when it was closed or shut already.
  * Any thread, OOB-safe.
  */
-int qio_channel_shutdown(QIOChannel *ioc, QIOChannelShutdown how,
-                         Error **errp);
+int qio_channel_shutdown(QIOChannel *ioc, QIOChannelShutdown how, Error **errp);
 
 /* Closes the descriptor now; later calls fail.  Owner's thread. */
 void qio_channel_close(QIOChannel *ioc);

@@ -31,8 +31,8 @@ const SocketAddress *qio_net_listener_address(QIONetListener *listener);
  * Call it on that thread, or before it runs.
  */
 void qio_net_listener_set_client_fn(QIONetListener *listener,
-                                    GMainContext *context,
-                                    QIONetListenerFn *fn, void *opaque);
+                                    GMainContext *context, QIONetListenerFn *fn,
+                                    void *opaque);
 
 /*
  * Waits for one client.  Main thread; blocks until a client comes or @cancel_fd

@@ -13,8 +13,7 @@
  * @name: "YANK"; @data: the event's data or NULL, stays the caller's.
  * Any thread, OOB-safe, must not block.
  */
-typedef void QmpEventEmitter(const char *name, json_object *data,
-                             void *opaque);
+typedef void QmpEventEmitter(const char *name, json_object *data, void *opaque);
 
 /* Main thread, before any other thread sends an event; NULL drops events. */
 void qmp_event_set_emitter(QmpEventEmitter *fn, void *opaque);

@@ -52,9 +52,8 @@ Visitor *qobject_output_visitor_new(json_object **result);
 /* Frees what it visits, and accepts partly built objects. */
 Visitor *qapi_dealloc_visitor_new(void);
 /* Used by QAPI_CLONE. */
-void *qapi_clone(const void *src,
-                 bool (*visit_type)(Visitor *, const char *, void **,
-                                    Error **));
+void *qapi_clone(const void *src, bool (*visit_type)(Visitor *, const char *,
+                                                     void **, Error **));
 
 void visit_complete(Visitor *v, void *opaque);
 void visit_free(Visitor *v);
@@ -85,14 +84,10 @@ bool visit_is_dealloc(Visitor *v);
 
 bool visit_type_int(Visitor *v, const char *name, int64_t *obj, Error **errp);
 bool visit_type_int8(Visitor *v, const char *name, int8_t *obj, Error **errp);
-bool visit_type_int16(Visitor *v, const char *name, int16_t *obj,
-                      Error **errp);
-bool visit_type_int32(Visitor *v, const char *name, int32_t *obj,
-                      Error **errp);
-bool visit_type_int64(Visitor *v, const char *name, int64_t *obj,
-                      Error **errp);
-bool visit_type_uint8(Visitor *v, const char *name, uint8_t *obj,
-                      Error **errp);
+bool visit_type_int16(Visitor *v, const char *name, int16_t *obj, Error **errp);
+bool visit_type_int32(Visitor *v, const char *name, int32_t *obj, Error **errp);
+bool visit_type_int64(Visitor *v, const char *name, int64_t *obj, Error **errp);
+bool visit_type_uint8(Visitor *v, const char *name, uint8_t *obj, Error **errp);
 bool visit_type_uint16(Visitor *v, const char *name, uint16_t *obj,
                        Error **errp);
 bool visit_type_uint32(Visitor *v, const char *name, uint32_t *obj,
@@ -100,11 +95,9 @@ bool visit_type_uint32(Visitor *v, const char *name, uint32_t *obj,
 bool visit_type_uint64(Visitor *v, const char *name, uint64_t *obj,
                        Error **errp);
 /* A uint64_t that the command line may write with a suffix (64M). */
-bool visit_type_size(Visitor *v, const char *name, uint64_t *obj,
-                     Error **errp);
+bool visit_type_size(Visitor *v, const char *name, uint64_t *obj, Error **errp);
 bool visit_type_bool(Visitor *v, const char *name, bool *obj, Error **errp);
-bool visit_type_number(Visitor *v, const char *name, double *obj,
-                       Error **errp);
+bool visit_type_number(Visitor *v, const char *name, double *obj, Error **errp);
 /* Input allocates; dealloc frees. */
 bool visit_type_str(Visitor *v, const char *name, char **obj, Error **errp);
 bool visit_type_null(Visitor *v, const char *name, Error **errp);

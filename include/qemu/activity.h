@@ -13,10 +13,10 @@
 typedef struct Activity Activity;
 
 typedef struct ActivitySnapshot {
-    uint64_t in_flight;    /* requests begun and not ended */
-    int64_t idle_us;       /* microseconds since the last progress */
-    const char *phase;     /* static string, such as "transmission" */
-    char peer[160];        /* "" when there is none */
+    uint64_t in_flight; /* requests begun and not ended */
+    int64_t idle_us;    /* microseconds since the last progress */
+    const char *phase;  /* static string, such as "transmission" */
+    char peer[160];     /* "" when there is none */
 } ActivitySnapshot;
 
 /* Any thread; makes an activity known under @name. */

@@ -1,0 +1,22 @@
+/*
+ * What each yank instance is doing: the registry and the activities, joined.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QEMU_YANK_STATUS_H
+#define QEMU_YANK_STATUS_H
+
+#include "qapi/qapi-types-yank-status.h"
+#include "qemu/yank.h"
+
+/* Requests that wait for so long without any progress are stalled. */
+#define YANK_STALL_MS 5000
+
+/*
+ * The status of @instance, for a caller within yank_foreach_instance();
+ * qapi_free_YankInstanceStatus() it.  Any thread, OOB-safe.
+ */
+YankInstanceStatus *yank_instance_status(const YankInstance *instance,
+                                         const YankInstanceStats *stats);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * query-yank-status: which instance is stuck, and on whom.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/clone-visitor.h"
+#include "qapi/qapi-commands-yank-status.h"
+#include "qapi/qapi-visit-yank.h"
+#include "qemu/activity.h"
+#include "qemu/yank-status.h"
+
+YankInstanceStatus *yank_instance_status(const YankInstance *instance,
+                                         const YankInstanceStats *stats)
+{
+    YankInstanceStatus *status = g_new0(YankInstanceStatus, 1);
+    ActivitySnapshot activity;
+
+    status->instance = QAPI_CLONE(YankInstance, instance);
+    status->name = yank_instance_name(instance);
+    status->functions = stats->functions;
+    status->yanks = stats->yanks;
+    if (activity_snapshot(status->name, &activity)) {
+        status->in_flight = activity.in_flight;
+        status->has_idle_ms = true;
+        status->idle_ms = activity.idle_us / 1000;
+        status->phase = g_strdup(activity.phase);
+        status->peer = activity.peer[0] ? g_strdup(activity.peer) : NULL;
+        status->stalled =
+            activity.in_flight > 0 && status->idle_ms >= YANK_STALL_MS;
+    }
+    return status;
+}
+
+static void append_status(const YankInstance *instance,
+                          const YankInstanceStats *stats, void *opaque)
+{
+    YankInstanceStatusList ***tail = opaque;
+
+    QAPI_LIST_APPEND(*tail, yank_instance_status(instance, stats));
+}
+
+YankInstanceStatusList *qmp_query_yank_status(Error **errp)
+{
+    YankInstanceStatusList *list = NULL, **tail = &list;
+
+    yank_foreach_instance(append_status, &tail);
+    return list;
+}
