@@ -50,6 +50,10 @@ void qemu_cond_wait(QemuCond *cond, QemuMutex *mutex);
 /* The same for at most @ms milliseconds; false when they ran out. */
 bool qemu_cond_timedwait(QemuCond *cond, QemuMutex *mutex, int ms);
 
+/* The values of @joinable below. */
+#define QEMU_THREAD_JOINABLE true
+#define QEMU_THREAD_DETACHED false
+
 /*
  * Starts @fn(@arg) on a thread called @name (up to 15 characters), with all
  * signals blocked.  Ends the program when the system has no thread left.
