@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rows of the benchmark: what was measured, and their table."""
+
+import os
+import statistics
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                os.pardir, 'lib'))
+
+
+class Row:
+    """One measurement of stock and yankd, each a list of samples.
+
+    @more_is_better: what the ratio means: it is above 1 when yankd is better
+    @backend: samples of the backend alone, where there is one
+    """
+
+    def __init__(self, name, unit, more_is_better):
+        self.name = name
+        self.unit = unit
+        self.more_is_better = more_is_better
+        self.samples = {'stock': [], 'yankd': [], 'backend': []}
+        self.note = ''
+
+    def median(self, who):
+        samples = self.samples[who]
+        return statistics.median(samples) if samples else None
+
+    def ratio(self):
+        stock, yankd = self.median('stock'), self.median('yankd')
+        if not stock or not yankd:
+            return None
+        return yankd / stock if self.more_is_better else stock / yankd
+
+    def as_dict(self):
+        return {'name': self.name, 'unit': self.unit,
+                'more_is_better': self.more_is_better,
+                'stock': self.median('stock'),
+                'yankd': self.median('yankd'),
+                'backend': self.median('backend'),
+                'ratio': self.ratio(), 'samples': self.samples,
+                'note': self.note}
+
+
+def number(value):
+    if value is None:
+        return '-'
+    if value >= 1000:
+        return f'{value:,.0f}'
+    return f'{value:.1f}' if value >= 10 else f'{value:.2f}'
+
+
+def table(rows):
+    """The rows as text, the ratio last; above 1 yankd is better."""
+    lines = [f"{'':34} {'unit':>6} {'backend':>10} {'stock':>10} "
+             f"{'yankd':>10}  ratio"]
+    for row in rows:
+        ratio = row.ratio()
+        text = '    -' if ratio is None else f'{ratio:5.2f}'
+        mark = ' <' if ratio is not None and ratio < 1 else ''
+        lines.append(f"{row.name:34} {row.unit:>6} "
+                     f"{number(row.median('backend')):>10} "
+                     f"{number(row.median('stock')):>10} "
+                     f"{number(row.median('yankd')):>10}  {text}{mark}"
+                     + (f'  {row.note}' if row.note else ''))
+    return '\n'.join(lines)

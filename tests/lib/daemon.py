@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Starts yankd, and the stock programs that speak the same protocol."""
+
+import os
+import socket
+
+import paths
+from qmp import Qmp
+from sandbox import wait_for
+
+# How each program is told to open a monitor on a socket, and what else it
+# needs to run without a guest.
+_STOCK_QEMU = ['-machine', 'none', '-nodefaults', '-display', 'none',
+               '-serial', 'none']
+
+
+class Daemon:
+    """A running program with a QMP socket, or several.
+
+    @kind: 'yankd', 'yankd-debug', 'qsd' (stock storage daemon) or 'qemu'
+        (stock system emulator without a machine)
+    @monitors: how many QMP sockets to open
+    """
+
+    def __init__(self, box, kind='yankd', options=(), monitors=1,
+                 env=None, wait=True):
+        self.box = box
+        self.kind = kind
+        self.sockets = [box.path(f'{kind}-{box._logs}-qmp{i}.sock')
+                        for i in range(monitors)]
+        argv = [program(kind)] + (_STOCK_QEMU if kind == 'qemu' else [])
+        for i, path in enumerate(self.sockets):
+            argv += self._monitor_options(f'mon{i}', path)
+        environment = dict(os.environ, **(env or {}))
+        self.process = box.spawn(argv + list(options), env=environment)
+        self.pid = self.process.pid
+        if wait:
+            self.wait_ready()
+
+    @property
+    def qmp_path(self):
+        return self.sockets[0]
+
+    def _monitor_options(self, name, path):
+        chardev = f'socket,id={name},path={path},server=on,wait=off'
+        if self.kind == 'qemu':
+            return ['-chardev', chardev, '-mon',
+                    f'chardev={name},mode=control']
+        return ['--chardev', chardev, '--monitor', f'chardev={name}']
+
+    def wait_ready(self, seconds=20.0):
+        """Until all sockets listen.  Does not connect: stock programs serve
+        one client, and a probe would be it."""
+        def ready():
+            if self.process.poll() is not None:
+                raise RuntimeError(f'{self.kind} ended: '
+                                   f'{self.process.output()}')
+            return all(listens(path) for path in self.sockets)
+        wait_for(f'{self.kind} listens', ready, seconds)
+
+    def qmp(self, monitor=0, oob=True, seconds=10.0):
+        """A negotiated client."""
+        return Qmp.negotiated(self.sockets[monitor], oob, seconds)
+
+    def connect(self, monitor=0, seconds=10.0):
+        """A client that has not read the greeting."""
+        return Qmp(self.sockets[monitor], seconds)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def fds(self):
+        """How many file descriptors the process holds."""
+        return len(os.listdir(f'/proc/{self.pid}/fd'))
+
+    def threads(self):
+        return len(os.listdir(f'/proc/{self.pid}/task'))
+
+    def rss(self):
+        """Resident memory in bytes."""
+        with open(f'/proc/{self.pid}/statm') as f:
+            return int(f.read().split()[1]) * os.sysconf('SC_PAGESIZE')
+
+
+def program(kind):
+    """The path of the program; None when it is not there."""
+    name = {'yankd': paths.yankd(), 'yankd-debug': paths.yankd_debug(),
+            'qsd': 'qemu-storage-daemon', 'qemu': 'qemu-system-x86_64'}[kind]
+    return paths.tool(name)
+
+
+def listens(path):
+    """Whether a unix socket listens at @path, without connecting to it."""
+    with open('/proc/net/unix') as f:
+        for line in f:
+            fields = line.split()
+            if fields[-1] == path and fields[3] == '00010000':
+                return True
+    return False
+
+
+def free_port():
+    """A TCP port on the loopback that was free a moment ago."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
