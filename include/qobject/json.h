@@ -8,6 +8,7 @@
 #define QOBJECT_JSON_H
 
 #include <json-c/json.h>
+#include "qapi/error.h"
 
 #define JSON_MAX_MESSAGE (64 * MiB)
 #define JSON_MAX_NESTING 1024
