@@ -1,0 +1,72 @@
+/*
+ * What the files of the storage daemon offer each other.
+ *
+ * Main thread unless stated otherwise.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef STORAGE_DAEMON_DAEMON_H
+#define STORAGE_DAEMON_DAEMON_H
+
+#include "qapi/error.h"
+#include "qemu/iothread.h"
+
+/* ---- options.c ---- */
+
+/* What holds for the process as a whole, wherever on the line it stands. */
+typedef struct DaemonSettings {
+    bool daemonize;
+    const char *pidfile;         /* NULL: none */
+    int64_t shutdown_timeout_ms; /* how long to drain before a yank */
+} DaemonSettings;
+
+/*
+ * Looks through the command line without doing anything yet.  Prints help or
+ * the version and ends the process where that is asked for, and with status 1
+ * where an option is not known.
+ */
+bool options_scan(int argc, char **argv, DaemonSettings *settings,
+                  Error **errp);
+
+/*
+ * Does what the options say, in order, until one fails or the process is
+ * asked to end.  May block on peers.
+ */
+bool options_apply(int argc, char **argv, const DaemonSettings *settings,
+                   Error **errp);
+
+/* ---- help.c ---- */
+
+void help_print(void);
+void help_print_version(void);
+void help_print_object_types(void);
+/* The options of an object of type @qom_type; false when there is none. */
+bool help_print_object_properties(const char *qom_type);
+
+/* ---- daemonize.c ---- */
+
+/*
+ * Goes on in the background, in a child; the parent waits for
+ * daemonize_complete() and exits with status 0, or with 1 when the child ends
+ * before.  Before there are threads.
+ */
+bool daemonize_start(Error **errp);
+/* Startup is over: leaves the folder and the terminal of the caller. */
+bool daemonize_complete(Error **errp);
+
+/* ---- pidfile.c ---- */
+
+/* Writes and locks @path; fails when a running process has locked it. */
+bool pidfile_create(const char *path, Error **errp);
+/* Removes it, if there is one.  Any thread. */
+void pidfile_remove(void);
+
+/* ---- signals.c ---- */
+
+/* Keeps SIGTERM, SIGINT and SIGHUP for signals_watch().  Before threads. */
+void signals_block(void);
+/* Makes them a request to end, noticed on @iothread. */
+bool signals_watch(IOThread *iothread, Error **errp);
+void signals_unwatch(void);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * yankd: from the command line to the end of the process.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "block/block.h"
+#include "block/export.h"
+#include "chardev/char.h"
+#include "daemon.h"
+#include "monitor/monitor.h"
+#include "qemu/shutdown.h"
+#include "qemu/thread-pool.h"
+#include "qom/object.h"
+
+/* Everything up to the point where clients are served. */
+static bool start(int argc, char **argv, const DaemonSettings *settings,
+                  Error **errp)
+{
+    if (!signals_watch(monitor_iothread(), errp) ||
+        !options_apply(argc, argv, settings, errp)) {
+        return false;
+    }
+    if (shutdown_requested() != SHUTDOWN_CAUSE_NONE) {
+        return true;
+    }
+    if (settings->pidfile && !pidfile_create(settings->pidfile, errp)) {
+        return false;
+    }
+    return !settings->daemonize || daemonize_complete(errp);
+}
+
+static void serve(void)
+{
+    while (shutdown_requested() == SHUTDOWN_CAUSE_NONE) {
+        g_main_context_iteration(NULL, true);
+    }
+}
+
+/*
+ * From the clients down to the threads, so that nothing runs on what is gone.
+ * Anything here may take long; the monitor's thread goes last, since it runs
+ * the watchdog that ends this at all events.
+ */
+static void stop(void)
+{
+    block_export_close_all();
+    nbd_server_stop();
+    block_close_all();
+    chardev_cleanup();
+    thread_pool_cleanup();
+    object_cleanup();
+    iothread_default_cleanup();
+    signals_unwatch();
+    monitor_cleanup();
+    pidfile_remove();
+}
+
+int main(int argc, char **argv)
+{
+    g_autofree char *name = g_path_get_basename(argv[0]);
+    DaemonSettings settings;
+    Error *err = NULL;
+    int status = 0;
+
+    g_set_prgname(name);
+    if (!options_scan(argc, argv, &settings, &err) ||
+        (settings.daemonize && !daemonize_start(&err))) {
+        error_report_err(err);
+        return 1;
+    }
+
+    signals_block();
+    monitor_init();
+    shutdown_init(monitor_iothread(), pidfile_remove);
+    shutdown_set_timeout(settings.shutdown_timeout_ms);
+
+    if (start(argc, argv, &settings, &err)) {
+        serve();
+    } else {
+        error_report_err(err);
+        status = 1;
+        /* The end may hang on peers that were connected before. */
+        shutdown_request(SHUTDOWN_CAUSE_HOST_ERROR);
+    }
+    stop();
+    return status;
+}
