@@ -1,0 +1,345 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# parallel-safe
+"""The command line: what it takes, what it refuses, how the process ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+import daemon
+import paths
+from sandbox import wait_for
+from suite import run, test
+
+YANKD = paths.yankd()
+
+# Options that both refuse, and in the same words.
+REFUSED_LIKE_STOCK = [
+    ['--blockdev', 'foo'],
+    ['--blockdev', ''],
+    ['--blockdev', 'help'],
+    ['--blockdev', 'null-co'],
+    ['--blockdev', 'null-co,node-name=1a'],
+    ['--blockdev', 'null-co,node-name=a,size=foo'],
+    ['--blockdev', 'null-co,node-name=a,size=99999999999999999999'],
+    ['--blockdev', 'null-co,node-name=a,read-zeroes=maybe'],
+    ['--blockdev', 'null-co,node-name=a,x=1'],
+    ['--blockdev', 'null-co,node-name=a,=1'],
+    ['--blockdev', 'null-co,node-name=a,foo'],
+    ['--blockdev', '{"driver":"null-co","node-name":"a","x":1}'],
+    ['--blockdev', '{"driver":"null-co","node-name":"a","size":"x"}'],
+    ['--blockdev', '{}'],
+    ['--blockdev', 'nbd,node-name=a,server.type=unix,server=foo'],
+    ['--blockdev', 'nbd,node-name=a,server.type=unix'],
+    ['--blockdev', 'nbd,node-name=a,server.type=foo'],
+    ['--blockdev', 'nbd,node-name=a'],
+    ['--blockdev', 'null-co,node-name=a', '--blockdev',
+     'null-co,node-name=a'],
+    ['--object', 'iothread'],
+    ['--object', ''],
+    ['--object', 'foo,id=a'],
+    ['--object', 'iothread,id=a', '--object', 'iothread,id=a'],
+    ['--object', 'iothread,id=a,poll-max-ns=-1'],
+    ['--object', 'iothread,id=a,foo=1'],
+    ['--object', 'secret,id=s'],
+    ['--object', 'secret,id=s,data=1,file=2'],
+    ['--object', 'secret,id=s,data=x,format=foo'],
+    ['--object', 'secret,id=s,data=###,format=base64'],
+    ['--chardev', 'null'],
+    ['--chardev', 'null,id=a', '--chardev', 'null,id=a'],
+    ['--monitor', 'x'],
+    ['--monitor', ''],
+    ['--monitor', 'x,pretty=2'],
+    ['--chardev', 'null,id=c', '--monitor', 'c,mode=readline'],
+    ['--export', 'foo'],
+    ['--export', 'nbd,id=e'],
+    ['--export', 'nbd,id=e,node-name=x'],
+    ['--nbd-server', 'foo'],
+    ['--nbd-server', ''],
+    ['--nbd-server', 'addr.type=foo'],
+    ['--nbd-server', 'addr.type=unix,addr.path=/nonexistent/x'],
+    ['--pidfile', '/nonexistent/x'],
+    ['--bogus'],
+    ['--blockdev'],
+    ['-z'],
+    ['stray'],
+]
+
+# Options of ours alone, or refused in words of ours; and a part of them.
+REFUSED = [
+    (['--object', 'iothread,id=1a'], "expects an identifier"),
+    (['--object', 'secret,id=s,file=/nonexistent'], 'Unable to read'),
+    (['--blockdev', '{"driver":'], 'JSON parse error'),
+    (['--blockdev', '{"driver":"null-co","node-name":"a"} x'], 'JSON'),
+    (['--shutdown-timeout', ''], 'from 0 to 86400'),
+    (['--shutdown-timeout', '-1'], 'from 0 to 86400'),
+    (['--shutdown-timeout', '86400.1'], 'from 0 to 86400'),
+    (['--shutdown-timeout', 'nan'], 'from 0 to 86400'),
+    (['--shutdown-timeout', 'inf'], 'from 0 to 86400'),
+    (['--shutdown-timeout', '1s'], 'from 0 to 86400'),
+    (['--trace', 'x'], 'unrecognized option'),
+]
+
+
+def refuse(box, program, options):
+    """Runs the program to its end, which must be a failure; its words."""
+    done = box.run([program] + options, check=False, cwd=box.dir)
+    assert done.returncode == 1, (options, done)
+    assert done.stdout == '', (options, done)
+    return done.stderr
+
+
+def words(text):
+    """A message without the name of the program."""
+    return text.partition(': ')[2].partition('\n')[0]
+
+
+@test('options that are refused, in the words of stock', seconds=60,
+      needs=['qemu-storage-daemon'])
+def _(box):
+    for options in REFUSED_LIKE_STOCK:
+        stock = refuse(box, 'qemu-storage-daemon', options)
+        ours = refuse(box, YANKD, options)
+        assert words(ours) == words(stock), (options, ours, stock)
+
+
+@test('a refusal is one line that names the option', seconds=60)
+def _(box):
+    cases = [(options, '') for options in REFUSED_LIKE_STOCK] + REFUSED
+    for options, part in cases:
+        text = refuse(box, YANKD, options)
+        assert text.count('\n') == 1 and text.endswith('\n'), (options, text)
+        assert options[-2 if len(options) > 1 else -1].lstrip('-') in text, (
+            options, text)
+        assert part in text, (options, text)
+
+
+@test('what came before a refused option is taken back')
+def _(box):
+    refuse(box, YANKD, [
+        '--chardev', 'socket,id=m,path=qmp.sock,server=on,wait=off',
+        '--monitor', 'm', '--blockdev', 'ram,node-name=r,size=65536',
+        '--object', 'iothread,id=io0',
+        '--nbd-server', 'addr.type=unix,addr.path=nbd.sock',
+        '--export', 'nbd,id=e,node-name=r,iothread=io0',
+        '--pidfile', 'pid', '--blockdev', 'foo'])
+    assert os.listdir(box.dir) == [], os.listdir(box.dir)
+
+
+@test('--help and --version')
+def _(box):
+    for option in '--help', '-h':
+        done = box.run([YANKD, option])
+        assert done.stdout.startswith('Usage: yankd [options]'), done
+        assert done.stderr == ''
+    for option in '--version', '-V':
+        done = box.run([YANKD, option])
+        assert done.stdout.startswith('yankd version '), done
+        assert done.stderr == ''
+
+
+@test('--help names every option')
+def _(box):
+    done = box.run([YANKD, '--help'])
+    for option in ('blockdev', 'chardev', 'daemonize', 'export', 'help',
+                   'monitor', 'nbd-server', 'object', 'pidfile',
+                   'shutdown-timeout', 'version'):
+        assert f'--{option}' in done.stdout, option
+
+
+@test('help of objects')
+def _(box):
+    done = box.run([YANKD, '--object', 'help'])
+    assert done.stdout.split()[2:] == ['iothread', 'secret'], done
+    done = box.run([YANKD, '--object', 'iothread,help'])
+    assert done.stdout == 'iothread options:\n  poll-max-ns=<int>\n', done
+    assert "'foo'" in refuse(box, YANKD, ['--object', 'foo,id=x,help=1'])
+
+
+def names_of_nodes(qmp):
+    nodes = qmp.execute('query-named-block-nodes')
+    return sorted(node['node-name'] for node in nodes)
+
+
+@test('key=value and JSON say the same')
+def _(box):
+    def state(d):
+        with d.qmp() as qmp:
+            return (names_of_nodes(qmp), qmp.execute('query-block-exports'),
+                    qmp.execute('query-chardev'))
+
+    def options(form, path):
+        pairs = [
+            ('--object', {'qom-type': 'iothread', 'id': 'io0',
+                          'poll-max-ns': 0}),
+            ('--blockdev', {'driver': 'ram', 'node-name': 'r',
+                            'size': 1048576}),
+            ('--nbd-server', {'addr': {'type': 'unix', 'path': path}}),
+            ('--export', {'type': 'nbd', 'id': 'e', 'node-name': 'r',
+                          'writable': True, 'iothread': 'io0'}),
+        ]
+        for option, value in pairs:
+            yield option
+            yield form(value)
+
+    def keyval(value, prefix=''):
+        parts = []
+        for key, member in value.items():
+            if isinstance(member, dict):
+                parts.append(keyval(member, f'{prefix}{key}.'))
+            else:
+                text = {True: 'on', False: 'off'}.get(member, member) \
+                    if isinstance(member, bool) else member
+                parts.append(f'{prefix}{key}={text}')
+        return ','.join(parts)
+
+    first = daemon.Daemon(box, options=options(keyval, box.path('1.sock')))
+    with_keyval = state(first)
+    assert first.process.end() == 0
+    second = daemon.Daemon(box,
+                           options=options(json.dumps, box.path('2.sock')))
+    with_json = state(second)
+    assert second.process.end() == 0
+    assert with_keyval[:2] == with_json[:2], (with_keyval, with_json)
+    assert with_json[0] == ['r']
+
+
+@test('options are carried out in order')
+def _(box):
+    text = refuse(box, YANKD, [
+        '--export', 'nbd,id=e,node-name=r',
+        '--blockdev', 'ram,node-name=r,size=65536'])
+    assert "node-name='r'" in text, text
+    text = refuse(box, YANKD, ['--monitor', 'm', '--chardev', 'null,id=m'])
+    assert 'chardev "m" not found' in text, text
+
+
+@test('the pidfile is there after startup, locked, and gone at the end')
+def _(box):
+    path = box.path('pid')
+    first = box.spawn([YANKD, '--pidfile', path])
+    wait_for('pidfile', lambda: os.path.exists(path)
+             and open(path).read().endswith('\n'))
+    assert int(open(path).read()) == first.pid
+    text = refuse(box, YANKD, ['--pidfile', path])
+    assert text == ('yankd: cannot create PID file: Cannot lock pid file: '
+                    'Resource temporarily unavailable\n'), text
+    assert int(open(path).read()) == first.pid
+    assert first.end() == 0
+    assert not os.path.exists(path)
+
+
+@test('a stale pidfile is taken over')
+def _(box):
+    path = box.write('pid', '999999999 and more\n')
+    process = box.spawn([YANKD, '--pidfile', path])
+    wait_for('pidfile', lambda: open(path).read() == f'{process.pid}\n')
+    assert process.end() == 0
+    assert not os.path.exists(path)
+
+
+@test('SIGTERM, SIGINT and SIGHUP end the process with an event')
+def _(box):
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        d = daemon.Daemon(box)
+        with d.qmp() as qmp:
+            d.process.send_signal(number)
+            event = qmp.event('SHUTDOWN')
+            assert event['data'] == {'guest': False,
+                                     'reason': 'host-signal'}, event
+            assert d.process.wait(10) == 0
+            qmp.wait_closed()
+        assert not os.path.exists(d.qmp_path)
+
+
+@test('quit ends the process with a reply and an event')
+def _(box):
+    for oob in False, True:
+        d = daemon.Daemon(box)
+        with d.qmp() as qmp:
+            request = qmp.submit('quit', oob=oob)
+            assert qmp.result(request) == {}
+            event = qmp.event('SHUTDOWN')
+            assert event['data']['reason'] == 'host-qmp-quit', event
+            assert d.process.wait(10) == 0
+
+
+@test('--daemonize returns when clients are served')
+def _(box):
+    done = box.run([
+        YANKD, '--daemonize', '--pidfile', 'pid',
+        '--chardev', 'socket,id=m,path=qmp.sock,server=on,wait=off',
+        '--monitor', 'm'], cwd=box.dir)
+    assert (done.stdout, done.stderr) == ('', ''), done
+    pid = int(open(box.path('pid')).read())
+    assert os.readlink(f'/proc/{pid}/cwd') == '/'
+    for fd in range(3):
+        assert os.readlink(f'/proc/{pid}/fd/{fd}') == '/dev/null'
+    assert os.getsid(pid) != os.getsid(0) and os.getsid(pid) != pid
+    with daemon.Qmp.negotiated(box.path('qmp.sock')) as qmp:
+        qmp.execute('quit')
+    wait_for('end', lambda: not os.path.exists(box.path('pid')))
+    wait_for('end', lambda: ended(pid))
+    assert sorted(os.listdir(box.dir)) == [], os.listdir(box.dir)
+
+
+def ended(pid):
+    """Whether our adopted child has ended; reaps it."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return not os.path.exists(f'/proc/{pid}')
+
+
+@test('--daemonize tells of a failure')
+def _(box):
+    text = refuse(box, YANKD, ['--daemonize', '--pidfile', 'pid',
+                               '--blockdev', 'foo'])
+    assert text == ("yankd: --blockdev foo: Parameter 'driver' does not "
+                    "accept value 'foo'\n"), text
+    text = refuse(box, YANKD, ['--daemonize', '--chardev', 'stdio,id=m',
+                               '--monitor', 'm'])
+    assert 'cannot use stdio with --daemonize' in text, text
+    assert os.listdir(box.dir) == []
+
+
+@test('QMP over standard input and output')
+def _(box):
+    done = subprocess.run(
+        [YANKD, '--chardev', 'stdio,id=m', '--monitor', 'm'],
+        input='{"execute": "qmp_capabilities"}{"execute": "quit"}',
+        stdout=subprocess.PIPE, timeout=20, text=True)
+    assert done.returncode == 0
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    assert 'QMP' in messages[0], messages
+    assert messages[1] == {'return': {}}, messages
+    assert {'return': {}} in messages[2:], messages
+    assert any(m.get('event') == 'SHUTDOWN' for m in messages), messages
+
+
+@test('a signal ends a startup that hangs')
+def _(box):
+    silent = socket.socket(socket.AF_UNIX)
+    silent.bind(box.path('silent.sock'))
+    silent.listen()
+    silent.settimeout(10)
+    process = box.spawn([
+        YANKD, '--shutdown-timeout', '0.1', '--pidfile', box.path('pid'),
+        '--blockdev', 'nbd,node-name=n,server.type=unix,server.path='
+        + box.path('silent.sock')])
+    peer, _ = silent.accept()
+    process.terminate()
+    assert process.wait(10) == 1, process.output()
+    assert '--blockdev' in process.output(), process.output()
+    assert not os.path.exists(box.path('pid'))
+    peer.close()
+    silent.close()
+
+
+run()
