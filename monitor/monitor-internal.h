@@ -1,0 +1,257 @@
+/*
+ * What the files of the monitor offer each other.
+ *
+ * A request travels: session.c reads and frames it, request.c checks it, and
+ * then it either runs at once on the monitor thread (out-of-band, and all of
+ * the negotiation) or waits in its session's queue (queue.c) for the main
+ * thread (dispatcher.c).  Either way request.c runs it, message.c words the
+ * reply, and output.c writes it.
+ *
+ * Locks, all fast, in the order in which they are taken:
+ *
+ *   stall watch -> list of sessions -> output of a session, or dispatcher
+ *
+ * The last two are never held together.  Posting to the monitor thread and
+ * waking a GMainContext are fine under each of them.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MONITOR_INTERNAL_H
+#define MONITOR_INTERNAL_H
+
+#include <json-c/json.h>
+#include "io/channel.h"
+#include "monitor/monitor.h"
+#include "qapi/qmp-command.h"
+#include "qemu/fd-watch.h"
+#include "qemu/lockable.h"
+#include "qobject/json.h"
+
+/* What a session's in-band queue holds at most. */
+#define MON_QUEUE_MAX_REQUESTS 1024
+#define MON_QUEUE_MAX_BYTES (4 * MiB)
+
+/* A session whose client leaves more than this unread is closed. */
+#define MON_OUTPUT_MAX_BYTES (16 * MiB)
+
+typedef struct MonSession MonSession;
+
+/* ---- message.c: the words on the wire; any thread, OOB-safe ---- */
+
+/* All append a complete message with its line end to @out. */
+void mon_message_greeting(GString *out, bool pretty);
+/* @ret stays the caller's; @id too, echoed when @has_id. */
+void mon_message_return(GString *out, json_object *ret, bool has_id,
+                        json_object *id, bool pretty);
+void mon_message_error(GString *out, const Error *err, bool has_id,
+                       json_object *id, bool pretty);
+/* @data may be NULL. */
+void mon_message_event(GString *out, const char *name, json_object *data,
+                       int64_t time_us, bool pretty);
+
+/* ---- request.c: one request, checked and run ---- */
+
+typedef struct MonRequest {
+    GList link;       /* in its queue */
+    size_t size;      /* bytes it counts for there */
+    json_object *doc; /* owns id and args; NULL after a parse error */
+    bool has_id;      /* id may be null, which json-c has no object for */
+    json_object *id;
+    json_object *args;
+    const char *name;      /* as the client wrote it; NULL if it did not */
+    const QmpCommand *cmd; /* NULL when err is set */
+    Error *err;            /* why it cannot run; told in its turn */
+    bool oob;              /* asks to run out-of-band */
+} MonRequest;
+
+typedef enum MonMode {
+    MON_MODE_NEGOTIATION,
+    MON_MODE_COMMAND,
+    MON_MODE_COMMAND_OOB, /* out-of-band execution was negotiated */
+} MonMode;
+
+/*
+ * What came in, @doc or @err (both consumed), as a request in @mode.  Never
+ * fails: what is wrong with it is its reply.  Any thread, OOB-safe.
+ */
+MonRequest *mon_request_new(json_object *doc, Error *err, MonMode mode);
+void mon_request_free(MonRequest *req);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonRequest, mon_request_free)
+/* True when it would end the process, were it to run. */
+bool mon_request_is_quit(const MonRequest *req);
+/* Runs it and words the reply, which is the caller's.  Main or monitor
+ * thread. */
+GString *mon_request_run(MonRequest *req, bool pretty);
+
+/* ---- queue.c: in-band requests of a session; its owner locks ---- */
+
+typedef struct MonQueue {
+    GQueue requests; /* of MonRequest, by their link */
+    size_t bytes;
+} MonQueue;
+
+/* True when @size more bytes do not fit; an empty queue takes any request. */
+bool mon_queue_is_full(const MonQueue *queue, size_t size);
+void mon_queue_push(MonQueue *queue, MonRequest *req);
+/* The oldest, or NULL; it is the caller's. */
+MonRequest *mon_queue_pop(MonQueue *queue);
+/* Frees what is queued; true when one of it would have run quit. */
+bool mon_queue_clear(MonQueue *queue);
+
+/* ---- output.c: what a client has not read yet ---- */
+
+typedef struct MonOutput {
+    QemuMutex lock;  /* guards all below and writing to @ioc */
+    QIOChannel *ioc; /* NULL when closed */
+    GByteArray *buf;
+    size_t written; /* of buf */
+    bool events;    /* the client wants events */
+    bool blocked;   /* the socket takes nothing just now */
+    bool broken;    /* the client is gone, or does not read: overflow */
+    bool overflow;
+    bool kicked; /* @kick was called, mon_output_service() was not yet */
+    void (*kick)(void *opaque); /* asks the monitor thread for a service */
+    void *opaque;
+} MonOutput;
+
+typedef enum MonOutputState {
+    MON_OUTPUT_IDLE,     /* all is written */
+    MON_OUTPUT_BLOCKED,  /* wait for the socket, then service again */
+    MON_OUTPUT_GONE,     /* the client is gone */
+    MON_OUTPUT_OVERFLOW, /* the client does not read */
+} MonOutputState;
+
+/* @ioc: a reference is taken.  @kick: any thread, OOB-safe, under the lock. */
+void mon_output_init(MonOutput *out, QIOChannel *ioc,
+                     void (*kick)(void *opaque), void *opaque);
+void mon_output_destroy(MonOutput *out);
+
+/* Appends; the caller calls mon_output_flush() soon.  Any thread, OOB-safe. */
+void mon_output_append(MonOutput *out, const char *text, size_t len);
+/* Writes what the socket takes.  Any thread, OOB-safe. */
+void mon_output_flush(MonOutput *out);
+/* Both at once. */
+void mon_output_send(MonOutput *out, const char *text, size_t len);
+
+/* From here on the client gets events; before, they are dropped. */
+void mon_output_enable_events(MonOutput *out);
+/* Appends an event and has the monitor thread write.  Any thread, OOB-safe. */
+void mon_output_event(MonOutput *out, const char *text, size_t len);
+
+/* After a kick, or when the socket takes more; monitor thread. */
+MonOutputState mon_output_service(MonOutput *out);
+/* Waits until all is written or @deadline_us (monotonic).  Main; blocks. */
+void mon_output_drain(MonOutput *out, int64_t deadline_us);
+/* Closes the channel; what comes later is dropped. */
+void mon_output_close(MonOutput *out);
+/* Any thread, OOB-safe. */
+size_t mon_output_unread(MonOutput *out);
+
+/* ---- session.c: one client ---- */
+
+/* The session is over; monitor thread, once. */
+typedef void MonSessionEndFn(void *opaque);
+
+/*
+ * Serves QMP on @ioc (consumed).  @chardev: its name for queries.  @ended may
+ * be NULL.  Monitor thread.
+ */
+void mon_session_new(QIOChannel *ioc, const char *chardev, bool pretty,
+                     MonSessionEndFn *ended, void *opaque);
+
+MonSession *mon_session_ref(MonSession *session);
+void mon_session_unref(MonSession *session);
+
+/* The session whose request this thread runs, on the monitor thread only. */
+MonSession *mon_session_current(void);
+/* Ends the negotiation of mon_session_current(). */
+void mon_session_negotiated(MonSession *session, bool oob);
+
+/* The reply to an in-band request, from the main thread. */
+void mon_session_reply(MonSession *session, const GString *text);
+bool mon_session_pretty(const MonSession *session);
+/* The dispatcher has run all of the session's requests.  Any thread. */
+void mon_session_idle(MonSession *session);
+
+/* Stops reading, for good; monitor thread. */
+void mon_session_detach(MonSession *session);
+
+/* The dispatcher's part of a session; under its lock. */
+typedef struct MonSessionDispatch {
+    MonQueue queue;
+    bool scheduled;   /* in the round, or running */
+    bool notify_idle; /* call mon_session_idle() once nothing is left */
+} MonSessionDispatch;
+
+MonSessionDispatch *mon_session_dispatch(MonSession *session);
+
+/* For queries; any thread, OOB-safe. */
+uint64_t mon_session_number(const MonSession *session);
+const char *mon_session_chardev(const MonSession *session);
+bool mon_session_has_oob(const MonSession *session);
+MonOutput *mon_session_output(MonSession *session);
+
+/* ---- session-list.c: all sessions; any thread, OOB-safe ---- */
+
+/* The list holds a reference until the session is removed. */
+void mon_sessions_add(MonSession *session);
+/* False when it was not there (any more). */
+bool mon_sessions_remove(MonSession *session);
+/* Calls @fn for each, under the list's lock. */
+void mon_sessions_foreach(void (*fn)(MonSession *session, void *opaque),
+                          void *opaque);
+/* Takes all out of the list; the references are the caller's. */
+GPtrArray *mon_sessions_steal(void);
+
+/* ---- dispatcher.c: in-band commands on the main thread ---- */
+
+typedef struct MonRunning {
+    const char *command; /* static; NULL when none runs */
+    uint64_t session;
+    int64_t since_us; /* monotonic */
+} MonRunning;
+
+void mon_dispatcher_init(GMainContext *context);
+void mon_dispatcher_cleanup(void);
+
+/*
+ * Queues @req.  @bounded: returns false, with @req still the caller's, when
+ * the queue is full.  Monitor thread.
+ */
+bool mon_dispatcher_submit(MonSession *session, MonRequest *req, bool bounded);
+bool mon_dispatcher_is_full(MonSession *session);
+/*
+ * Has mon_session_idle() called when the session's last request was answered;
+ * false, and nothing is called, when that is so already.
+ */
+bool mon_dispatcher_notify_idle(MonSession *session);
+/* Drops what is queued; true when a quit was among it. */
+bool mon_dispatcher_forget(MonSession *session);
+
+/* Any thread, OOB-safe. */
+void mon_dispatcher_queued(MonSession *session, size_t *requests,
+                           size_t *bytes);
+MonRunning mon_dispatcher_running(void);
+
+/*
+ * Has mon_stall_watch_pong() called on the main thread as soon as it comes
+ * round: never while it runs a command.
+ */
+void mon_dispatcher_ping(void);
+
+/* ---- event.c ---- */
+
+void mon_events_init(void);
+/* An event for one session only.  Monitor thread. */
+void mon_event_command_dropped(MonSession *session, const MonRequest *req);
+
+/* ---- stall-watch.c ---- */
+
+void mon_stall_watch_init(IOThread *iothread);
+void mon_stall_watch_cleanup(void);
+/* The main loop came round; main thread. */
+void mon_stall_watch_pong(void);
+/* Milliseconds for which the main loop has been stalled, 0 when it is not. */
+uint64_t mon_stall_watch_stalled_ms(void);
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * The monitor as a whole: its thread, its devices, its end.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "monitor-internal.h"
+#include "chardev/char.h"
+
+/* How long clients get to read what is left at the end. */
+#define FINISH_US G_USEC_PER_SEC
+
+typedef struct MonDevice {
+    Chardev *chr;
+    char *id;
+    bool pretty;
+} MonDevice;
+
+static IOThread *monitor_thread;
+static GPtrArray *devices; /* of MonDevice; the main thread's */
+static bool closing;       /* no more sessions; the monitor thread's */
+
+IOThread *monitor_iothread(void)
+{
+    return monitor_thread;
+}
+
+static void device_free(void *opaque)
+{
+    MonDevice *device = opaque;
+
+    g_free(device->id);
+    g_free(device);
+}
+
+void monitor_init(void)
+{
+    monitor_thread = iothread_new("monitor");
+    devices = g_ptr_array_new_with_free_func(device_free);
+    closing = false;
+    mon_dispatcher_init(NULL);
+    mon_stall_watch_init(monitor_thread);
+    mon_events_init();
+}
+
+static void device_session_ended(void *opaque)
+{
+    MonDevice *device = opaque;
+
+    chardev_session_ended(device->chr);
+}
+
+static void device_session_started(QIOChannel *ioc, void *opaque)
+{
+    MonDevice *device = opaque;
+
+    if (closing) {
+        qio_channel_unref(ioc);
+        return;
+    }
+    mon_session_new(ioc, device->id, device->pretty, device_session_ended,
+                    device);
+}
+
+bool monitor_add(const char *chardev_id, bool pretty, Error **errp)
+{
+    Chardev *chr = chardev_find(chardev_id, errp);
+    MonDevice *device;
+
+    if (!chr) {
+        return false;
+    }
+    device = g_new0(MonDevice, 1);
+    device->chr = chr;
+    device->id = g_strdup(chardev_id);
+    device->pretty = pretty;
+    g_ptr_array_add(devices, device);
+    if (!chardev_attach_monitor(chr,
+                                iothread_get_g_main_context(monitor_thread),
+                                device_session_started, device, errp)) {
+        g_ptr_array_remove(devices, device);
+        return false;
+    }
+    return true;
+}
+
+static void close_thread_side(void *opaque)
+{
+    GPtrArray **sessions = opaque;
+
+    closing = true;
+    mon_stall_watch_cleanup();
+    *sessions = mon_sessions_steal();
+    for (guint i = 0; i < (*sessions)->len; i++) {
+        mon_session_detach(g_ptr_array_index(*sessions, i));
+    }
+}
+
+static void finish_sessions(GPtrArray *sessions)
+{
+    int64_t deadline_us = g_get_monotonic_time() + FINISH_US;
+
+    for (guint i = 0; i < sessions->len; i++) {
+        MonSession *session = g_ptr_array_index(sessions, i);
+
+        mon_output_drain(mon_session_output(session), deadline_us);
+        mon_output_close(mon_session_output(session));
+        mon_session_unref(session);
+    }
+    g_ptr_array_unref(sessions);
+}
+
+/*
+ * The thread lets go of the sessions first; then the main thread, which may
+ * block, writes what is left.
+ */
+void monitor_cleanup(void)
+{
+    GPtrArray *sessions;
+
+    iothread_run(monitor_thread, close_thread_side, &sessions);
+    mon_dispatcher_cleanup();
+    finish_sessions(sessions);
+    g_clear_pointer(&monitor_thread, iothread_unref);
+    g_clear_pointer(&devices, g_ptr_array_unref);
+}

@@ -1,0 +1,379 @@
+/*
+ * A session: one client of QMP, from its greeting to its end.
+ *
+ * All of it happens on the monitor thread, but for the replies to in-band
+ * requests, which the main thread writes.
+ *
+ * Without out-of-band execution a session runs one request at a time.  Its
+ * requests are nevertheless read ahead, up to the bounds of the queue, so
+ * that a quit behind a command that hangs is noticed.  With it, reading never
+ * stops; what does not fit the queue is dropped and the client told so.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "monitor-internal.h"
+#include "qemu/oob.h"
+#include "qemu/shutdown.h"
+
+struct MonSession {
+    int refcount; /* atomic */
+    int mode;     /* MonMode; atomic, written by the monitor thread */
+    uint64_t number;
+    char *chardev;
+    bool pretty;
+    MonOutput output;
+    MonSessionDispatch dispatch;
+
+    /* The monitor thread's. */
+    QIOChannel *ioc; /* NULL when the session is over */
+    FdWatch *in_watch;
+    FdWatch *out_watch; /* while the socket takes nothing */
+    JSONFramer *framer;
+    bool paused; /* the queue is full; reads again when it is empty */
+    bool eof;    /* ends when all that was read is answered */
+    MonSessionEndFn *ended;
+    void *opaque;
+};
+
+/* All sessions read by turns into this; the monitor thread's. */
+static char read_buf[64 * KiB];
+
+static uint64_t last_number; /* the monitor thread's, too */
+
+static __thread MonSession *current_session;
+
+static void session_service(void *opaque);
+static void session_end(MonSession *session);
+
+MonSession *mon_session_ref(MonSession *session)
+{
+    __atomic_fetch_add(&session->refcount, 1, __ATOMIC_RELAXED);
+    return session;
+}
+
+void mon_session_unref(MonSession *session)
+{
+    if (__atomic_sub_fetch(&session->refcount, 1, __ATOMIC_ACQ_REL) == 0) {
+        mon_output_destroy(&session->output);
+        g_free(session->chardev);
+        g_free(session);
+    }
+}
+
+MonSession *mon_session_current(void)
+{
+    return current_session;
+}
+
+static MonMode session_mode(const MonSession *session)
+{
+    return __atomic_load_n(&session->mode, __ATOMIC_RELAXED);
+}
+
+void mon_session_negotiated(MonSession *session, bool oob)
+{
+    __atomic_store_n(&session->mode,
+                     oob ? MON_MODE_COMMAND_OOB : MON_MODE_COMMAND,
+                     __ATOMIC_RELAXED);
+}
+
+/* Has the monitor thread look after the output. */
+static void session_kick(void *opaque)
+{
+    iothread_post(monitor_iothread(), session_service, mon_session_ref(opaque));
+}
+
+static void session_writable(GIOCondition condition, void *opaque)
+{
+    session_service(mon_session_ref(opaque));
+}
+
+static void session_watch_output(MonSession *session, bool blocked)
+{
+    if (!blocked) {
+        g_clear_pointer(&session->out_watch, fd_watch_free);
+    } else if (!session->out_watch) {
+        session->out_watch = fd_watch_new(
+            iothread_get_g_main_context(monitor_iothread()),
+            qio_channel_get_write_fd(session->ioc), session_writable, session);
+        fd_watch_set_events(session->out_watch, G_IO_OUT);
+    }
+}
+
+/* After the end of its input: whether there is anything left to do. */
+static bool session_is_done(MonSession *session)
+{
+    return session->eof && !mon_dispatcher_notify_idle(session) &&
+           mon_output_unread(&session->output) == 0;
+}
+
+/*
+ * A client that does not read is cut off.  One that has gone is not done with
+ * before its input is, unless it negotiated out-of-band execution: "send a
+ * command and leave" works as it always has.
+ */
+static bool session_is_over(MonSession *session, MonOutputState state)
+{
+    return state == MON_OUTPUT_OVERFLOW ||
+           (state == MON_OUTPUT_GONE && mon_session_has_oob(session)) ||
+           session_is_done(session);
+}
+
+/* Writes what can be written; consumes a reference. */
+static void session_service(void *opaque)
+{
+    MonSession *session = opaque;
+
+    if (session->ioc) {
+        MonOutputState state = mon_output_service(&session->output);
+
+        session_watch_output(session, state == MON_OUTPUT_BLOCKED);
+        if (session_is_over(session, state)) {
+            session_end(session);
+        }
+    }
+    mon_session_unref(session);
+}
+
+/*
+ * A quit that a client sent is carried out even when the client has left
+ * before its turn came.
+ */
+static void session_forget_requests(MonSession *session)
+{
+    if (mon_dispatcher_forget(session)) {
+        shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
+    }
+}
+
+static void session_free_input(MonSession *session)
+{
+    g_clear_pointer(&session->in_watch, fd_watch_free);
+    g_clear_pointer(&session->out_watch, fd_watch_free);
+    g_clear_pointer(&session->framer, json_framer_free);
+    g_clear_pointer(&session->ioc, qio_channel_unref);
+}
+
+/* Must not be called from the framer's callback, which it frees. */
+static void session_end(MonSession *session)
+{
+    if (!session->ioc) {
+        return;
+    }
+    mon_session_ref(session);
+    session_forget_requests(session);
+    session_free_input(session);
+    mon_output_close(&session->output);
+    mon_sessions_remove(session);
+    if (session->ended) {
+        session->ended(session->opaque);
+    }
+    mon_session_unref(session);
+}
+
+/* Runs @req on this thread and appends the reply. */
+static void session_run(MonSession *session, MonRequest *req)
+{
+    bool negotiating = session_mode(session) == MON_MODE_NEGOTIATION;
+    GString *reply;
+
+    current_session = session;
+    oob_section_enter(req->name ? req->name : "QMP request");
+    reply = mon_request_run(req, session->pretty);
+    oob_section_leave();
+    current_session = NULL;
+
+    mon_output_append(&session->output, reply->str, reply->len);
+    if (negotiating && session_mode(session) != MON_MODE_NEGOTIATION) {
+        mon_output_enable_events(&session->output);
+    }
+    g_string_free(reply, TRUE);
+}
+
+static void session_drop(MonSession *session, MonRequest *req)
+{
+    mon_event_command_dropped(session, req);
+    error_free(req->err);
+    req->err = NULL;
+    error_setg(&req->err,
+               "The in-band queue is full: it holds %d requests and %" PRId64
+               " bytes at most",
+               MON_QUEUE_MAX_REQUESTS, MON_QUEUE_MAX_BYTES);
+    session_run(session, req);
+    mon_request_free(req);
+}
+
+static void session_submit(MonSession *session, MonRequest *req)
+{
+    bool bounded = session_mode(session) == MON_MODE_COMMAND_OOB;
+    bool quit = mon_request_is_quit(req);
+
+    if (!mon_dispatcher_submit(session, req, bounded)) {
+        session_drop(session, req);
+    } else if (quit) {
+        /* The main loop may hang, and never come to it. */
+        shutdown_announce();
+    }
+}
+
+static void session_request(json_object *doc, Error *err, void *opaque)
+{
+    MonSession *session = opaque;
+    MonMode mode = session_mode(session);
+    MonRequest *req = mon_request_new(doc, err, mode);
+
+    if (mode == MON_MODE_NEGOTIATION || req->oob) {
+        session_run(session, req);
+        mon_request_free(req);
+    } else {
+        session_submit(session, req);
+    }
+}
+
+/* Stops reading where one request at a time is the rule. */
+static void session_check_pause(MonSession *session)
+{
+    session->paused = session_mode(session) != MON_MODE_COMMAND_OOB &&
+                      mon_dispatcher_is_full(session) &&
+                      mon_dispatcher_notify_idle(session);
+    if (session->paused) {
+        fd_watch_set_events(session->in_watch, 0);
+    }
+}
+
+/*
+ * A client may say all it has to say and shut its side: it is answered.  One
+ * that has left altogether gets nothing run any more that it queued, where it
+ * took part in queueing: what is queued behind a hang would else be run long
+ * after everybody has forgotten it.
+ */
+static void session_eof(MonSession *session, bool hung_up)
+{
+    session->eof = true;
+    g_clear_pointer(&session->in_watch, fd_watch_free);
+    json_framer_flush(session->framer);
+    mon_output_flush(&session->output);
+    if ((hung_up && mon_session_has_oob(session)) || session_is_done(session)) {
+        session_end(session);
+    }
+}
+
+static void session_readable(GIOCondition condition, void *opaque)
+{
+    MonSession *session = opaque;
+    ssize_t n;
+
+    if (session->paused) {
+        return;
+    }
+    n = qio_channel_read(session->ioc, read_buf, sizeof(read_buf), NULL);
+    if (n == QIO_CHANNEL_ERR_BLOCK) {
+        return;
+    }
+    if (n <= 0) {
+        session_eof(session, n < 0 || (condition & (G_IO_HUP | G_IO_ERR)));
+        return;
+    }
+    json_framer_feed(session->framer, read_buf, n);
+    mon_output_flush(&session->output);
+    session_check_pause(session);
+}
+
+static void session_idle(void *opaque)
+{
+    MonSession *session = opaque;
+
+    if (session->ioc && session->paused) {
+        session->paused = false;
+        fd_watch_set_events(session->in_watch, G_IO_IN);
+    }
+    if (session->ioc && session_is_done(session)) {
+        session_end(session);
+    }
+    mon_session_unref(session);
+}
+
+void mon_session_idle(MonSession *session)
+{
+    iothread_post(monitor_iothread(), session_idle, mon_session_ref(session));
+}
+
+void mon_session_reply(MonSession *session, const GString *text)
+{
+    mon_output_send(&session->output, text->str, text->len);
+}
+
+static void session_greet(MonSession *session)
+{
+    GString *text = g_string_sized_new(256);
+
+    mon_message_greeting(text, session->pretty);
+    mon_output_send(&session->output, text->str, text->len);
+    g_string_free(text, TRUE);
+}
+
+static void session_watch_input(MonSession *session)
+{
+    session->in_watch = fd_watch_new(
+        iothread_get_g_main_context(monitor_iothread()),
+        qio_channel_get_read_fd(session->ioc), session_readable, session);
+    fd_watch_set_events(session->in_watch, G_IO_IN);
+}
+
+void mon_session_new(QIOChannel *ioc, const char *chardev, bool pretty,
+                     MonSessionEndFn *ended, void *opaque)
+{
+    MonSession *session = g_new0(MonSession, 1);
+
+    session->refcount = 1;
+    session->number = ++last_number;
+    session->mode = MON_MODE_NEGOTIATION;
+    session->chardev = g_strdup(chardev);
+    session->pretty = pretty;
+    session->ioc = ioc;
+    session->ended = ended;
+    session->opaque = opaque;
+    session->framer = json_framer_new(session_request, session);
+    mon_output_init(&session->output, ioc, session_kick, session);
+    mon_sessions_add(session);
+    session_watch_input(session);
+    session_greet(session);
+    mon_session_unref(session);
+}
+
+void mon_session_detach(MonSession *session)
+{
+    mon_dispatcher_forget(session);
+    session_free_input(session);
+}
+
+MonSessionDispatch *mon_session_dispatch(MonSession *session)
+{
+    return &session->dispatch;
+}
+
+MonOutput *mon_session_output(MonSession *session)
+{
+    return &session->output;
+}
+
+bool mon_session_pretty(const MonSession *session)
+{
+    return session->pretty;
+}
+
+uint64_t mon_session_number(const MonSession *session)
+{
+    return session->number;
+}
+
+const char *mon_session_chardev(const MonSession *session)
+{
+    return session->chardev;
+}
+
+bool mon_session_has_oob(const MonSession *session)
+{
+    return session_mode(session) == MON_MODE_COMMAND_OOB;
+}
