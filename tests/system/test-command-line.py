@@ -163,7 +163,7 @@ def _(box):
 
 
 def names_of_nodes(qmp):
-    nodes = qmp.execute('query-named-block-nodes')
+    nodes = qmp.cmd('query-named-block-nodes')
     return sorted(node['node-name'] for node in nodes)
 
 
@@ -171,8 +171,8 @@ def names_of_nodes(qmp):
 def _(box):
     def state(d):
         with d.qmp() as qmp:
-            return (names_of_nodes(qmp), qmp.execute('query-block-exports'),
-                    qmp.execute('query-chardev'))
+            return (names_of_nodes(qmp), qmp.cmd('query-block-exports'),
+                    qmp.cmd('query-chardev'))
 
     def options(form, path):
         pairs = [
@@ -283,7 +283,7 @@ def _(box):
         assert os.readlink(f'/proc/{pid}/fd/{fd}') == '/dev/null'
     assert os.getsid(pid) != os.getsid(0) and os.getsid(pid) != pid
     with daemon.Qmp.negotiated(box.path('qmp.sock')) as qmp:
-        qmp.execute('quit')
+        qmp.cmd('quit')
     wait_for('end', lambda: not os.path.exists(box.path('pid')))
     wait_for('end', lambda: ended(pid))
     assert sorted(os.listdir(box.dir)) == [], os.listdir(box.dir)
