@@ -8,6 +8,7 @@
 #ifndef BLOCK_EXPORT_H
 #define BLOCK_EXPORT_H
 
+#include "qapi/error.h"
 #include "qapi/qapi-types-block-export.h"
 
 bool block_export_add(BlockExportOptions *options, Error **errp);

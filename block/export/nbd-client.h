@@ -1,0 +1,114 @@
+/*
+ * One client of the NBD server.
+ *
+ * It is born on the I/O thread of the server, negotiates there
+ * (nbd-handshake.c), and moves to the I/O thread of its export for good:
+ * nbd-receive.c takes requests in, nbd-reply.c sends replies, nbd-client.c
+ * holds the two together.  From then on only that thread touches it.  It dies
+ * when its connection has ended and the last of its requests has come back.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef BLOCK_EXPORT_NBD_CLIENT_H
+#define BLOCK_EXPORT_NBD_CLIENT_H
+
+#include "io/channel.h"
+#include "nbd-negotiate.h"
+#include "nbd-request.h"
+#include "qemu/fd-watch.h"
+
+typedef struct NbdHandshake NbdHandshake;
+typedef struct NbdServer NbdServer;
+
+/* Holds any option's data, and requests enough for a deep queue. */
+#define NBD_RX_SIZE (128 * 1024)
+G_STATIC_ASSERT(NBD_RX_SIZE >= NBD_MAX_OPTION_DATA);
+
+/*
+ * What one client may have under way, replies not yet sent included.  Beyond
+ * it nothing more is read, so a client that does not take its replies stops
+ * only itself.
+ */
+#define NBD_MAX_REQUESTS 256
+#define NBD_MAX_REQUEST_BYTES (64 * MiB)
+G_STATIC_ASSERT(NBD_MAX_REQUEST_BYTES >= NBD_MAX_PAYLOAD);
+
+struct NbdClient {
+    NbdServer *server;
+    QIOChannel *ioc;
+    FdWatch *watch;      /* NULL while it moves, and once it is cut off */
+    GIOCondition events; /* what that watches for */
+    GList link;          /* in the server's or the export's clients */
+
+    uint8_t *rx; /* NBD_RX_SIZE bytes; [start, end) is yet to be looked at */
+    size_t rx_start;
+    size_t rx_end;
+
+    NbdHandshake *handshake; /* NULL in transmission */
+
+    /* ---- Transmission. ---- */
+    NbdExport *exp;
+    uint64_t size; /* as negotiated, whatever became of the node's */
+
+    NbdRequest *rx_req; /* its payload is coming in ... */
+    size_t rx_left;     /* ... with so many bytes to go */
+    bool rx_bulk;       /* the last request was a large write */
+    bool rx_paused;     /* the next request is beyond the limits */
+    bool rx_ended;      /* the client sends no more */
+    bool dead;          /* nor does it take any more */
+
+    unsigned n_requests; /* under way, replies being sent included */
+    uint64_t request_bytes;
+
+    NbdRequest *tx_head; /* replies to be sent, in order */
+    NbdRequest **tx_tail;
+    size_t tx_sent;  /* bytes of the first that are sent */
+    bool tx_blocked; /* waiting for G_IO_OUT */
+    bool deferred;   /* work is to be done at the end of this round */
+};
+
+/* ---- nbd-client.c ---- */
+
+/* A client in its handshake; takes @ioc.  I/O thread of the server. */
+NbdClient *nbd_client_new(NbdServer *server, QIOChannel *ioc);
+/* Frees it and counts it out.  The thread it lives on. */
+void nbd_client_free(NbdClient *client);
+/*
+ * A client has negotiated: moves it to the I/O thread of @exp (attached, now
+ * the client's), where transmission starts with what rx holds.  I/O thread
+ * of the server.
+ */
+void nbd_client_start(NbdClient *client, NbdExport *exp, uint64_t size);
+/* Cuts it off; it is freed now or with its last request.  Its I/O thread. */
+void nbd_client_kill(NbdClient *client);
+/* Has queued replies sent and reading resumed when this round is over. */
+void nbd_client_defer(NbdClient *client);
+/* Counts a request out and frees it. */
+void nbd_client_release(NbdClient *client, NbdRequest *r);
+
+/* ---- nbd-receive.c; may set rx_ended and dead. ---- */
+
+/* Reads what the socket has and starts the requests in it. */
+void nbd_receive(NbdClient *client);
+/* Starts what requests of those in rx the limits allow. */
+void nbd_receive_buffered(NbdClient *client);
+/* Drops the request whose payload is coming in. */
+void nbd_receive_abandon(NbdClient *client);
+
+/* ---- nbd-reply.c; may set dead. ---- */
+
+/* Sends the reply to @r when this round is over, and then frees @r. */
+void nbd_reply_queue(NbdClient *client, NbdRequest *r);
+/* Sends what is queued, as far as the socket takes it. */
+void nbd_reply_flush(NbdClient *client);
+/* Drops what is queued. */
+void nbd_reply_drop(NbdClient *client);
+
+/* ---- nbd-handshake.c; I/O thread of the server. ---- */
+
+/* Greets the client, who has 10 seconds to choose an export. */
+void nbd_handshake_start(NbdClient *client);
+/* Ends a client in its handshake. */
+void nbd_handshake_cut(NbdClient *client);
+
+#endif

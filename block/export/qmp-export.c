@@ -1,0 +1,72 @@
+/*
+ * QMP commands of block exports and of the NBD server.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "export-internal.h"
+#include "nbd-server.h"
+#include "qapi/qapi-commands-block-export.h"
+
+bool nbd_server_start_options(NbdServerOptions *options, Error **errp)
+{
+    return nbd_server_start(
+        options->addr,
+        options->has_max_connections ? options->max_connections : 0, errp);
+}
+
+/* The strings stay those of @addr. */
+static SocketAddress flatten(const SocketAddressLegacy *addr)
+{
+    SocketAddress flat = {.type = addr->type};
+
+    switch (addr->type) {
+    case SOCKET_ADDRESS_TYPE_INET:
+        flat.u.inet = *addr->u.inet.data;
+        break;
+    case SOCKET_ADDRESS_TYPE_UNIX:
+        flat.u.q_unix = *addr->u.q_unix.data;
+        break;
+    case SOCKET_ADDRESS_TYPE_FD:
+        flat.u.fd = *addr->u.fd.data;
+        break;
+    default:
+        g_assert_not_reached();
+    }
+    return flat;
+}
+
+void qmp_nbd_server_start(SocketAddressLegacy *addr, bool has_max_connections,
+                          uint32_t max_connections, Error **errp)
+{
+    SocketAddress flat = flatten(addr);
+
+    nbd_server_start(&flat, has_max_connections ? max_connections : 0, errp);
+}
+
+void qmp_nbd_server_stop(Error **errp)
+{
+    if (!nbd_server_is_running()) {
+        error_setg(errp, "NBD server not running");
+        return;
+    }
+    nbd_server_stop();
+}
+
+void qmp_block_export_add(BlockExportOptions *arg, Error **errp)
+{
+    block_export_add(arg, errp);
+}
+
+void qmp_block_export_del(const char *id, bool has_mode,
+                          BlockExportRemoveMode mode, Error **errp)
+{
+    bool hard = has_mode && mode == BLOCK_EXPORT_REMOVE_MODE_HARD;
+
+    block_export_del(id, hard, errp);
+}
+
+BlockExportInfoList *qmp_query_block_exports(Error **errp)
+{
+    return block_export_query();
+}
