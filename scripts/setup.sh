@@ -66,7 +66,9 @@ is_there()
 missing_by_probe()
 {
     wanted | while read -r package probe reason; do
-        is_there "$probe" || echo "$package"
+        if ! is_there "$probe"; then
+            echo "$package"
+        fi
     done
 }
 
@@ -77,7 +79,9 @@ missing_by_dpkg()
     have=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" \
            2>/dev/null | sed -n 's/^installed //p')
     for package; do
-        echo "$have" | grep -qx "$package" || echo "$package"
+        if ! echo "$have" | grep -qx "$package"; then
+            echo "$package"
+        fi
     done
 }
 
@@ -85,10 +89,10 @@ tell_missing()
 {
     echo "setup: these packages are missing (named as in Debian 12):"
     wanted | while read -r package probe reason; do
-        echo "$missing" | grep -qx "$package" &&
+        if echo "$missing" | grep -qx "$package"; then
             printf '  %-20s %s\n' "$package" "$reason"
+        fi
     done
-    true
 }
 
 have_package_lists()
