@@ -69,6 +69,30 @@ class Daemon:
     def alive(self):
         return self.process.poll() is None
 
+    def finish(self, seconds=20.0):
+        """Asks it to end, and checks that it does so cleanly."""
+        if self.alive():
+            self.process.terminate()
+        self.check_ended(seconds)
+
+    def check_ended(self, seconds=20.0):
+        """Waits for its end: status 0, nothing said, no socket left."""
+        status = self.process.wait(seconds)
+        output = self.process.output()
+        assert status == 0, f'{self.kind} ended with {status}: {output}'
+        if self.kind.startswith('yankd'):
+            assert output == '', f'{self.kind} said: {output}'
+        left = [path for path in self.sockets if os.path.exists(path)]
+        assert not left, f'{self.kind} left {left}'
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *rest):
+        """A clean end is part of every test that got so far."""
+        if kind is None:
+            self.finish()
+
     def fds(self):
         """How many file descriptors the process holds."""
         return len(os.listdir(f'/proc/{self.pid}/fd'))

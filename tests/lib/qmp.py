@@ -17,8 +17,16 @@ class QmpError(Exception):
         self.desc = error['desc']
 
 
-class QmpClosed(Exception):
+class QmpClosed(EOFError):
     """The peer closed the connection."""
+
+
+def decode(line):
+    """A message; what is no JSON becomes an object that says so."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {'not-json': line.decode(errors='backslashreplace')}
 
 
 class Qmp:
@@ -201,7 +209,7 @@ class Qmp:
         lines = self.raw.split(b'\n')
         self.raw = lines.pop()
         for line in lines:
-            message = json.loads(line)
+            message = decode(line)
             if 'event' in message:
                 self.events.append(message)
             else:
