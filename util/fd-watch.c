@@ -69,6 +69,8 @@ FdWatch *fd_watch_new(GMainContext *context, int fd, FdWatchFn *fn,
     watch->poll.fd = fd;
     watch->fn = fn;
     watch->opaque = opaque;
+    /* Else GLib takes its record out during dispatch, which is costly, too. */
+    g_source_set_can_recurse(&watch->source, TRUE);
     g_source_attach(&watch->source, context);
     return watch;
 }
