@@ -1,0 +1,273 @@
+/*
+ * A QMP session as its client sees it: negotiation, requests, errors.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sys/socket.h>
+#include "monitor-fixture.h"
+
+#define ERROR_REPLY(id, cls, desc)                                             \
+    "{" id "\"error\": {\"class\": \"" cls "\", \"desc\": \"" desc "\"}}"
+#define GENERIC(id, desc) ERROR_REPLY(id, "GenericError", desc)
+#define NOT_FOUND(id, desc) ERROR_REPLY(id, "CommandNotFound", desc)
+#define NO_ID ""
+
+typedef struct Exchange {
+    const char *request;
+    const char *reply;
+} Exchange;
+
+static void exchange(Client *client, const Exchange *table, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        client_send(client, table[i].request);
+        client_expect(client, table[i].reply);
+    }
+}
+
+static void client_negotiation(void)
+{
+    static const Exchange table[] = {
+        {"{'execute': 'echo', 'id': 1}",
+         NOT_FOUND("\"id\": 1, ", "Expecting capabilities negotiation with "
+                                  "'qmp_capabilities'")},
+        {"{'execute': 'no-such'}",
+         NOT_FOUND(NO_ID, "Expecting capabilities negotiation with "
+                          "'qmp_capabilities'")},
+        {"{'exec-oob': 'echo', 'id': 2}",
+         GENERIC("\"id\": 2, ", "QMP input member 'exec-oob' is unexpected")},
+        {"[]", GENERIC(NO_ID, "QMP input must be a JSON object")},
+        {"{'execute': 'qmp_capabilities', 'id': 'x'}",
+         "{\"return\": {}, \"id\": \"x\"}"},
+        {"{'execute': 'qmp_capabilities', 'id': 4}",
+         NOT_FOUND("\"id\": 4, ", "Capabilities negotiation is already "
+                                  "complete, command ignored")},
+        {"{'exec-oob': 'echo'}",
+         GENERIC(NO_ID, "QMP input member 'exec-oob' is unexpected")},
+        {"{'execute': 'echo', 'control': {'run-oob': true}}",
+         GENERIC(NO_ID, "QMP input member 'control' is unexpected")},
+    };
+    g_autoptr(Client) client = client_new(NULL);
+
+    exchange(client, table, G_N_ELEMENTS(table));
+}
+
+static const Exchange requests[] = {
+    {"{'execute': 'echo', 'arguments': {'a': [1, null]}, 'id': {'b': 2}}",
+     "{\"return\": {\"a\": [1, null]}, \"id\": {\"b\": 2}}"},
+    {"{'execute': 'echo', 'id': null}", "{\"return\": {}, \"id\": null}"},
+    {"{'execute': 'fail', 'id': 5}",
+     ERROR_REPLY("\"id\": 5, ", "DeviceNotFound", "no \\\"such\\\" thing")},
+    {"[]", GENERIC(NO_ID, "QMP input must be a JSON object")},
+    {"null ", GENERIC(NO_ID, "QMP input must be a JSON object")},
+    {"'x'", GENERIC(NO_ID, "QMP input must be a JSON object")},
+    {"{}", GENERIC(NO_ID, "QMP input lacks member 'execute'")},
+    {"{'id': 7}", GENERIC("\"id\": 7, ", "QMP input lacks member 'execute'")},
+    {"{'execute': 1, 'id': 1}",
+     GENERIC("\"id\": 1, ", "QMP input member 'execute' must be a string")},
+    {"{'execute': 'echo', 'arguments': 1, 'id': 9}",
+     GENERIC("\"id\": 9, ", "QMP input member 'arguments' must be an object")},
+    {"{'execute': 'echo', 'arguments': null, 'id': 9}",
+     GENERIC("\"id\": 9, ", "QMP input member 'arguments' must be an object")},
+    {"{'foo': 1, 'execute': 2}",
+     GENERIC(NO_ID, "QMP input member 'foo' is unexpected")},
+    {"{'execute': 'foo', 'id': []}",
+     NOT_FOUND("\"id\": [], ", "The command foo has not been found")},
+    {"{'execute' 'foo'}",
+     GENERIC(NO_ID, "JSON parse error, missing : in object pair")},
+    {"{'execute': 'echo'}", "{\"return\": {}}"},
+};
+
+static void client_requests(void)
+{
+    g_autoptr(Client) client = client_new("");
+
+    exchange(client, requests, G_N_ELEMENTS(requests));
+}
+
+static void client_requests_with_oob(void)
+{
+    g_autoptr(Client) client = client_new("oob");
+
+    exchange(client, requests, G_N_ELEMENTS(requests));
+}
+
+static void client_requests_oob(void)
+{
+    static const Exchange table[] = {
+        {"{'exec-oob': 'echo', 'id': 1}", "{\"return\": {}, \"id\": 1}"},
+        {"{'execute': 'echo', 'control': {'run-oob': true}, 'id': 1}",
+         "{\"return\": {}, \"id\": 1}"},
+        {"{'execute': 'block', 'control': {'run-oob': true}}",
+         GENERIC(NO_ID, "The command block does not support OOB")},
+        {"{'exec-oob': 'qmp_capabilities'}",
+         GENERIC(NO_ID, "The command qmp_capabilities does not support OOB")},
+        {"{'exec-oob': 'foo'}",
+         NOT_FOUND(NO_ID, "The command foo has not been found")},
+        {"{'exec-oob': 3}",
+         GENERIC(NO_ID, "QMP input member 'exec-oob' must be a string")},
+        {"{'exec-oob': 'echo', 'execute': 'echo'}",
+         GENERIC(NO_ID, "QMP input member 'execute' clashes with 'exec-oob'")},
+        {"{'execute': 'echo', 'exec-oob': 'echo'}",
+         GENERIC(NO_ID, "QMP input member 'exec-oob' clashes with 'execute'")},
+        {"{'exec-oob': 'echo', 'control': {}}",
+         GENERIC(NO_ID, "QMP input member 'control' clashes with 'exec-oob'")},
+        {"{'execute': 'echo', 'control': true}",
+         GENERIC(NO_ID, "QMP input member 'control' must be an object")},
+        {"{'execute': 'echo', 'control': {'run-oob': 1}}",
+         GENERIC(NO_ID,
+                 "QMP input member 'control.run-oob' must be a boolean")},
+        {"{'execute': 'echo', 'control': {'foo': 1}}",
+         GENERIC(NO_ID, "QMP input member 'control.foo' is unexpected")},
+        {"{'execute': 'block', 'control': {'run-oob': false}, 'bar': 1}",
+         GENERIC(NO_ID, "QMP input member 'bar' is unexpected")},
+    };
+    g_autoptr(Client) client = client_new("oob");
+
+    exchange(client, table, G_N_ELEMENTS(table));
+}
+
+static void client_pretty(void)
+{
+    g_autoptr(Client) client = client_new_pretty();
+    g_autofree char *line = NULL;
+
+    client_expect(client, "{");
+    client_expect(client, "    \"QMP\": {");
+    do {
+        g_free(line);
+        line = client_line(client);
+    } while (strcmp(line, "}"));
+    client_send(client, "{'execute': 'qmp_capabilities'}");
+    client_expect(client, "{");
+    client_expect(client, "    \"return\": {");
+    client_expect(client, "    }");
+    client_expect(client, "}");
+}
+
+/* Many requests in one write: answered in order, and quickly. */
+static void batch(const char *negotiate, int n)
+{
+    g_autoptr(Client) client = client_new(negotiate);
+    GString *text = g_string_new(NULL);
+
+    for (int i = 0; i < n; i++) {
+        g_string_append_printf(text, "{'execute': 'echo', 'id': %d}", i);
+    }
+    client_send(client, text->str);
+    for (int i = 0; i < n; i++) {
+        g_autofree char *want =
+            g_strdup_printf("{\"return\": {}, \"id\": %d}", i);
+
+        client_expect(client, want);
+    }
+    g_string_free(text, TRUE);
+}
+
+static void client_batch(void)
+{
+    batch("oob", MON_QUEUE_MAX_REQUESTS);
+}
+
+/* More than the queue holds: nothing is dropped, reading stops and goes on. */
+static void client_batch_without_oob(void)
+{
+    batch("", 20 * MON_QUEUE_MAX_REQUESTS);
+}
+
+static void client_negotiate_in_batch(void)
+{
+    g_autoptr(Client) client = client_new(NULL);
+
+    client_send(client, "{'execute': 'qmp_capabilities', 'arguments':"
+                        " {'enable': ['oob']}, 'id': 1}"
+                        "{'exec-oob': 'echo', 'id': 2}");
+    client_expect(client, "{\"return\": {}, \"id\": 1}");
+    client_expect(client, "{\"return\": {}, \"id\": 2}");
+}
+
+/* Says all it has to say, and is answered before the session ends. */
+static void half_close(const char *negotiate)
+{
+    g_autoptr(Client) client = client_new(negotiate);
+
+    client_send(client, "{'execute': 'echo', 'id': 1}"
+                        "{'execute': 'echo', 'id': 2}{'execute'");
+    shutdown(client->fd, SHUT_WR);
+    client_expect(client, "{\"return\": {}, \"id\": 1}");
+    client_expect(client, "{\"return\": {}, \"id\": 2}");
+    g_free(client_line(client)); /* that a request broke off */
+    client_expect_end(client);
+}
+
+static void client_half_close(void)
+{
+    half_close("");
+    half_close("oob");
+}
+
+/* Sends a command and leaves without reading a thing. */
+static void client_fire_and_forget(void)
+{
+    g_autoptr(Client) watcher = client_new("oob");
+    Client *client = client_new("");
+
+    client_send(client, "{'execute': 'event'}");
+    client_free(client);
+    g_free(client_line(watcher));
+}
+
+static void client_quit(void)
+{
+    g_autoptr(Client) client = client_new("");
+
+    client_send(client, "{'execute': 'quit', 'id': 1}");
+    client_expect(client, "{\"return\": {}, \"id\": 1}");
+    g_assert_cmpint(fixture_quits(), ==, 1);
+    /* By the monitor thread, which may come second here. */
+    while (!fixture_announced()) {
+        g_thread_yield();
+    }
+}
+
+static void client_many(void)
+{
+    Client *clients[10];
+
+    for (int i = 0; i < 10; i++) {
+        clients[i] = client_new(i & 1 ? "oob" : "");
+    }
+    for (int i = 0; i < 10; i++) {
+        client_send(clients[i], "{'execute': 'echo'}");
+    }
+    for (int i = 0; i < 10; i++) {
+        client_expect(clients[i], "{\"return\": {}}");
+        client_free(clients[i]);
+    }
+}
+
+static void test_client(gconstpointer data)
+{
+    fixture_run((void (*)(void))data);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+#define ADD(path, client)                                                      \
+    g_test_add_data_func("/monitor/" path, (void *)(client), test_client)
+    ADD("negotiation", client_negotiation);
+    ADD("requests", client_requests);
+    ADD("requests-with-oob", client_requests_with_oob);
+    ADD("requests-oob", client_requests_oob);
+    ADD("pretty", client_pretty);
+    ADD("batch", client_batch);
+    ADD("batch-without-oob", client_batch_without_oob);
+    ADD("negotiate-in-batch", client_negotiate_in_batch);
+    ADD("half-close", client_half_close);
+    ADD("fire-and-forget", client_fire_and_forget);
+    ADD("quit", client_quit);
+    ADD("many", client_many);
+    return g_test_run();
+}
