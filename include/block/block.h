@@ -51,15 +51,18 @@ struct BlockRequest {
     /* ---- */
     BlockNode *node;
     BlockRequest *next; /* in a queue of the node or of its driver */
+    BlockRequest *prev; /* in a list of its driver */
     int64_t start_ns;
+    void *split; /* the request is a step of another one */
     void *driver_data;
 };
 
 /*
- * Starts @req on @node.  The range must lie within the node, as
- * block_node_check_request() says, and writes need a writable user.  @req->cb
- * runs exactly once, possibly before this returns.  I/O thread of the node.
- * While the node is drained, requests wait.
+ * Starts @req on @node; writes need a writable user.  A range that does not
+ * fit fails as block_node_check_request() says.  @req->cb runs exactly once,
+ * possibly before this returns.  I/O thread of the node.  While the node is
+ * drained, requests wait.  No data of a failed read is any good, and what was
+ * in the buffer before may still be there.
  */
 void block_submit(BlockNode *node, BlockRequest *req);
 
@@ -70,12 +73,13 @@ int block_node_check_request(BlockNode *node, BlockOp op, uint64_t offset,
 /* ---- The graph; main thread. ---- */
 
 /*
- * Opens a node.  May block on the peer or the disk; a yank of
- * "blockdev:NODE" ends that.
+ * Opens a node for the user, who ends it with block_node_del().  May block on
+ * the peer or the disk; a yank of "blockdev:NODE" ends that.  @options stays
+ * the caller's.
  */
-BlockNode *block_node_add(BlockdevOptions *options, Error **errp);
+BlockNode *block_node_add(const BlockdevOptions *options, Error **errp);
 /*
- * Drains, flushes and closes a node that nobody uses.  May block on the peer,
+ * Flushes, drains and closes a node that nobody uses.  May block on the peer,
  * as above.
  */
 bool block_node_del(const char *node_name, Error **errp);
@@ -92,6 +96,7 @@ bool block_node_is_read_only(const BlockNode *node);
 /* Whether flush, trim and fast zeroes do anything; for NBD flags. */
 typedef struct BlockNodeCaps {
     bool flush;
+    bool fua; /* by itself; it is there on any node, by a flush */
     bool discard;
     bool write_zeroes;
     uint32_t min_block;       /* bytes, power of two */
@@ -117,8 +122,8 @@ void block_node_unuse(BlockUser *user);
 /* The I/O thread that data I/O of @node runs on.  Any thread. */
 IOThread *block_node_iothread(const BlockNode *node);
 /*
- * Moves @node and what is below it; drains it.  Fails when another user pins
- * it.
+ * Moves @node and what is below it; drains it.  Fails when somebody uses it,
+ * or what is below it, unless it is there already.
  */
 bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp);
 

@@ -1,5 +1,5 @@
 /*
- * What block drivers implement.
+ * What block drivers implement, and what the block layer knows of a node.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,33 +9,179 @@
 #include "block/block.h"
 #include "qemu/thread.h"
 
+/* Payload of one request to a driver, in bytes, where caps give no less. */
+#define BLOCK_MAX_TRANSFER (32 * MiB)
+/* The same for requests without payload (discard, zeroes). */
+#define BLOCK_MAX_UNMAP (1 * GiB)
+
 typedef struct BlockDriver {
     const char *format_name;
-    BlockdevDriver type;
-    size_t instance_size;
+    size_t instance_size; /* of node->opaque, zeroed */
 
     /*
      * Main thread; may block.  Sets node->size, node->caps and what else
-     * applies; on failure leaves nothing behind.
+     * applies; on failure leaves nothing behind.  node->iothread is set, but
+     * no request comes before it returned.
      */
     bool (*open)(BlockNode *node, const BlockdevOptions *options, Error **errp);
-    /* Main thread; drained and flushed. */
+    /*
+     * Main thread; drained and flushed.  May block on the peer; a yank ends
+     * that.
+     */
     void (*close)(BlockNode *node);
-    /* I/O thread of the node; see block_submit(). */
+    /*
+     * I/O thread of the node; ends in block_request_complete().  Gets only
+     * what its caps allow: no payload over max_transfer, no discard or
+     * zeroes that it cannot do, no FUA without caps.fua, no empty request.
+     */
     void (*submit)(BlockNode *node, BlockRequest *req);
-    /* Main thread, drained; NULL when the size is fixed. */
+    /* Main thread, drained; sets node->size.  NULL when the size is fixed. */
     bool (*truncate)(BlockNode *node, uint64_t size, Error **errp);
-    /* Main thread, drained: leave the old and enter the new I/O thread. */
+    /*
+     * Main thread, drained: leave the old and enter the new I/O thread.  Both
+     * NULL when nothing is bound to one.
+     */
     void (*detach)(BlockNode *node);
     void (*attach)(BlockNode *node);
     /* Main thread; blocks; NULL when there is nothing to connect. */
     bool (*reconnect)(BlockNode *node, Error **errp);
     /* What query-named-block-nodes calls "file"; g_free() it. */
     char *(*filename)(BlockNode *node);
+    /* Bytes taken on disk, -1 when unknown; NULL: none. */
+    int64_t (*actual_size)(BlockNode *node);
 } BlockDriver;
+
+/* What was done; written by the I/O thread, read by any (relaxed atomics). */
+typedef struct BlockOpStats {
+    uint64_t bytes;
+    uint64_t done;
+    uint64_t failed;
+    uint64_t invalid;
+    uint64_t time_ns;
+} BlockOpStats;
+
+/* A list of requests, in order. */
+typedef struct BlockQueue {
+    BlockRequest *head;
+    BlockRequest **tail;
+} BlockQueue;
+
+struct BlockNode {
+    /* Constant once the node is open. */
+    const BlockDriver *driver;
+    char *name;
+    void *opaque; /* the driver's */
+    bool read_only;
+    bool unmap;    /* discards reach the storage */
+    bool direct;   /* around the host's cache */
+    bool no_flush; /* flushes are ignored */
+    bool force_share;
+    bool auto_read_only;
+    BlockNodeCaps caps;
+    BlockNode *child; /* the node below, or NULL; we are a user of it */
+
+    /* Changed by the main thread while the node is drained. */
+    uint64_t size;      /* atomic */
+    IOThread *iothread; /* atomic; a reference */
+
+    /* Main thread. */
+    bool monitor_owned; /* blockdev-add made it, blockdev-del may end it */
+    GQueue users;       /* of BlockUser */
+    BlockUser *child_user;
+    unsigned drain_count;
+
+    /* I/O thread. */
+    bool quiesced; /* new requests wait */
+    unsigned in_flight;
+    BlockQueue waiting;
+    BlockOpStats stats[BLOCK_OP__MAX];
+    uint64_t wr_highest_offset;
+
+    /*
+     * Guards drained: the I/O thread's word that no request is in flight.
+     * Fast; nothing is taken under it.
+     */
+    QemuMutex drain_lock;
+    QemuCond drain_cond;
+    bool drained;
+};
+
+struct BlockUser {
+    BlockNode *node;
+    BlockNode *parent; /* when a node uses it */
+    char *name;
+    bool writable;
+    void (*resized)(void *opaque);
+    void *opaque;
+};
 
 /* What the driver calls when @req is done.  I/O thread of the node. */
 void block_request_complete(BlockRequest *req, int ret);
+
+/* Queues, on one thread. */
+static inline void block_queue_init(BlockQueue *queue)
+{
+    queue->head = NULL;
+    queue->tail = &queue->head;
+}
+
+static inline void block_queue_push(BlockQueue *queue, BlockRequest *req)
+{
+    req->next = NULL;
+    *queue->tail = req;
+    queue->tail = &req->next;
+}
+
+/* NULL when it is empty. */
+static inline BlockRequest *block_queue_pop(BlockQueue *queue)
+{
+    BlockRequest *req = queue->head;
+
+    if (req) {
+        queue->head = req->next;
+        if (!queue->head) {
+            queue->tail = &queue->head;
+        }
+    }
+    return req;
+}
+
+/* Moves all of @src to the end of @dst. */
+static inline void block_queue_concat(BlockQueue *dst, BlockQueue *src)
+{
+    if (src->head) {
+        *dst->tail = src->head;
+        dst->tail = src->tail;
+        block_queue_init(src);
+    }
+}
+
+/*
+ * Opens or finds the node below @node, which is being opened, and puts @node
+ * on its I/O thread.  Main thread; may block on a peer.
+ */
+bool block_node_open_child(BlockNode *node, const BlockdevRef *ref,
+                           Error **errp);
+/* Lets go of it; ends it when nobody else holds it. */
+void block_node_close_child(BlockNode *node);
+
+/* All nodes in order of their creation (GList of BlockNode); main thread. */
+GList *block_node_list(void);
+
+/* block/drain.c; the parts of a drain, for request.c. */
+void block_drain_init(BlockNode *node);
+void block_drain_destroy(BlockNode *node);
+/* I/O thread: a request ended while the node was quiesced. */
+void block_drain_progress(BlockNode *node);
+
+/* block/request.c: starts what waited for the end of a drain; I/O thread. */
+void block_request_restart(BlockNode *node);
+
+/* block/split.c: does @req in steps that the driver can do; I/O thread. */
+bool block_split_needed(const BlockNode *node, const BlockRequest *req);
+void block_split_start(BlockRequest *req);
+/* Ends a step of a split request. */
+void block_split_complete(BlockRequest *step, int ret);
 
 extern const BlockDriver block_driver_nbd;
 extern const BlockDriver block_driver_file;

@@ -1,0 +1,206 @@
+/*
+ * blkdebug nodes: pass requests on to another node, and make some of them
+ * fail or late, as rules say.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "blkdebug-internal.h"
+#include "block/block_int.h"
+#include "qapi/error.h"
+#include "timer.h"
+
+#define SECTOR 512
+
+typedef struct BlkdebugState {
+    char *config;  /* path, or NULL */
+    GArray *rules; /* of BlkdebugRule; I/O thread once open */
+    BlockTimers *timers;
+} BlkdebugState;
+
+/* A request on its way through us. */
+typedef struct BlkdebugRequest {
+    BlockRequest below;
+    BlockRequest *req;
+    int error;
+} BlkdebugRequest;
+
+static const struct {
+    BlkdebugEvent event;
+    BlkdebugIOType iotype;
+} op_kinds[BLOCK_OP__MAX] = {
+    [BLOCK_OP_READ] = {BLKDBG_READ_AIO, BLKDEBUG_IO_TYPE_READ},
+    [BLOCK_OP_WRITE] = {BLKDBG_WRITE_AIO, BLKDEBUG_IO_TYPE_WRITE},
+    [BLOCK_OP_FLUSH] = {BLKDBG_FLUSH_TO_DISK, BLKDEBUG_IO_TYPE_FLUSH},
+    [BLOCK_OP_DISCARD] = {BLKDBG_DISCARD, BLKDEBUG_IO_TYPE_DISCARD},
+    [BLOCK_OP_WRITE_ZEROES] = {BLKDBG_PWRITEV_ZERO,
+                               BLKDEBUG_IO_TYPE_WRITE_ZEROES},
+};
+
+static bool rules_init(BlkdebugState *s, const BlockdevOptionsBlkdebug *opts,
+                       Error **errp)
+{
+    if (opts->config && !blkdebug_read_config(s->rules, opts->config, errp)) {
+        return false;
+    }
+    for (BlkdebugInjectErrorOptionsList *l = opts->inject_error; l;
+         l = l->next) {
+        if (!blkdebug_add_error(s->rules, l->value, errp)) {
+            return false;
+        }
+    }
+    for (BlkdebugDelayOptionsList *l = opts->delay; l; l = l->next) {
+        if (!blkdebug_add_delay(s->rules, l->value, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void state_destroy(BlkdebugState *s)
+{
+    g_clear_pointer(&s->timers, block_timers_free);
+    g_clear_pointer(&s->rules, g_array_unref);
+    g_clear_pointer(&s->config, g_free);
+}
+
+static bool blkdebug_open(BlockNode *node, const BlockdevOptions *options,
+                          Error **errp)
+{
+    const BlockdevOptionsBlkdebug *opts = &options->u.blkdebug;
+    BlkdebugState *s = node->opaque;
+
+    s->config = g_strdup(opts->config);
+    s->rules = g_array_new(FALSE, FALSE, sizeof(BlkdebugRule));
+    s->timers = block_timers_new();
+    if (!rules_init(s, opts, errp) ||
+        !block_node_open_child(node, opts->image, errp)) {
+        state_destroy(s);
+        return false;
+    }
+    node->size = node->child->size;
+    node->caps = node->child->caps;
+    return true;
+}
+
+static void blkdebug_leave(void *opaque)
+{
+    BlkdebugState *s = opaque;
+
+    block_timers_detach(s->timers);
+}
+
+static void blkdebug_detach(BlockNode *node)
+{
+    iothread_run(node->iothread, blkdebug_leave, node->opaque);
+}
+
+static void blkdebug_close(BlockNode *node)
+{
+    blkdebug_detach(node);
+    block_node_close_child(node);
+    state_destroy(node->opaque);
+}
+
+static bool rule_matches(const BlkdebugRule *rule, const BlockRequest *req)
+{
+    int64_t first = req->offset / SECTOR;
+    int64_t last = (req->offset + MAX(req->bytes, 1) - 1) / SECTOR;
+
+    if (rule->event != BLKDBG_NONE && rule->event != op_kinds[req->op].event) {
+        return false;
+    }
+    if (rule->has_iotype && rule->iotype != op_kinds[req->op].iotype) {
+        return false;
+    }
+    return rule->sector < 0 || (rule->sector >= first && rule->sector <= last);
+}
+
+/* The first error that matches, and all delays. */
+static int apply_rules(BlkdebugState *s, const BlockRequest *req,
+                       uint64_t *latency_ns)
+{
+    int error = 0;
+
+    *latency_ns = 0;
+    for (guint i = 0; i < s->rules->len; i++) {
+        BlkdebugRule *rule = &g_array_index(s->rules, BlkdebugRule, i);
+
+        if (!rule_matches(rule, req) || (rule->error && error)) {
+            continue;
+        }
+        *latency_ns += rule->latency_ns;
+        error = rule->error ? rule->error : error;
+        if (rule->once) {
+            g_array_remove_index(s->rules, i--);
+        }
+    }
+    return error;
+}
+
+static void below_done(BlockRequest *below, int ret)
+{
+    BlkdebugRequest *r = container_of(below, BlkdebugRequest, below);
+    BlockRequest *req = r->req;
+
+    g_free(r);
+    block_request_complete(req, ret);
+}
+
+static void pass_on(void *opaque)
+{
+    BlkdebugRequest *r = opaque;
+
+    if (r->error) {
+        below_done(&r->below, -r->error);
+    } else {
+        block_submit(r->req->node->child, &r->below);
+    }
+}
+
+static void blkdebug_submit(BlockNode *node, BlockRequest *req)
+{
+    BlkdebugState *s = node->opaque;
+    BlkdebugRequest *r = g_new0(BlkdebugRequest, 1);
+    uint64_t latency_ns;
+
+    r->req = req;
+    r->error = apply_rules(s, req, &latency_ns);
+    r->below = (BlockRequest){
+        .op = req->op,
+        .flags = req->flags,
+        .offset = req->offset,
+        .bytes = req->bytes,
+        .buf = req->buf,
+        .cb = below_done,
+    };
+    if (latency_ns) {
+        block_timer_start(s->timers, latency_ns, pass_on, r);
+    } else {
+        pass_on(r);
+    }
+}
+
+static bool blkdebug_truncate(BlockNode *node, uint64_t size, Error **errp)
+{
+    return block_node_resize(node->child, size, errp);
+}
+
+static char *blkdebug_filename(BlockNode *node)
+{
+    BlkdebugState *s = node->opaque;
+    g_autofree char *below = node->child->driver->filename(node->child);
+
+    return g_strdup_printf("blkdebug:%s:%s", s->config ? s->config : "", below);
+}
+
+const BlockDriver block_driver_blkdebug = {
+    .format_name = "blkdebug",
+    .instance_size = sizeof(BlkdebugState),
+    .open = blkdebug_open,
+    .close = blkdebug_close,
+    .submit = blkdebug_submit,
+    .truncate = blkdebug_truncate,
+    .detach = blkdebug_detach,
+    .filename = blkdebug_filename,
+};

@@ -1,0 +1,751 @@
+/*
+ * The connection of an NBD client node: its phases, and what leads from one
+ * to another.
+ *
+ *              open            connected          negotiated
+ *     closed --------> connect ---------> handshake --------> transmission
+ *        ^               ^ |                  |                |  |
+ *        |        timer, | | failed           | failed         |  | close
+ *        |     reconnect | v                  v           lost |  v
+ *        |         reconnect-wait <----------------------------+ disconnect
+ *        |                                                        |
+ *        +--------------------------------------------------------+
+ *
+ * A yank leads from any phase to yanked, and blockdev-reconnect from there to
+ * connect.  Closing leads from any phase to closed.  All phase changes happen
+ * in enter(), on the I/O thread.  The main thread posts its wishes there and
+ * waits on a condition; a yank sets a mark, cuts what there is, and posts.
+ *
+ * The mark is what makes a yank stick: a connect task or handshake which
+ * succeeds after it finds the mark and goes no further.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "nbd-internal.h"
+#include "qemu/lockable.h"
+#include "qemu/oob.h"
+#include "qemu/yank.h"
+
+#define BACKOFF_MAX 16 /* seconds */
+#define NS_PER_S UINT64_C(1000000000)
+#define TO(phase) (1u << NBD_PHASE_##phase)
+
+/* A connect task; it outlives its connection when that goes another way. */
+struct NbdAttempt {
+    NbdState *s;
+};
+
+static const char *const phase_names[NBD_PHASE__MAX] = {
+    [NBD_PHASE_CLOSED] = "closed",
+    [NBD_PHASE_CONNECT] = "connect",
+    [NBD_PHASE_HANDSHAKE] = "handshake",
+    [NBD_PHASE_TRANSMISSION] = "transmission",
+    [NBD_PHASE_RECONNECT_WAIT] = "reconnect-wait",
+    [NBD_PHASE_DISCONNECT] = "disconnecting",
+    [NBD_PHASE_YANKED] = "yanked",
+};
+
+static const unsigned allowed[NBD_PHASE__MAX] = {
+    [NBD_PHASE_CLOSED] = TO(CONNECT) | TO(YANKED),
+    [NBD_PHASE_CONNECT] =
+        TO(HANDSHAKE) | TO(RECONNECT_WAIT) | TO(YANKED) | TO(CLOSED),
+    [NBD_PHASE_HANDSHAKE] =
+        TO(TRANSMISSION) | TO(RECONNECT_WAIT) | TO(YANKED) | TO(CLOSED),
+    [NBD_PHASE_TRANSMISSION] = TO(CONNECT) | TO(RECONNECT_WAIT) |
+                               TO(DISCONNECT) | TO(YANKED) | TO(CLOSED),
+    [NBD_PHASE_RECONNECT_WAIT] = TO(CONNECT) | TO(YANKED) | TO(CLOSED),
+    [NBD_PHASE_DISCONNECT] = TO(CLOSED),
+    [NBD_PHASE_YANKED] = TO(CONNECT) | TO(CLOSED),
+};
+
+static void enter(NbdState *s, NbdPhase to);
+
+static bool is_yanked(NbdState *s)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    return s->yanked;
+}
+
+/* Tells the main thread, if it waits, how it ended; NULL: well. */
+static void settle(NbdState *s, const Error *err)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    if (s->outcome == NBD_OUTCOME_PENDING) {
+        s->outcome = err ? NBD_OUTCOME_FAILED : NBD_OUTCOME_CONNECTED;
+        s->outcome_error = err ? error_copy(err) : NULL;
+        qemu_cond_broadcast(&s->cond);
+    }
+}
+
+static void settle_yanked(NbdState *s)
+{
+    g_autoptr(Error) err = NULL;
+
+    error_setg(&err, "The connection to '%s' was yanked", s->address_str);
+    settle(s, err);
+}
+
+/* ---- Requests while there is no connection. ---- */
+
+static void hold_expired(void *opaque)
+{
+    NbdState *s = opaque;
+
+    s->hold_timer = NULL;
+    s->hold = false;
+    nbd_io_fail_waiting(s);
+}
+
+static void hold_end(NbdState *s)
+{
+    block_timer_cancel(s->timers, s->hold_timer);
+    s->hold_timer = NULL;
+    s->hold = false;
+}
+
+static void hold_begin(NbdState *s)
+{
+    hold_end(s);
+    if (s->reconnect_delay) {
+        s->hold = true;
+        s->hold_timer = block_timer_start(
+            s->timers, s->reconnect_delay * NS_PER_S, hold_expired, s);
+    }
+}
+
+/* ---- One attempt to connect. ---- */
+
+static void attempt_failed(NbdState *s, const Error *err)
+{
+    error_free(s->last_error);
+    s->last_error = error_copy(err);
+    if (is_yanked(s)) {
+        enter(s, NBD_PHASE_YANKED);
+    } else if (s->opening && !s->open_timer) {
+        settle(s, err);
+        enter(s, NBD_PHASE_CLOSED);
+    } else if (s->opening) {
+        enter(s, NBD_PHASE_RECONNECT_WAIT);
+    } else if (s->reviving) {
+        WITH_QEMU_LOCK_GUARD(&s->lock) {
+            s->yanked = true;
+        }
+        settle(s, err);
+        enter(s, NBD_PHASE_YANKED);
+    } else {
+        settle(s, err);
+        enter(s, NBD_PHASE_RECONNECT_WAIT);
+    }
+}
+
+/*
+ * Takes the task's result into account.  An attempt that does not count any
+ * more must not look at @s once n_attempts was decreased, as that may be all
+ * that a close waits for.
+ */
+static void attempt_done(QIOChannel *ioc, const Error *err, void *opaque)
+{
+    g_autofree NbdAttempt *attempt = opaque;
+    NbdState *s = attempt->s;
+    bool counts = s->attempt == attempt;
+    g_autoptr(QIOConnectTask) task = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->n_attempts--;
+        qemu_cond_broadcast(&s->cond);
+        if (counts) {
+            task = g_steal_pointer(&s->task);
+            s->ioc = ioc;
+        }
+    }
+    if (!counts) {
+        qio_channel_unref(ioc);
+        return;
+    }
+    s->attempt = NULL;
+    if (ioc) {
+        enter(s, NBD_PHASE_HANDSHAKE);
+    } else {
+        attempt_failed(s, err);
+    }
+}
+
+static void attempt_start(NbdState *s)
+{
+    NbdAttempt *attempt = g_new0(NbdAttempt, 1);
+    QIOConnectTask *task;
+
+    attempt->s = s;
+    s->attempt = attempt;
+    s->progress = false;
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->n_attempts++;
+    }
+    task = qio_connect_task_new(s->address,
+                                iothread_get_g_main_context(s->node->iothread),
+                                attempt_done, attempt);
+    QEMU_LOCK_GUARD(&s->lock);
+    s->task = task;
+    if (s->yanked) {
+        qio_connect_task_cancel(task);
+    }
+}
+
+/* Its callback comes soon, and finds that it does not count. */
+static void attempt_abandon(NbdState *s)
+{
+    g_autoptr(QIOConnectTask) task = NULL;
+
+    s->attempt = NULL;
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        task = g_steal_pointer(&s->task);
+    }
+    if (task) {
+        qio_connect_task_cancel(task);
+    }
+}
+
+/* ---- The handle and its socket. ---- */
+
+static GIOCondition wanted_events(unsigned direction)
+{
+    return (direction & LIBNBD_AIO_DIRECTION_READ ? G_IO_IN : 0) |
+           (direction & LIBNBD_AIO_DIRECTION_WRITE ? G_IO_OUT : 0);
+}
+
+static void update_watch(void *opaque)
+{
+    NbdState *s = opaque;
+    unsigned direction = nbd_aio_get_direction(s->h);
+
+    s->watch_stale = false;
+    if (direction != s->direction) {
+        s->direction = direction;
+        fd_watch_set_events(s->watch, wanted_events(direction));
+    }
+}
+
+void nbd_connection_touch_watch(NbdState *s)
+{
+    if (!s->watch_stale) {
+        s->watch_stale = true;
+        iothread_defer(update_watch, s);
+    }
+}
+
+/* The server is gone, or nobody can talk with it any more. */
+static void connection_lost(NbdState *s)
+{
+    if (s->phase == NBD_PHASE_DISCONNECT) {
+        enter(s, NBD_PHASE_CLOSED);
+    } else if (is_yanked(s)) {
+        enter(s, NBD_PHASE_YANKED);
+    } else {
+        hold_begin(s);
+        if (s->progress) {
+            s->backoff = 0;
+            enter(s, NBD_PHASE_CONNECT);
+        } else {
+            enter(s, NBD_PHASE_RECONNECT_WAIT);
+        }
+        if (!s->hold) {
+            nbd_io_fail_waiting(s);
+        }
+    }
+}
+
+static void handle_lost(void *opaque)
+{
+    connection_lost(opaque);
+}
+
+void nbd_connection_note_lost(NbdState *s)
+{
+    if (!s->lost) {
+        s->lost = true;
+        iothread_defer(handle_lost, s);
+    }
+}
+
+static void undefer(NbdState *s)
+{
+    if (s->watch_stale) {
+        iothread_undefer(update_watch, s);
+        s->watch_stale = false;
+    }
+    if (s->lost) {
+        iothread_undefer(handle_lost, s);
+        s->lost = false;
+    }
+}
+
+/* After this, libnbd touches no buffer any more. */
+static void connection_drop(NbdState *s)
+{
+    g_autoptr(QIOChannel) ioc = NULL;
+
+    undefer(s);
+    g_clear_pointer(&s->watch, fd_watch_free);
+    g_clear_pointer(&s->h, nbd_close);
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        ioc = g_steal_pointer(&s->ioc);
+    }
+    nbd_io_requeue(s);
+}
+
+static void handshake_step(NbdState *s, GIOCondition condition)
+{
+    g_autoptr(Error) err = NULL;
+    NbdInfo info;
+    bool ready;
+
+    if (!nbd_handshake_step(s, condition, &ready, &err)) {
+        attempt_failed(s, err);
+        return;
+    }
+    if (!ready) {
+        nbd_connection_touch_watch(s);
+        return;
+    }
+    if (!nbd_handshake_info(s, &info, &err) ||
+        (s->has_info && !nbd_handshake_same(&s->info, &info, &err))) {
+        attempt_failed(s, err);
+        return;
+    }
+    if (is_yanked(s)) {
+        enter(s, NBD_PHASE_YANKED);
+        return;
+    }
+    if (!s->has_info) {
+        s->info = info;
+        s->has_info = true;
+    }
+    enter(s, NBD_PHASE_TRANSMISSION);
+}
+
+/* Once the good-bye is on its way, nothing is left to wait for. */
+static void disconnect_step(NbdState *s)
+{
+    if (nbd_aio_get_direction(s->h) & LIBNBD_AIO_DIRECTION_WRITE) {
+        nbd_connection_touch_watch(s);
+    } else {
+        enter(s, NBD_PHASE_CLOSED);
+    }
+}
+
+static void socket_ready(GIOCondition condition, void *opaque)
+{
+    NbdState *s = opaque;
+
+    switch (s->phase) {
+    case NBD_PHASE_HANDSHAKE:
+        handshake_step(s, condition);
+        break;
+    case NBD_PHASE_DISCONNECT:
+        nbd_io_ready(s, condition);
+        if (!s->lost) {
+            disconnect_step(s);
+        }
+        break;
+    default:
+        nbd_io_ready(s, condition);
+        break;
+    }
+}
+
+static void watch_start(NbdState *s)
+{
+    s->watch = fd_watch_new(iothread_get_g_main_context(s->node->iothread),
+                            nbd_aio_get_fd(s->h), socket_ready, s);
+    s->direction = 0;
+    nbd_connection_touch_watch(s);
+}
+
+static void enter_handshake(NbdState *s)
+{
+    g_autoptr(Error) err = NULL;
+
+    if (!nbd_handshake_start(s, &err)) {
+        attempt_failed(s, err);
+        return;
+    }
+    watch_start(s);
+    handshake_step(s, 0);
+}
+
+/* ---- Phases. ---- */
+
+static void retry(void *opaque)
+{
+    NbdState *s = opaque;
+
+    s->retry_timer = NULL;
+    enter(s, NBD_PHASE_CONNECT);
+}
+
+static void open_expired(void *opaque)
+{
+    NbdState *s = opaque;
+    g_autoptr(Error) err = NULL;
+
+    s->open_timer = NULL;
+    if (s->last_error) {
+        err = error_copy(s->last_error);
+    } else {
+        error_setg(&err, "Failed to connect to '%s': Connection timed out",
+                   s->address_str);
+    }
+    settle(s, err);
+    enter(s, NBD_PHASE_CLOSED);
+}
+
+static void cancel_timers(NbdState *s)
+{
+    hold_end(s);
+    block_timer_cancel(s->timers, s->open_timer);
+    s->open_timer = NULL;
+}
+
+static void leave(NbdState *s, NbdPhase from, NbdPhase to)
+{
+    switch (from) {
+    case NBD_PHASE_CONNECT:
+        if (to != NBD_PHASE_HANDSHAKE) {
+            attempt_abandon(s);
+        }
+        break;
+    case NBD_PHASE_HANDSHAKE:
+        if (to != NBD_PHASE_TRANSMISSION) {
+            connection_drop(s);
+        }
+        break;
+    case NBD_PHASE_TRANSMISSION:
+        if (to != NBD_PHASE_DISCONNECT) {
+            connection_drop(s);
+        }
+        break;
+    case NBD_PHASE_RECONNECT_WAIT:
+        block_timer_cancel(s->timers, s->retry_timer);
+        s->retry_timer = NULL;
+        break;
+    case NBD_PHASE_DISCONNECT:
+        connection_drop(s);
+        break;
+    default:
+        break;
+    }
+}
+
+static void enter_transmission(NbdState *s)
+{
+    cancel_timers(s);
+    s->opening = false;
+    s->reviving = false;
+    settle(s, NULL);
+    nbd_io_resend(s);
+}
+
+static void enter_reconnect_wait(NbdState *s)
+{
+    s->backoff = MIN(MAX(s->backoff * 2, 1), BACKOFF_MAX);
+    s->retry_timer =
+        block_timer_start(s->timers, s->backoff * NS_PER_S, retry, s);
+}
+
+static void enter_disconnect(NbdState *s)
+{
+    if (nbd_aio_disconnect(s->h, 0) < 0) {
+        enter(s, NBD_PHASE_CLOSED);
+    } else {
+        disconnect_step(s);
+    }
+}
+
+static void enter_yanked(NbdState *s)
+{
+    cancel_timers(s);
+    s->reviving = false;
+    settle_yanked(s);
+    nbd_io_fail_waiting(s);
+}
+
+static void enter_closed(NbdState *s)
+{
+    cancel_timers(s);
+    nbd_io_fail_waiting(s);
+    QEMU_LOCK_GUARD(&s->lock);
+    s->closed = true;
+    qemu_cond_broadcast(&s->cond);
+}
+
+static void enter(NbdState *s, NbdPhase to)
+{
+    NbdPhase from = s->phase;
+
+    g_assert(allowed[from] & (1u << to));
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->phase = to;
+    }
+    activity_set_phase(s->activity, phase_names[to]);
+    leave(s, from, to);
+    switch (to) {
+    case NBD_PHASE_CONNECT:
+        attempt_start(s);
+        break;
+    case NBD_PHASE_HANDSHAKE:
+        enter_handshake(s);
+        break;
+    case NBD_PHASE_TRANSMISSION:
+        enter_transmission(s);
+        break;
+    case NBD_PHASE_RECONNECT_WAIT:
+        enter_reconnect_wait(s);
+        break;
+    case NBD_PHASE_DISCONNECT:
+        enter_disconnect(s);
+        break;
+    case NBD_PHASE_YANKED:
+        enter_yanked(s);
+        break;
+    default:
+        enter_closed(s);
+        break;
+    }
+}
+
+/* ---- Yank. ---- */
+
+static void on_yank(void *opaque)
+{
+    NbdState *s = opaque;
+
+    switch (s->phase) {
+    case NBD_PHASE_CLOSED: /* opening it will find the mark */
+    case NBD_PHASE_YANKED:
+        break;
+    case NBD_PHASE_DISCONNECT:
+        enter(s, NBD_PHASE_CLOSED);
+        break;
+    default:
+        enter(s, NBD_PHASE_YANKED);
+        break;
+    }
+}
+
+static void report_cut(NbdState *s, NbdPhase phase, const char *task_phase)
+{
+    g_autofree char *what = NULL;
+
+    switch (phase) {
+    case NBD_PHASE_CONNECT:
+        what = g_strdup_printf("%s to %s",
+                               g_str_equal(task_phase, "resolve")
+                                   ? "name resolution for a connection"
+                                   : "connection attempt",
+                               s->address_str);
+        break;
+    case NBD_PHASE_HANDSHAKE:
+        what = g_strdup_printf("handshake with %s", s->address_str);
+        break;
+    case NBD_PHASE_RECONNECT_WAIT:
+        what = g_strdup_printf("wait to reconnect to %s", s->address_str);
+        break;
+    case NBD_PHASE_TRANSMISSION:
+    case NBD_PHASE_DISCONNECT:
+        what = g_strdup_printf("connection to %s", s->address_str);
+        break;
+    default:
+        return;
+    }
+    yank_report_cut(what);
+}
+
+/*
+ * Sets the mark, cuts what there is, and has the I/O thread do the rest.  It
+ * never calls libnbd, whose lock the I/O thread may hold.
+ */
+void nbd_connection_yank(void *opaque)
+{
+    NbdState *s = opaque;
+    const char *task_phase = "";
+    NbdPhase phase;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        phase = s->phase;
+        s->yanked = true;
+        if (s->task) {
+            task_phase = qio_connect_task_phase(s->task);
+            qio_connect_task_cancel(s->task);
+        }
+        if (s->ioc) {
+            qio_channel_shutdown(s->ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+        }
+        if (s->iothread) {
+            iothread_post(s->iothread, on_yank, s);
+        }
+    }
+    report_cut(s, phase, task_phase);
+}
+
+/* ---- The main thread's wishes. ---- */
+
+static void on_open(void *opaque)
+{
+    NbdState *s = opaque;
+
+    s->opening = true;
+    if (is_yanked(s)) {
+        enter(s, NBD_PHASE_YANKED);
+        return;
+    }
+    if (s->open_timeout) {
+        s->open_timer = block_timer_start(s->timers, s->open_timeout * NS_PER_S,
+                                          open_expired, s);
+    }
+    enter(s, NBD_PHASE_CONNECT);
+}
+
+static void on_reconnect(void *opaque)
+{
+    NbdState *s = opaque;
+
+    if (s->lost) {
+        undefer(s);
+        connection_lost(s);
+    }
+    switch (s->phase) {
+    case NBD_PHASE_TRANSMISSION:
+        settle(s, NULL);
+        break;
+    case NBD_PHASE_RECONNECT_WAIT:
+        enter(s, NBD_PHASE_CONNECT);
+        break;
+    case NBD_PHASE_YANKED:
+        if (is_yanked(s)) {
+            settle_yanked(s);
+            break;
+        }
+        s->reviving = true;
+        s->backoff = 0;
+        hold_begin(s);
+        enter(s, NBD_PHASE_CONNECT);
+        break;
+    default:
+        break; /* the attempt that runs decides */
+    }
+}
+
+/* Has the I/O thread run @fn, and waits for the outcome. */
+static bool ask_and_wait(NbdState *s, IOThreadFn *fn, Error **errp)
+{
+    bool ok;
+
+    oob_assert_may_block("nbd connect");
+    iothread_post(s->node->iothread, fn, s);
+    QEMU_LOCK_GUARD(&s->lock);
+    while (s->outcome == NBD_OUTCOME_PENDING) {
+        qemu_cond_wait(&s->cond, &s->lock);
+    }
+    ok = s->outcome == NBD_OUTCOME_CONNECTED;
+    s->outcome = NBD_OUTCOME_NONE;
+    error_propagate(errp, g_steal_pointer(&s->outcome_error));
+    return ok;
+}
+
+bool nbd_connection_open(NbdState *s, Error **errp)
+{
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->outcome = NBD_OUTCOME_PENDING;
+    }
+    return ask_and_wait(s, on_open, errp);
+}
+
+bool nbd_connection_reconnect(NbdState *s, Error **errp)
+{
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->outcome = NBD_OUTCOME_PENDING;
+        s->yanked = false;
+    }
+    return ask_and_wait(s, on_reconnect, errp);
+}
+
+static void on_close(void *opaque)
+{
+    NbdState *s = opaque;
+
+    if (s->phase == NBD_PHASE_TRANSMISSION && !s->lost) {
+        enter(s, NBD_PHASE_DISCONNECT);
+    } else if (s->phase == NBD_PHASE_CLOSED) {
+        enter_closed(s);
+    } else {
+        enter(s, NBD_PHASE_CLOSED);
+    }
+}
+
+void nbd_connection_close(NbdState *s)
+{
+    oob_assert_may_block("nbd close");
+    iothread_post(s->node->iothread, on_close, s);
+    QEMU_LOCK_GUARD(&s->lock);
+    while (!s->closed) {
+        qemu_cond_wait(&s->cond, &s->lock);
+    }
+}
+
+static void on_detach(void *opaque)
+{
+    NbdState *s = opaque;
+
+    if (s->lost) {
+        undefer(s);
+        connection_lost(s);
+    }
+    if (s->phase == NBD_PHASE_CONNECT) {
+        attempt_abandon(s);
+    }
+    undefer(s);
+    g_clear_pointer(&s->watch, fd_watch_free);
+    block_timers_detach(s->timers);
+}
+
+/*
+ * Nothing of it is left on the I/O thread after this.  What a yank posted
+ * before it found no I/O thread any more has run by then, too.
+ */
+void nbd_connection_detach(NbdState *s)
+{
+    IOThread *iothread = s->node->iothread;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->iothread = NULL;
+    }
+    iothread_run(iothread, on_detach, s);
+    QEMU_LOCK_GUARD(&s->lock);
+    while (s->n_attempts) {
+        qemu_cond_wait(&s->cond, &s->lock);
+    }
+}
+
+static void on_attach(void *opaque)
+{
+    NbdState *s = opaque;
+
+    block_timers_attach(s->timers);
+    if (s->h) {
+        watch_start(s);
+    } else if (s->phase == NBD_PHASE_CONNECT) {
+        attempt_start(s);
+    }
+    if (is_yanked(s)) {
+        on_yank(s);
+    }
+}
+
+void nbd_connection_attach(NbdState *s)
+{
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->iothread = s->node->iothread;
+    }
+    iothread_run(s->node->iothread, on_attach, s);
+}

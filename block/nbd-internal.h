@@ -1,0 +1,156 @@
+/*
+ * Between the parts of the NBD client.
+ *
+ *   nbd.c             the driver: options, open, close, yank
+ *   nbd-connection.c  the states of the connection, and what leads from one
+ *                     to another
+ *   nbd-handshake.c   libnbd handles: set-up, what the server offers, errors
+ *   nbd-io.c          requests and their replies
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef BLOCK_NBD_INTERNAL_H
+#define BLOCK_NBD_INTERNAL_H
+
+#include <libnbd.h>
+#include "block/block_int.h"
+#include "io/connect-task.h"
+#include "qapi/error.h"
+#include "qemu/activity.h"
+#include "qemu/fd-watch.h"
+#include "timer.h"
+
+typedef enum NbdPhase {
+    NBD_PHASE_CLOSED,  /* not open yet, or not any more */
+    NBD_PHASE_CONNECT, /* resolves the address and connects */
+    NBD_PHASE_HANDSHAKE,
+    NBD_PHASE_TRANSMISSION,
+    NBD_PHASE_RECONNECT_WAIT, /* the next attempt comes by a timer */
+    NBD_PHASE_DISCONNECT,     /* says good-bye before it closes */
+    NBD_PHASE_YANKED,         /* until blockdev-reconnect */
+    NBD_PHASE__MAX,
+} NbdPhase;
+
+/* What the server offers. */
+typedef struct NbdInfo {
+    uint64_t size;
+    bool read_only;
+    bool fast_zero;
+    BlockNodeCaps caps;
+} NbdInfo;
+
+/* What the main thread waits for. */
+typedef enum NbdOutcome {
+    NBD_OUTCOME_NONE, /* nobody waits */
+    NBD_OUTCOME_PENDING,
+    NBD_OUTCOME_CONNECTED,
+    NBD_OUTCOME_FAILED,
+} NbdOutcome;
+
+typedef struct NbdAttempt NbdAttempt;
+
+typedef struct NbdState {
+    /* Constant. */
+    BlockNode *node;
+    SocketAddress *address;
+    char *address_str;
+    char *export_name;
+    uint32_t reconnect_delay; /* seconds */
+    uint32_t open_timeout;    /* seconds */
+    Activity *activity;
+
+    /*
+     * Guards what follows, to the next line.  Fast; an I/O thread's and a
+     * connect task's own lock may be taken under it, and it is taken under
+     * the lock of a yank instance.
+     */
+    QemuMutex lock;
+    QemuCond cond;  /* outcome, closed or n_attempts changed */
+    NbdPhase phase; /* written by the I/O thread only */
+    bool yanked;    /* the mark that sticks until blockdev-reconnect */
+    QIOConnectTask *task;
+    QIOChannel *ioc;
+    IOThread *iothread; /* NULL while it moves */
+    NbdOutcome outcome;
+    Error *outcome_error;
+    bool closed;
+    unsigned n_attempts; /* connect tasks whose callback is yet to come */
+    /* ---- */
+
+    /* The I/O thread's. */
+    NbdAttempt *attempt; /* the one that counts */
+    struct nbd_handle *h;
+    bool go_sent;    /* the export is asked for */
+    Error *go_error; /* the server's answer, if it is none */
+    FdWatch *watch;
+    unsigned direction; /* what the watch waits for, as libnbd says it */
+    bool watch_stale;   /* it is set anew before the next poll */
+    bool lost;          /* h is dead; handled before the next poll */
+    bool opening;       /* there was no connection yet */
+    bool reviving;      /* a failure leads back to yanked */
+    bool progress;      /* a reply came over this connection */
+    unsigned backoff;   /* seconds until the next attempt */
+    Error *last_error;  /* of the last attempt */
+    bool has_info;
+    NbdInfo info; /* of the first connection; constant from then on */
+    BlockTimers *timers;
+    BlockTimer *retry_timer;
+    BlockTimer *hold_timer;
+    BlockTimer *open_timer;
+
+    bool hold;               /* requests wait for a connection */
+    BlockQueue waiting;      /* for a connection */
+    BlockQueue done;         /* replies that libnbd has just received */
+    BlockRequest *in_flight; /* newest first, linked both ways */
+} NbdState;
+
+/* ---- nbd-connection.c; the main thread. ---- */
+
+/* Connects for the first time; blocks until it is done or yanked. */
+bool nbd_connection_open(NbdState *s, Error **errp);
+/* Connects again, or does so at once instead of later; blocks likewise. */
+bool nbd_connection_reconnect(NbdState *s, Error **errp);
+/* Says good-bye and closes; blocks likewise. */
+void nbd_connection_close(NbdState *s);
+void nbd_connection_detach(NbdState *s);
+void nbd_connection_attach(NbdState *s);
+
+/* The yank function; any thread, OOB-safe. */
+void nbd_connection_yank(void *opaque);
+
+/* ---- nbd-connection.c; the I/O thread. ---- */
+
+/* The handle died; acted upon before the next poll. */
+void nbd_connection_note_lost(NbdState *s);
+/* Has the watch follow libnbd's wishes before the next poll. */
+void nbd_connection_touch_watch(NbdState *s);
+
+/* ---- nbd-handshake.c; the I/O thread. ---- */
+
+/* Sets s->h up and begins the handshake on a duplicate of s->ioc. */
+bool nbd_handshake_start(NbdState *s, Error **errp);
+/*
+ * Goes on with the handshake after a poll.  False when it failed; otherwise
+ * *@ready says whether it is complete.
+ */
+bool nbd_handshake_step(NbdState *s, GIOCondition condition, bool *ready,
+                        Error **errp);
+/* Reads what the server offers, and checks it. */
+bool nbd_handshake_info(const NbdState *s, NbdInfo *info, Error **errp);
+/* Whether a server that came back still is what the node has promised. */
+bool nbd_handshake_same(const NbdInfo *before, const NbdInfo *now,
+                        Error **errp);
+
+/* ---- nbd-io.c; the I/O thread. ---- */
+
+void nbd_submit(BlockNode *node, BlockRequest *req);
+/* The socket is ready for @condition. */
+void nbd_io_ready(NbdState *s, GIOCondition condition);
+/* The handle is closed: what was in flight waits to be sent again. */
+void nbd_io_requeue(NbdState *s);
+/* Sends what waited. */
+void nbd_io_resend(NbdState *s);
+/* Fails what waits. */
+void nbd_io_fail_waiting(NbdState *s);
+
+#endif

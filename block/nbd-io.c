@@ -1,0 +1,240 @@
+/*
+ * NBD client: requests and their replies, on the I/O thread.
+ *
+ * libnbd holds its lock while it calls back, so what it has received is
+ * queued first and completed when its call has returned: a completion may
+ * well submit the next request.
+ *
+ * A request stays in the list of those in flight until its reply came.  When
+ * the connection goes, the list becomes the head of those which wait.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "nbd-internal.h"
+
+/* Replies taken in a row, before other sources of the thread get a turn. */
+#define REPLIES_MAX 256
+
+static void complete(NbdState *s, BlockRequest *req, int ret)
+{
+    activity_end(s->activity);
+    block_request_complete(req, ret);
+}
+
+static void link_in_flight(NbdState *s, BlockRequest *req)
+{
+    req->prev = NULL;
+    req->next = s->in_flight;
+    if (req->next) {
+        req->next->prev = req;
+    }
+    s->in_flight = req;
+}
+
+static void unlink_in_flight(NbdState *s, BlockRequest *req)
+{
+    if (req->next) {
+        req->next->prev = req->prev;
+    }
+    if (req->prev) {
+        req->prev->next = req->next;
+    } else {
+        s->in_flight = req->next;
+    }
+}
+
+/*
+ * libnbd is done with a request: within one of its calls.  ENOTCONN is its
+ * word for a connection that is gone; no server's error is turned into it.
+ */
+static int reply_received(void *opaque, int *error)
+{
+    BlockRequest *req = opaque;
+    NbdState *s = req->node->opaque;
+
+    if (*error == ENOTCONN) {
+        nbd_connection_note_lost(s);
+        return 1;
+    }
+    unlink_in_flight(s, req);
+    req->driver_data = GINT_TO_POINTER(*error);
+    block_queue_push(&s->done, req);
+    return 1;
+}
+
+/* How many replies there were. */
+static unsigned complete_done(NbdState *s)
+{
+    unsigned n = 0;
+    BlockRequest *req;
+
+    while ((req = block_queue_pop(&s->done))) {
+        n++;
+        complete(s, req, -GPOINTER_TO_INT(req->driver_data));
+    }
+    return n;
+}
+
+static int64_t issue_zeroes(NbdState *s, BlockRequest *req,
+                            nbd_completion_callback cb, uint32_t flags)
+{
+    if (!(req->flags & BLOCK_REQ_MAY_UNMAP)) {
+        flags |= LIBNBD_CMD_FLAG_NO_HOLE;
+    }
+    if (req->flags & BLOCK_REQ_NO_FALLBACK) {
+        flags |= LIBNBD_CMD_FLAG_FAST_ZERO;
+    }
+    return nbd_aio_zero(s->h, req->bytes, req->offset, cb, flags);
+}
+
+static int64_t issue(NbdState *s, BlockRequest *req)
+{
+    nbd_completion_callback cb = {
+        .callback = reply_received,
+        .user_data = req,
+    };
+    uint32_t flags = req->flags & BLOCK_REQ_FUA ? LIBNBD_CMD_FLAG_FUA : 0;
+
+    switch (req->op) {
+    case BLOCK_OP_READ:
+        return nbd_aio_pread(s->h, req->buf, req->bytes, req->offset, cb, 0);
+    case BLOCK_OP_WRITE:
+        return nbd_aio_pwrite(s->h, req->buf, req->bytes, req->offset, cb,
+                              flags);
+    case BLOCK_OP_FLUSH:
+        return nbd_aio_flush(s->h, cb, 0);
+    case BLOCK_OP_DISCARD:
+        return nbd_aio_trim(s->h, req->bytes, req->offset, cb, flags);
+    default:
+        return issue_zeroes(s, req, cb, flags);
+    }
+}
+
+static void send_request(NbdState *s, BlockRequest *req)
+{
+    link_in_flight(s, req);
+    if (issue(s, req) < 0) {
+        if (nbd_aio_is_dead(s->h) == 1 || nbd_aio_is_closed(s->h) == 1) {
+            nbd_connection_note_lost(s);
+        } else {
+            int err = nbd_get_errno();
+
+            unlink_in_flight(s, req);
+            complete(s, req, err ? -err : -EIO);
+        }
+        return;
+    }
+    nbd_connection_touch_watch(s);
+}
+
+void nbd_submit(BlockNode *node, BlockRequest *req)
+{
+    NbdState *s = node->opaque;
+
+    activity_begin(s->activity);
+    if (req->op == BLOCK_OP_WRITE_ZEROES &&
+        (req->flags & BLOCK_REQ_NO_FALLBACK) && !s->info.fast_zero) {
+        complete(s, req, -ENOTSUP);
+    } else if (s->phase == NBD_PHASE_TRANSMISSION && !s->lost) {
+        send_request(s, req);
+    } else if (s->phase == NBD_PHASE_TRANSMISSION || s->hold) {
+        block_queue_push(&s->waiting, req);
+    } else {
+        complete(s, req, -EIO);
+    }
+}
+
+/* Takes replies as long as they come. */
+static void read_replies(NbdState *s)
+{
+    unsigned total = 0, n;
+
+    do {
+        if (nbd_aio_notify_read(s->h) < 0 ||
+            (!s->in_flight && nbd_aio_is_closed(s->h) == 1)) {
+            nbd_connection_note_lost(s);
+        }
+        n = complete_done(s);
+        total += n;
+    } while (n && s->in_flight && !s->lost && total < REPLIES_MAX);
+    if (total) {
+        s->progress = true;
+    } else {
+        activity_progress(s->activity); /* a part of a reply */
+    }
+}
+
+void nbd_io_ready(NbdState *s, GIOCondition condition)
+{
+    unsigned direction = nbd_aio_get_direction(s->h);
+
+    if ((direction & LIBNBD_AIO_DIRECTION_WRITE) && (condition & G_IO_OUT)) {
+        if (nbd_aio_notify_write(s->h) < 0) {
+            nbd_connection_note_lost(s);
+        }
+        activity_progress(s->activity);
+        complete_done(s);
+    }
+    if (!s->lost && (condition & ~(unsigned)G_IO_OUT)) {
+        read_replies(s);
+    }
+    nbd_connection_touch_watch(s);
+}
+
+void nbd_io_requeue(NbdState *s)
+{
+    BlockQueue again;
+
+    complete_done(s);
+    block_queue_init(&again);
+    /* The list has the newest first; the queue wants the oldest first. */
+    for (BlockRequest *req = s->in_flight, *next; req; req = next) {
+        next = req->next;
+        req->next = again.head;
+        if (!again.head) {
+            again.tail = &req->next;
+        }
+        again.head = req;
+    }
+    s->in_flight = NULL;
+    block_queue_concat(&again, &s->waiting);
+    if (again.head) {
+        s->waiting = again;
+    } else {
+        block_queue_init(&s->waiting);
+    }
+}
+
+void nbd_io_resend(NbdState *s)
+{
+    BlockQueue queue = s->waiting;
+    BlockRequest *req;
+
+    if (!queue.head) {
+        return;
+    }
+    block_queue_init(&s->waiting);
+    while ((req = block_queue_pop(&queue))) {
+        if (s->lost) {
+            block_queue_push(&s->waiting, req);
+        } else {
+            send_request(s, req);
+        }
+    }
+}
+
+/* Not what completions submit meanwhile. */
+void nbd_io_fail_waiting(NbdState *s)
+{
+    BlockQueue queue = s->waiting;
+    BlockRequest *req;
+
+    if (!queue.head) {
+        return;
+    }
+    block_queue_init(&s->waiting);
+    while ((req = block_queue_pop(&queue))) {
+        complete(s, req, -EIO);
+    }
+}

@@ -1,0 +1,166 @@
+/*
+ * NBD client nodes: options, life, and what users see.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "nbd-internal.h"
+#include "qapi/clone-visitor.h"
+#include "qapi/qapi-visit-sockets.h"
+#include "qemu/yank.h"
+
+#define EXPORT_NAME_MAX 4096
+
+static void nbd_state_init(BlockNode *node, const BlockdevOptionsNbd *opts)
+{
+    NbdState *s = node->opaque;
+    g_autofree char *name = NULL;
+
+    s->node = node;
+    s->address = QAPI_CLONE(SocketAddress, opts->server);
+    s->address_str = socket_address_to_string(opts->server);
+    s->export_name = g_strdup(opts->export ? opts->export : "");
+    s->reconnect_delay = opts->reconnect_delay;
+    s->open_timeout = opts->open_timeout;
+    name = yank_instance_name(BLOCKDEV_YANK_INSTANCE(node->name));
+    s->activity = activity_new(name);
+    activity_set_phase(s->activity, "closed");
+    activity_set_peer(s->activity, s->address_str);
+
+    qemu_mutex_init(&s->lock);
+    qemu_cond_init(&s->cond);
+    s->iothread = node->iothread;
+    s->timers = block_timers_new();
+    block_queue_init(&s->waiting);
+    block_queue_init(&s->done);
+}
+
+static void nbd_state_destroy(NbdState *s)
+{
+    block_timers_free(s->timers);
+    qemu_cond_destroy(&s->cond);
+    qemu_mutex_destroy(&s->lock);
+    activity_free(s->activity);
+    error_free(s->last_error);
+    error_free(s->outcome_error);
+    g_free(s->export_name);
+    g_free(s->address_str);
+    qapi_free_SocketAddress(s->address);
+}
+
+/* What the connection showed becomes what the node is. */
+static bool nbd_apply_info(BlockNode *node, Error **errp)
+{
+    NbdState *s = node->opaque;
+
+    if (s->info.read_only && !node->read_only) {
+        if (!node->auto_read_only) {
+            error_setg(errp,
+                       "Could not open image: Permission denied: the server "
+                       "at '%s' exports '%s' read-only",
+                       s->address_str, s->export_name);
+            return false;
+        }
+        node->read_only = true;
+    }
+    node->size = s->info.size;
+    node->caps = s->info.caps;
+    return true;
+}
+
+static void nbd_end(BlockNode *node)
+{
+    NbdState *s = node->opaque;
+
+    nbd_connection_close(s);
+    yank_unregister_function(BLOCKDEV_YANK_INSTANCE(node->name),
+                             nbd_connection_yank, s);
+    yank_unregister_instance(BLOCKDEV_YANK_INSTANCE(node->name));
+    nbd_connection_detach(s);
+    nbd_state_destroy(s);
+}
+
+/*
+ * The yank function is there before the first step that may block, and until
+ * after the last.
+ */
+static bool nbd_open(BlockNode *node, const BlockdevOptions *options,
+                     Error **errp)
+{
+    const BlockdevOptionsNbd *opts = &options->u.nbd;
+
+    if (opts->export && strlen(opts->export) > EXPORT_NAME_MAX) {
+        error_setg(errp, "export name too long to send to server");
+        return false;
+    }
+    if (!yank_register_instance(BLOCKDEV_YANK_INSTANCE(node->name), errp)) {
+        return false;
+    }
+    nbd_state_init(node, opts);
+    yank_register_function(BLOCKDEV_YANK_INSTANCE(node->name),
+                           nbd_connection_yank, node->opaque);
+    if (!nbd_connection_open(node->opaque, errp) ||
+        !nbd_apply_info(node, errp)) {
+        nbd_end(node);
+        return false;
+    }
+    return true;
+}
+
+static bool nbd_truncate(BlockNode *node, uint64_t size, Error **errp)
+{
+    if (size != node->size) {
+        error_setg(errp, "Cannot %s NBD nodes",
+                   size > node->size ? "grow" : "shrink");
+        return false;
+    }
+    return true;
+}
+
+static void nbd_detach(BlockNode *node)
+{
+    nbd_connection_detach(node->opaque);
+}
+
+static void nbd_attach(BlockNode *node)
+{
+    nbd_connection_attach(node->opaque);
+}
+
+static bool nbd_reconnect(BlockNode *node, Error **errp)
+{
+    return nbd_connection_reconnect(node->opaque, errp);
+}
+
+/* As an URI, which the tools of the field understand. */
+static char *nbd_filename(BlockNode *node)
+{
+    NbdState *s = node->opaque;
+    SocketAddress *a = s->address;
+    const char *slash = *s->export_name ? "/" : "";
+
+    switch (a->type) {
+    case SOCKET_ADDRESS_TYPE_UNIX:
+        return g_strdup_printf("nbd+unix://%s%s?socket=%s", slash,
+                               s->export_name, a->u.q_unix.path);
+    case SOCKET_ADDRESS_TYPE_INET:
+        return g_strdup_printf("nbd://%s:%s%s%s", a->u.inet.host,
+                               a->u.inet.port, slash, s->export_name);
+    default:
+        return g_strdup_printf("nbd:%s%s%s", s->address_str, slash,
+                               s->export_name);
+    }
+}
+
+const BlockDriver block_driver_nbd = {
+    .format_name = "nbd",
+    .instance_size = sizeof(NbdState),
+    .open = nbd_open,
+    .close = nbd_end,
+    .submit = nbd_submit,
+    .truncate = nbd_truncate,
+    .detach = nbd_detach,
+    .attach = nbd_attach,
+    .reconnect = nbd_reconnect,
+    .filename = nbd_filename,
+};

@@ -1,0 +1,96 @@
+/*
+ * Null nodes: reads give zeroes or nothing, writes are thrown away, each
+ * after some latency.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "block/block_int.h"
+#include "qapi/error.h"
+#include "timer.h"
+
+typedef struct NullState {
+    uint64_t latency_ns;
+    bool read_zeroes;
+    BlockTimers *timers;
+} NullState;
+
+static bool null_open(BlockNode *node, const BlockdevOptions *options,
+                      Error **errp)
+{
+    const BlockdevOptionsNull *opts = &options->u.null_co;
+    NullState *s = node->opaque;
+
+    if (opts->has_size && opts->size < 0) {
+        error_setg(errp, "Invalid size %" PRIi64 ", it must not be negative",
+                   opts->size);
+        return false;
+    }
+    node->size = opts->has_size ? opts->size : GiB;
+    node->caps.flush = true;
+    node->caps.discard = true;
+    node->caps.write_zeroes = true;
+    node->caps.fua = true;
+    s->latency_ns = opts->latency_ns;
+    s->read_zeroes = opts->read_zeroes;
+    s->timers = block_timers_new();
+    return true;
+}
+
+static void null_leave(void *opaque)
+{
+    NullState *s = opaque;
+
+    block_timers_detach(s->timers);
+}
+
+static void null_detach(BlockNode *node)
+{
+    iothread_run(node->iothread, null_leave, node->opaque);
+}
+
+static void null_close(BlockNode *node)
+{
+    NullState *s = node->opaque;
+
+    null_detach(node);
+    block_timers_free(s->timers);
+}
+
+static void null_complete(void *opaque)
+{
+    block_request_complete(opaque, 0);
+}
+
+static void null_submit(BlockNode *node, BlockRequest *req)
+{
+    NullState *s = node->opaque;
+
+    if (req->op == BLOCK_OP_READ && s->read_zeroes) {
+        memset(req->buf, 0, req->bytes);
+    }
+    if (s->latency_ns) {
+        block_timer_start(s->timers, s->latency_ns, null_complete, req);
+    } else {
+        null_complete(req);
+    }
+}
+
+static char *null_filename(BlockNode *node)
+{
+    if (node->size == GiB) {
+        return g_strdup("null-co://");
+    }
+    return g_strdup_printf(
+        "json:{\"driver\": \"null-co\", \"size\": %" PRIu64 "}", node->size);
+}
+
+const BlockDriver block_driver_null_co = {
+    .format_name = "null-co",
+    .instance_size = sizeof(NullState),
+    .open = null_open,
+    .close = null_close,
+    .submit = null_submit,
+    .detach = null_detach,
+    .filename = null_filename,
+};

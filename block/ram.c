@@ -1,0 +1,144 @@
+/*
+ * Nodes in memory of this process.
+ *
+ * The memory is a private mapping: zeroes and discards give pages back, and
+ * it can be resized.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sys/mman.h>
+#include "block/block_int.h"
+#include "qapi/error.h"
+
+typedef struct RamState {
+    char *mem;
+    size_t mapped; /* bytes, whole pages */
+} RamState;
+
+/* mmap() wants at least one page. */
+static size_t ram_map_size(uint64_t size)
+{
+    size_t page = sysconf(_SC_PAGESIZE);
+
+    return MAX((size + page - 1) / page * page, page);
+}
+
+static bool ram_check_size(uint64_t size, Error **errp)
+{
+    if (size > INT64_MAX - 64 * KiB) {
+        error_setg(errp,
+                   "Invalid size %" PRIu64 ", at most %" PRIi64
+                   " bytes are possible",
+                   size, INT64_MAX - 64 * KiB);
+        return false;
+    }
+    return true;
+}
+
+static bool ram_open(BlockNode *node, const BlockdevOptions *options,
+                     Error **errp)
+{
+    RamState *s = node->opaque;
+    uint64_t size = options->u.ram.size;
+
+    if (!ram_check_size(size, errp)) {
+        return false;
+    }
+    s->mapped = ram_map_size(size);
+    s->mem = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (s->mem == MAP_FAILED) {
+        error_setg_errno(errp, errno, "Could not allocate %" PRIu64 " bytes",
+                         size);
+        return false;
+    }
+    node->size = size;
+    node->caps.discard = true;
+    node->caps.write_zeroes = true;
+    return true;
+}
+
+static void ram_close(BlockNode *node)
+{
+    RamState *s = node->opaque;
+
+    munmap(s->mem, s->mapped);
+}
+
+/* Whole pages are given back and read as zeroes; the rest is written. */
+static void ram_zero(RamState *s, uint64_t offset, uint64_t bytes)
+{
+    size_t page = sysconf(_SC_PAGESIZE);
+    uint64_t end = offset + bytes;
+    uint64_t first = (offset + page - 1) / page * page;
+    uint64_t last = end / page * page;
+
+    if (first >= last ||
+        madvise(s->mem + first, last - first, MADV_DONTNEED) < 0) {
+        memset(s->mem + offset, 0, bytes);
+        return;
+    }
+    memset(s->mem + offset, 0, first - offset);
+    memset(s->mem + last, 0, end - last);
+}
+
+static void ram_submit(BlockNode *node, BlockRequest *req)
+{
+    RamState *s = node->opaque;
+
+    switch (req->op) {
+    case BLOCK_OP_READ:
+        memcpy(req->buf, s->mem + req->offset, req->bytes);
+        break;
+    case BLOCK_OP_WRITE:
+        memcpy(s->mem + req->offset, req->buf, req->bytes);
+        break;
+    default:
+        ram_zero(s, req->offset, req->bytes);
+        break;
+    }
+    block_request_complete(req, 0);
+}
+
+static bool ram_truncate(BlockNode *node, uint64_t size, Error **errp)
+{
+    RamState *s = node->opaque;
+    size_t mapped;
+    void *mem;
+
+    if (!ram_check_size(size, errp)) {
+        return false;
+    }
+    mapped = ram_map_size(size);
+    mem = mremap(s->mem, s->mapped, mapped, MREMAP_MAYMOVE);
+    if (mem == MAP_FAILED) {
+        error_setg_errno(errp, errno, "Could not resize to %" PRIu64 " bytes",
+                         size);
+        return false;
+    }
+    s->mem = mem;
+    s->mapped = mapped;
+    /* What was cut off must not come back when it grows again. */
+    if (size < node->size && size < mapped) {
+        ram_zero(s, size, mapped - size);
+    }
+    __atomic_store_n(&node->size, size, __ATOMIC_RELAXED);
+    return true;
+}
+
+static char *ram_filename(BlockNode *node)
+{
+    return g_strdup_printf("json:{\"driver\": \"ram\", \"size\": %" PRIu64 "}",
+                           node->size);
+}
+
+const BlockDriver block_driver_ram = {
+    .format_name = "ram",
+    .instance_size = sizeof(RamState),
+    .open = ram_open,
+    .close = ram_close,
+    .submit = ram_submit,
+    .truncate = ram_truncate,
+    .filename = ram_filename,
+};
