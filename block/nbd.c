@@ -19,7 +19,7 @@ static void nbd_state_init(BlockNode *node, const BlockdevOptionsNbd *opts)
     s->node = node;
     s->address = QAPI_CLONE(SocketAddress, opts->server);
     s->address_str = socket_address_to_string(opts->server);
-    s->export_name = g_strdup(opts->export ? opts->export : "");
+    s->export_name = g_strdup(opts->q_export ? opts->q_export : "");
     s->reconnect_delay = opts->reconnect_delay;
     s->open_timeout = opts->open_timeout;
     name = yank_instance_name(BLOCKDEV_YANK_INSTANCE(node->name));
@@ -89,7 +89,7 @@ static bool nbd_open(BlockNode *node, const BlockdevOptions *options,
 {
     const BlockdevOptionsNbd *opts = &options->u.nbd;
 
-    if (opts->export && strlen(opts->export) > EXPORT_NAME_MAX) {
+    if (opts->q_export && strlen(opts->q_export) > EXPORT_NAME_MAX) {
         error_setg(errp, "export name too long to send to server");
         return false;
     }
