@@ -1,5 +1,5 @@
 /*
- * Frees what it visits, also what was built only in part.
+ * Dealloc visitor: frees what it visits, also objects built in part.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -35,21 +35,24 @@ static bool dealloc_any(Visitor *v, const char *name, json_object **obj,
     return true;
 }
 
+/* It has no state, so all share one. */
 static void dealloc_free(Visitor *v)
 {
-    g_free(v);
 }
+
+static const VisitorOps dealloc_ops = {
+    .kind = VISITOR_DEALLOC,
+    .end_struct = dealloc_end,
+    .next_list = dealloc_next_list,
+    .end_alternate = dealloc_end,
+    .type_str = dealloc_str,
+    .type_any = dealloc_any,
+    .free = dealloc_free,
+};
 
 Visitor *qapi_dealloc_visitor_new(void)
 {
-    Visitor *v = g_new0(Visitor, 1);
+    static Visitor visitor = {.ops = &dealloc_ops};
 
-    v->kind = VISITOR_DEALLOC;
-    v->end_struct = dealloc_end;
-    v->next_list = dealloc_next_list;
-    v->end_alternate = dealloc_end;
-    v->type_str = dealloc_str;
-    v->type_any = dealloc_any;
-    v->free = dealloc_free;
-    return v;
+    return &visitor;
 }

@@ -1,7 +1,5 @@
 /*
- * What a visitor implements.
- *
- * An operation that is NULL does nothing and succeeds.
+ * What a visitor implements.  A NULL operation has nothing to do.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,42 +15,57 @@ typedef enum VisitorKind {
     VISITOR_DEALLOC,
 } VisitorKind;
 
-/* What every generated alternate starts with. */
-typedef struct GenericAlternate {
-    QType type;
-} GenericAlternate;
-
-struct Visitor {
+/* The operations mean what the visit_*() functions of their name say. */
+typedef struct VisitorOps {
     VisitorKind kind;
+
     bool (*start_struct)(Visitor *v, const char *name, void **obj, size_t size,
                          Error **errp);
     bool (*check_struct)(Visitor *v, Error **errp);
     void (*end_struct)(Visitor *v, void **obj);
+
     bool (*start_list)(Visitor *v, const char *name, GenericList **list,
                        size_t size, Error **errp);
+    /* Required: moves on from @tail. */
     GenericList *(*next_list)(Visitor *v, GenericList *tail, size_t size);
-    void (*end_list)(Visitor *v, void **list);
-    bool (*start_alternate)(Visitor *v, const char *name,
-                            GenericAlternate **obj, size_t size, Error **errp);
+    void (*end_list)(Visitor *v);
+
+    bool (*start_alternate)(Visitor *v, const char *name, void **obj,
+                            size_t size, Error **errp);
     void (*end_alternate)(Visitor *v, void **obj);
-    void (*optional)(Visitor *v, const char *name, bool *present);
+
+    /* Whether the member is there; without it, the object says so. */
+    bool (*has_member)(Visitor *v, const char *name);
+
     bool (*type_int64)(Visitor *v, const char *name, int64_t *obj,
                        Error **errp);
     bool (*type_uint64)(Visitor *v, const char *name, uint64_t *obj,
                         Error **errp);
+    /* Without it: type_uint64. */
     bool (*type_size)(Visitor *v, const char *name, uint64_t *obj,
                       Error **errp);
     bool (*type_bool)(Visitor *v, const char *name, bool *obj, Error **errp);
     bool (*type_number)(Visitor *v, const char *name, double *obj,
                         Error **errp);
     bool (*type_str)(Visitor *v, const char *name, char **obj, Error **errp);
-    bool (*type_null)(Visitor *v, const char *name, Error **errp);
+    bool (*type_null)(Visitor *v, const char *name, QNull **obj, Error **errp);
     bool (*type_any)(Visitor *v, const char *name, json_object **obj,
                      Error **errp);
-    /* The path to member @name, for messages; g_free() it.  Never NULL. */
-    char *(*full_name)(Visitor *v, const char *name);
+
+    /* The full path of @name, for errors; without it @name itself. */
+    char *(*path)(Visitor *v, const char *name);
+
     void (*complete)(Visitor *v, void *opaque);
+    /* Required. */
     void (*free)(Visitor *v);
+} VisitorOps;
+
+/* The first member of every visitor. */
+struct Visitor {
+    const VisitorOps *ops;
 };
+
+/* The full path of @name; g_free() it. */
+char *visit_path(Visitor *v, const char *name);
 
 #endif

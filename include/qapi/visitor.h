@@ -12,7 +12,7 @@
 #define QAPI_VISITOR_H
 
 #include <json-c/json.h>
-#include "qapi/error.h"
+#include "qapi/util.h"
 
 typedef struct Visitor Visitor;
 
@@ -21,24 +21,6 @@ typedef struct GenericList {
     struct GenericList *next;
     char padding[];
 } GenericList;
-
-/* The names of an enum, indexed by value. */
-typedef struct QEnumLookup {
-    const char *const *array;
-    int size;
-} QEnumLookup;
-
-/* JSON type of an alternate's value. */
-typedef enum QType {
-    QTYPE_NONE,
-    QTYPE_QNULL,
-    QTYPE_QNUM,
-    QTYPE_QSTRING,
-    QTYPE_QDICT,
-    QTYPE_QLIST,
-    QTYPE_QBOOL,
-    QTYPE__MAX,
-} QType;
 
 /*
  * Strict input from @obj (a reference is taken).  Errors name the path, such
@@ -68,13 +50,18 @@ void visit_end_struct(Visitor *v, void **obj);
 bool visit_start_list(Visitor *v, const char *name, GenericList **list,
                       size_t size, Error **errp);
 GenericList *visit_next_list(Visitor *v, GenericList *tail, size_t size);
-bool visit_check_list(Visitor *v, Error **errp);
 void visit_end_list(Visitor *v, void **list);
 
-/* Sets (*obj)->type, the first member of every generated alternate. */
+/* Input: sets (*obj)->type, the first member of every alternate. */
 bool visit_start_alternate(Visitor *v, const char *name, void **obj,
                            size_t size, Error **errp);
 void visit_end_alternate(Visitor *v, void **obj);
+/*
+ * The JSON type is that of no branch of alternate @type: fails on input.  The
+ * other visitors may meet it in an object that was never filled.
+ */
+bool visit_other_alternate(Visitor *v, const char *name, const char *type,
+                           Error **errp);
 
 /* Input: sets *@present; output and the others: reads it. */
 bool visit_optional(Visitor *v, const char *name, bool *present);
@@ -100,8 +87,12 @@ bool visit_type_bool(Visitor *v, const char *name, bool *obj, Error **errp);
 bool visit_type_number(Visitor *v, const char *name, double *obj, Error **errp);
 /* Input allocates; dealloc frees. */
 bool visit_type_str(Visitor *v, const char *name, char **obj, Error **errp);
-bool visit_type_null(Visitor *v, const char *name, Error **errp);
-/* Any JSON value; a reference is taken or dropped. */
+/* Input sets qnull(). */
+bool visit_type_null(Visitor *v, const char *name, QNull **obj, Error **errp);
+/*
+ * Any JSON value; a reference is taken or dropped, a clone is a deep copy.
+ * A JSON null is NULL, so an optional one counts as absent.
+ */
 bool visit_type_any(Visitor *v, const char *name, json_object **obj,
                     Error **errp);
 bool visit_type_enum(Visitor *v, const char *name, int *obj,
