@@ -1,0 +1,20 @@
+/*
+ * File channels: a pair of descriptors.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <glib-unix.h>
+#include "io/channel-file.h"
+#include "channel-internal.h"
+
+QIOChannel *qio_channel_file_new(int read_fd, int write_fd, const char *name)
+{
+    if (read_fd >= 0) {
+        g_unix_set_fd_nonblocking(read_fd, TRUE, NULL);
+    }
+    if (write_fd >= 0) {
+        g_unix_set_fd_nonblocking(write_fd, TRUE, NULL);
+    }
+    return qio_channel_new(read_fd, write_fd, g_strdup(name), false);
+}

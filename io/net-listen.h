@@ -1,0 +1,26 @@
+/*
+ * Listening sockets, and the file that a unix socket leaves.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef IO_NET_LISTEN_H
+#define IO_NET_LISTEN_H
+
+#include <sys/stat.h>
+#include "io/channel-socket.h"
+
+typedef struct ListenSockets {
+    GArray *fds; /* of int; at least one */
+    SocketAddress *addr;
+    char *unlink_path; /* NULL: nothing to remove */
+    struct stat unlink_stat;
+    pid_t unlink_pid; /* a child of ours does not remove it */
+} ListenSockets;
+
+/* Main thread; may resolve a name.  NULL with errp set. */
+ListenSockets *listen_sockets_new(const SocketAddress *addr, int backlog,
+                                  Error **errp);
+void listen_sockets_free(ListenSockets *sockets);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ListenSockets, listen_sockets_free)
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * From the addresses of the wire to those of the system.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <netdb.h>
+#include <sys/un.h>
+#include "socket-address-internal.h"
+
+/* The family that the ipv4 and ipv6 members ask for; -1 for none at all. */
+static int inet_family(const InetSocketAddress *inet)
+{
+    bool want4 = inet->has_ipv4 ? inet->ipv4 : !inet->has_ipv6 || !inet->ipv6;
+    bool want6 = inet->has_ipv6 ? inet->ipv6 : !inet->has_ipv4 || !inet->ipv4;
+
+    if (want4 && want6) {
+        return AF_UNSPEC;
+    }
+    return want4 ? AF_INET : want6 ? AF_INET6 : -1;
+}
+
+static GArray *targets_new(void)
+{
+    return g_array_new(FALSE, TRUE, sizeof(SocketTarget));
+}
+
+GArray *socket_resolve_inet(const InetSocketAddress *inet, unsigned flags,
+                            Error **errp)
+{
+    bool passive = flags & SOCKET_RESOLVE_PASSIVE;
+    struct addrinfo hints = {
+        .ai_family = inet_family(inet),
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags =
+            (passive ? AI_PASSIVE : 0) |
+            (flags & SOCKET_RESOLVE_NUMERIC ? AI_NUMERICHOST | AI_NUMERICSERV
+                                            : 0),
+    };
+    const char *host = inet->host[0] || !passive ? inet->host : NULL;
+    struct addrinfo *list;
+    GArray *targets;
+    int ret;
+
+    if (hints.ai_family < 0) {
+        error_setg(errp, "Cannot disable IPv4 and IPv6 at same time");
+        return NULL;
+    }
+    ret = getaddrinfo(host, inet->port, &hints, &list);
+    if (ret) {
+        error_setg(errp, "address resolution failed for %s:%s: %s", inet->host,
+                   inet->port, gai_strerror(ret));
+        return NULL;
+    }
+    targets = targets_new();
+    for (struct addrinfo *ai = list; ai; ai = ai->ai_next) {
+        SocketTarget target = {.len = ai->ai_addrlen};
+
+        memcpy(&target.addr, ai->ai_addr, ai->ai_addrlen);
+        g_array_append_val(targets, target);
+    }
+    freeaddrinfo(list);
+    return targets;
+}
+
+GArray *socket_resolve_unix(const UnixSocketAddress *addr, Error **errp)
+{
+    SocketTarget target = {};
+    struct sockaddr_un *un = (struct sockaddr_un *)&target.addr;
+    bool abstract = addr->has_abstract && addr->abstract;
+    bool tight = !addr->has_tight || addr->tight;
+    size_t len = strlen(addr->path), max = sizeof(un->sun_path) - abstract;
+    GArray *targets;
+
+    if (len > max || (!abstract && len == max)) {
+        error_setg(errp,
+                   "UNIX socket path '%s' is too long: "
+                   "Path must be less than %zu bytes",
+                   addr->path, sizeof(un->sun_path));
+        return NULL;
+    }
+    if (!len && !abstract) {
+        error_setg(errp, "UNIX socket path must not be empty");
+        return NULL;
+    }
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path + abstract, addr->path, len);
+    target.len = abstract && tight
+                     ? offsetof(struct sockaddr_un, sun_path) + 1 + len
+                     : sizeof(*un);
+    targets = targets_new();
+    g_array_append_val(targets, target);
+    return targets;
+}
+
+int socket_address_fd(const SocketAddress *addr, Error **errp)
+{
+    const char *text = addr->u.fd.str;
+    guint64 fd;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 0, INT_MAX, &fd, NULL)) {
+        error_setg(errp,
+                   "Invalid file descriptor '%s': expected the number of an "
+                   "open socket",
+                   text);
+        return -1;
+    }
+    if (fcntl(fd, F_GETFD) < 0) {
+        error_setg_errno(errp, errno, "File descriptor %s", text);
+        return -1;
+    }
+    return fd;
+}
