@@ -29,10 +29,13 @@ class Daemon:
         self.sockets = [box.path(f'{kind}-{box._logs}-qmp{i}.sock')
                         for i in range(monitors)]
         argv = [program(kind)] + (_STOCK_QEMU if kind == 'qemu' else [])
+        # Options are carried out in order: when the monitors listen, all
+        # the others are done.
+        argv += options
         for i, path in enumerate(self.sockets):
             argv += self._monitor_options(f'mon{i}', path)
         environment = dict(os.environ, **(env or {}))
-        self.process = box.spawn(argv + list(options), env=environment)
+        self.process = box.spawn(argv, env=environment)
         self.pid = self.process.pid
         if wait:
             self.wait_ready()
@@ -80,7 +83,7 @@ class Daemon:
         status = self.process.wait(seconds)
         output = self.process.output()
         assert status == 0, f'{self.kind} ended with {status}: {output}'
-        if self.kind.startswith('yankd'):
+        if 'yankd' in os.path.basename(self.process.args[0]):
             assert output == '', f'{self.kind} said: {output}'
         left = [path for path in self.sockets if os.path.exists(path)]
         assert not left, f'{self.kind} left {left}'

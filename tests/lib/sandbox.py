@@ -6,6 +6,7 @@ background (this process is made their reaper), so that what is left over can
 be found, reported and ended without a look at what others run.
 """
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -122,6 +123,7 @@ class Sandbox:
         become_reaper()
         self.dir = tempfile.mkdtemp(prefix=prefix)
         self.processes = []
+        self.daemons = []
         self._undo = []
         self._logs = 0
 
@@ -150,6 +152,18 @@ class Sandbox:
                           **kwargs)
         self.processes.append(process)
         return process
+
+    def adopt(self, pidfile):
+        """Takes in a program that went to the background by itself; it is
+        ended with the sandbox."""
+        def written():
+            with contextlib.suppress(FileNotFoundError), open(pidfile) as f:
+                return f.read().strip()
+            return None
+        pid = int(wait_for(pidfile, written))
+        assert pid in children(), 'no child of ours'
+        self.daemons.append(pid)
+        return pid
 
     def run(self, argv, seconds=60, check=True, **kwargs):
         """Runs a program to its end; returns the CompletedProcess."""

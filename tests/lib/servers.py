@@ -88,9 +88,5 @@ class Gateway(daemon.Daemon):
                  'writable=on']
         super().__init__(box, kind, argv + list(options), **kwargs)
 
-    def wait_ready(self, seconds=20.0):
-        super().wait_ready(seconds)
-        wait_for('export listens', lambda: daemon.listens(self.nbd_path))
-
     def uri(self):
         return uri(self.nbd_path, None, 'disk')

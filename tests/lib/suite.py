@@ -82,6 +82,7 @@ def _run_one(number, t):
         try:
             t.function(box)
             known = {process.pid for process in box.processes}
+            known.update(box.daemons)
             strays = [pid for pid in sandbox.children() if pid not in known]
             assert not strays, 'left over: ' + ', '.join(
                 sandbox.command_of(pid) for pid in strays)

@@ -4,6 +4,7 @@
 """NBD servers whose replies are wrong: the node fails, and nothing else."""
 
 import os
+import socket
 import struct
 import sys
 
@@ -11,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import nbd
 from daemon import Daemon
-from nbd import EIO, NbdClient
+from nbd import EINVAL, EIO, NbdClient
 from peers import Listener, NbdServerSide
 from suite import run, test
 
@@ -28,6 +29,7 @@ def refused(name):
                 side = NbdServerSide(listener.accept())
                 try:
                     steps(side)
+                    side.sock.shutdown(socket.SHUT_WR)
                 except (nbd.NbdClosed, OSError):
                     pass        # It saw soon enough.
                 message = qmp.reply(number, 20)
@@ -48,12 +50,6 @@ def _(side):
 @refused('something else listens')
 def _(side):
     side.sock.sendall(b'SSH-2.0-OpenSSH_9.2\r\n' * 10)
-
-
-@refused('oldstyle magic')
-def _(side):
-    side.sock.sendall(nbd.MAGIC_GREETING +
-                      struct.pack('>QQI124x', 0x420281861253, 4096, 0))
 
 
 @refused('wrong magic of a reply')
@@ -88,7 +84,6 @@ def _(side):
 def _(side):
     side.greet()
     side.reply(side.until_go()[0], nbd.REP_ACK)
-    side.sock.shutdown(1)
 
 
 @refused('size beyond 63 bits')
@@ -131,9 +126,12 @@ def failing(name):
                     request = side.next_request()
                     assert request[1:2] + request[3:] == (0, 0, 512)
                     steps(side, request[2])
-                    assert client.reply() == (cookie, EIO)
+                    got, error = client.reply()
+                    assert got == cookie
+                    # What nobody knows has to be something.
+                    assert error in (EIO, EINVAL), error
                 side.sock.close()
-                qmp.cmd('query-name')
+                qmp.cmd('query-version')
         test(f'transmission: {name}')(body)
     return mark
 
@@ -146,7 +144,7 @@ def _(side, cookie):
 @failing('error that nobody knows')
 def _(side, cookie):
     side.answer(cookie, 0xdeadbeef)
-    side.sock.shutdown(1)
+    side.sock.shutdown(socket.SHUT_WR)
 
 
 @failing('wrong magic')
@@ -157,7 +155,7 @@ def _(side, cookie):
 @failing('unknown cookie')
 def _(side, cookie):
     side.answer(cookie + 1, data=bytes(512))
-    side.sock.shutdown(1)
+    side.sock.shutdown(socket.SHUT_WR)
 
 
 @failing('closed before the reply')
@@ -175,7 +173,7 @@ def _(side, cookie):
 def _(side, cookie):
     side.sock.sendall(struct.pack('>IHHQIQ', 0x668e33ef, 1, 1, cookie,
                                   8 + 512, 0) + bytes(512))
-    side.sock.shutdown(1)
+    side.sock.shutdown(socket.SHUT_WR)
 
 
 run()
