@@ -119,17 +119,6 @@ const QmpCommand qmp_commands[] = {
     {"quit", cmd_quit, QCO_ALLOW_OOB},
 };
 const size_t qmp_n_commands = G_N_ELEMENTS(qmp_commands);
-const char qmp_schema_json[] = "[]";
-
-const QmpCommand *qmp_find_command(const char *name)
-{
-    for (size_t i = 0; i < qmp_n_commands; i++) {
-        if (!strcmp(name, qmp_commands[i].name)) {
-            return &qmp_commands[i];
-        }
-    }
-    return NULL;
-}
 
 /* The client's side. */
 
@@ -206,6 +195,13 @@ void client_send_len(Client *client, const char *text, size_t len)
 void client_send(Client *client, const char *text)
 {
     client_send_len(client, text, strlen(text));
+}
+
+bool client_can_send(Client *client)
+{
+    struct pollfd p = {.fd = client->fd, .events = POLLOUT};
+
+    return poll(&p, 1, QUIET_MS) == 1;
 }
 
 /* False at the end of the stream. */

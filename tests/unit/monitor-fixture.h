@@ -34,6 +34,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)
 
 void client_send(Client *client, const char *text);
 void client_send_len(Client *client, const char *text, size_t len);
+/* False when the monitor has read nothing for a little while. */
+bool client_can_send(Client *client);
 /* The next line, without its end; NULL at the end of the stream. */
 char *client_line(Client *client);
 /* Reads the next line and compares. */

@@ -194,6 +194,43 @@ static void client_leaves(void)
     g_assert_true(client_is_quiet(client));
 }
 
+/* Without out-of-band execution it is run, as it has always been. */
+static void client_leaves_without_oob(void)
+{
+    g_autoptr(Client) client = client_new("oob");
+    Client *leaver = client_new("");
+
+    client_block(client);
+    send_numbered(leaver, "{'execute': 'event', 'id': %d}", 0, 200);
+    fixture_wait_queued(200);
+    client_free(leaver);
+    client_unblock();
+    client_expect(client, BLOCK_DONE);
+    for (int i = 0; i < 200; i++) {
+        g_free(client_line(client));
+    }
+    fixture_wait_sessions(1);
+}
+
+/* Reading ahead is bounded where nothing is dropped. */
+static void client_reads_ahead(void)
+{
+    static const char request[] = "{'execute': 'echo', 'id': 1}";
+    g_autoptr(Client) client = client_new("");
+    int n = 0;
+
+    client_block(client);
+    while (client_can_send(client)) {
+        client_send(client, request);
+        g_assert_cmpint(++n, <, 1000 * 1000);
+    }
+    client_unblock();
+    client_expect(client, BLOCK_DONE);
+    while (n-- > 0) {
+        client_expect(client, "{\"return\": {}, \"id\": 1}");
+    }
+}
+
 static void client_leaves_while_running(void)
 {
     g_autoptr(Client) client = client_new("oob");
@@ -270,6 +307,8 @@ int main(int argc, char **argv)
     ADD("quit", client_quit);
     ADD("quit-with-arguments", client_quit_with_arguments);
     ADD("leaves", client_leaves);
+    ADD("leaves-without-oob", client_leaves_without_oob);
+    ADD("reads-ahead", client_reads_ahead);
     ADD("leaves-while-running", client_leaves_while_running);
     ADD("round-robin", client_round_robin);
     ADD("stall", client_stall);
