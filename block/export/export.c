@@ -106,7 +106,7 @@ static bool move_node(BlockNode *node, const BlockExportOptions *options,
     if (block_node_set_iothread(node, iothread, &local_err)) {
         return true;
     }
-    if (options->has_fixed_iothread && options->fixed_iothread) {
+    if (options->fixed_iothread) {
         error_propagate(errp, local_err);
         return false;
     }
@@ -135,9 +135,7 @@ static BlockExport *new_export(BlockNode *node,
 
     exp->id = g_strdup(options->id);
     exp->node = node;
-    exp->user =
-        block_node_use(node, user, options->has_writable && options->writable,
-                       NULL, NULL, errp);
+    exp->user = block_node_use(node, user, options->writable, NULL, NULL, errp);
     if (exp->user) {
         exp->nbd = nbd_export_new(options, node, export_gone, errp);
     }
@@ -162,8 +160,7 @@ bool block_export_add(BlockExportOptions *options, Error **errp)
     if (!node) {
         return false;
     }
-    if (options->has_writable && options->writable &&
-        block_node_is_read_only(node)) {
+    if (options->writable && block_node_is_read_only(node)) {
         error_setg(errp, "Cannot export read-only node as writable");
         return false;
     }

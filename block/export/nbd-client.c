@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/socket.h>
 #include "nbd-client.h"
 #include "nbd-server.h"
 
@@ -87,17 +88,23 @@ static void client_settle(NbdClient *client)
     }
 }
 
-static void client_deferred(void *opaque)
+/* Sends replies, which may make room for the next requests. */
+static void client_flush(NbdClient *client)
 {
-    NbdClient *client = opaque;
-
-    client->deferred = false;
     if (!client->dead && !client->tx_blocked) {
         nbd_reply_flush(client);
     }
     if (!client->dead && client->rx_paused) {
         nbd_receive_buffered(client);
     }
+}
+
+static void client_deferred(void *opaque)
+{
+    NbdClient *client = opaque;
+
+    client->deferred = false;
+    client_flush(client);
     client_settle(client);
 }
 
@@ -119,7 +126,7 @@ static void client_ready(GIOCondition condition, void *opaque)
 
     if (condition & G_IO_OUT) {
         client->tx_blocked = false;
-        nbd_reply_flush(client);
+        client_flush(client);
     }
     if (client->dead) {
         /* Nothing to be read for. */
@@ -131,12 +138,30 @@ static void client_ready(GIOCondition condition, void *opaque)
     client_settle(client);
 }
 
+/*
+ * On a unix socket what is sent and not yet received counts against this
+ * alone, and the default holds less than a deep queue of reads.  TCP tunes
+ * itself.  Whatever the system grants is fine.
+ */
+static void client_enlarge_buffer(int fd)
+{
+    int size = 1 * MiB;
+    int domain = AF_UNSPEC;
+    socklen_t len = sizeof(domain);
+
+    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len);
+    if (domain == AF_UNIX) {
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    }
+}
+
 static void client_begin(void *opaque)
 {
     NbdClient *client = opaque;
     GMainContext *context = iothread_get_g_main_context(client->exp->iothread);
     int fd = qio_channel_get_read_fd(client->ioc);
 
+    client_enlarge_buffer(fd);
     client->watch = fd_watch_new(context, fd, client_ready, client);
     client->events = 0;
     g_queue_push_tail_link(&client->exp->clients, &client->link);

@@ -106,9 +106,12 @@ void nbd_reply_drop(NbdClient *client);
 
 /* ---- nbd-handshake.c; I/O thread of the server. ---- */
 
-/* Greets the client, who has 10 seconds to choose an export. */
+/* Greets the client, whose time to choose an export begins. */
 void nbd_handshake_start(NbdClient *client);
 /* Ends a client in its handshake. */
 void nbd_handshake_cut(NbdClient *client);
+/* How long one that starts from now on may take, for tests.  Any thread. */
+#define NBD_HANDSHAKE_TIMEOUT_MS 10000
+void nbd_handshake_set_timeout(unsigned ms);
 
 #endif

@@ -91,9 +91,8 @@ NbdExport *nbd_export_new(const BlockExportOptions *options, BlockNode *node,
     exp->description = g_strdup(nbd->description);
     exp->node = node;
     exp->iothread = iothread_ref(block_node_iothread(node));
-    exp->flags =
-        export_flags(&caps, options->has_writable && options->writable);
-    exp->writethrough = options->has_writethrough && options->writethrough;
+    exp->flags = export_flags(&caps, options->writable);
+    exp->writethrough = options->writethrough;
     exp->min_block = MAX(caps.min_block, 1);
     exp->preferred_block = MAX(caps.preferred_block, exp->min_block);
     exp->max_block = caps.max_transfer ? MIN(caps.max_transfer, NBD_MAX_PAYLOAD)

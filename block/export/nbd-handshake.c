@@ -8,6 +8,8 @@
 #include "nbd-client.h"
 #include "nbd-server.h"
 
+static unsigned timeout_ms = NBD_HANDSHAKE_TIMEOUT_MS; /* atomic */
+
 struct NbdHandshake {
     NbdNegotiation negotiation;
     GSource *deadline;
@@ -159,11 +161,17 @@ void nbd_handshake_start(NbdClient *client)
 
     client->handshake = hs;
     nbd_negotiation_init(&hs->negotiation);
-    hs->deadline = g_timeout_source_new(NBD_NEGOTIATION_TIMEOUT_MS);
+    hs->deadline =
+        g_timeout_source_new(__atomic_load_n(&timeout_ms, __ATOMIC_RELAXED));
     g_source_set_callback(hs->deadline, handshake_expired, client, NULL);
     g_source_attach(hs->deadline, context);
     client->watch = fd_watch_new(context, qio_channel_get_read_fd(client->ioc),
                                  handshake_ready, client);
     nbd_server_add_negotiating(client->server, &client->link);
     handshake_continue(client, PROGRESS_MADE);
+}
+
+void nbd_handshake_set_timeout(unsigned ms)
+{
+    __atomic_store_n(&timeout_ms, ms, __ATOMIC_RELAXED);
 }

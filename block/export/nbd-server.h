@@ -15,7 +15,6 @@ typedef struct NbdServer NbdServer;
  * backlog.
  */
 #define NBD_MAX_NEGOTIATING 256
-#define NBD_NEGOTIATION_TIMEOUT_MS 10000
 
 /* Main thread. */
 bool nbd_server_is_running(void);

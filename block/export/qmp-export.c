@@ -10,9 +10,7 @@
 
 bool nbd_server_start_options(NbdServerOptions *options, Error **errp)
 {
-    return nbd_server_start(
-        options->addr,
-        options->has_max_connections ? options->max_connections : 0, errp);
+    return nbd_server_start(options->addr, options->max_connections, errp);
 }
 
 /* The strings stay those of @addr. */
@@ -41,7 +39,7 @@ void qmp_nbd_server_start(SocketAddressLegacy *addr, bool has_max_connections,
 {
     SocketAddress flat = flatten(addr);
 
-    nbd_server_start(&flat, has_max_connections ? max_connections : 0, errp);
+    nbd_server_start(&flat, max_connections, errp);
 }
 
 void qmp_nbd_server_stop(Error **errp)
@@ -61,7 +59,7 @@ void qmp_block_export_add(BlockExportOptions *arg, Error **errp)
 void qmp_block_export_del(const char *id, bool has_mode,
                           BlockExportRemoveMode mode, Error **errp)
 {
-    bool hard = has_mode && mode == BLOCK_EXPORT_REMOVE_MODE_HARD;
+    bool hard = mode == BLOCK_EXPORT_REMOVE_MODE_HARD;
 
     block_export_del(id, hard, errp);
 }

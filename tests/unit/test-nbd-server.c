@@ -559,18 +559,17 @@ static void test_max_connections(Fixture *f, gconstpointer opaque)
 
 static void test_negotiation_timeout(Fixture *f, gconstpointer opaque)
 {
-    unsigned timeout_ms = nbd_negotiation_timeout_ms;
     int established = connect_disk(f);
     int silent, slow;
 
-    nbd_negotiation_timeout_ms = 50;
+    nbd_handshake_set_timeout(50);
     silent = client_connect(f->path);
     slow = client_connect(f->path);
     client_send(slow, "\0\0\0\1IHAVEOPT", 12);
     client_expect_eof(silent);
     client_expect_eof(slow);
     check_read(established, 0, 10);
-    nbd_negotiation_timeout_ms = timeout_ms;
+    nbd_handshake_set_timeout(NBD_HANDSHAKE_TIMEOUT_MS);
     close(silent);
     close(slow);
     close(established);
@@ -582,15 +581,14 @@ static void test_many_silent(Fixture *f, gconstpointer opaque)
     enum {
         N = NBD_MAX_NEGOTIATING + 20
     };
-    unsigned timeout_ms = nbd_negotiation_timeout_ms;
     int fds[N];
     int fd;
 
-    nbd_negotiation_timeout_ms = 50;
+    nbd_handshake_set_timeout(50);
     for (int i = 0; i < N; i++) {
         fds[i] = client_connect(f->path);
     }
-    nbd_negotiation_timeout_ms = timeout_ms;
+    nbd_handshake_set_timeout(NBD_HANDSHAKE_TIMEOUT_MS);
     fd = connect_disk(f);
     check_read(fd, 0, 10);
     close(fd);
