@@ -188,7 +188,7 @@ class Event(Call):
 
 
 QTYPE = EnumType('QType', ['none', 'qnull', 'qnum', 'qstring', 'qdict',
-                           'qlist', 'qbool'], 'QTYPE')
+                           'qlist', 'qbool'])
 
 BUILTINS = [
     BuiltinType('str', 'string', 'char *', 'QTYPE_QSTRING'),

@@ -38,10 +38,13 @@ def c_name(name, protect=True):
 
 
 def c_upper(type_name):
-    """YankInstanceType -> YANK_INSTANCE_TYPE"""
+    """
+    YankInstanceType -> YANK_INSTANCE_TYPE, BlkdebugIOType ->
+    BLKDEBUG_IO_TYPE; a leading Q is no word: QType -> QTYPE
+    """
     name = c_name(type_name, False)
     name = re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', name)
-    name = re.sub(r'(?<=[A-Z])(?=[A-Z][a-z])', '_', name)
+    name = re.sub(r'(?<!^Q)(?<=[A-Z])(?=[A-Z][a-z])', '_', name)
     return name.upper()
 
 
