@@ -202,7 +202,7 @@ static bool parse_shutdown_timeout(const char *arg, int64_t *ms, Error **errp)
                    SHUTDOWN_TIMEOUT_MAX);
         return false;
     }
-    *ms = llrint(seconds * 1000);
+    *ms = (int64_t)(seconds * 1000 + 0.5);
     return true;
 }
 
