@@ -74,8 +74,8 @@ static int suffix_shift(const char *suffix)
 }
 
 /*
- * The fraction that begins at *@pos (a '.', or nothing), in bytes of a unit
- * of 2^@shift; -1 when it makes no whole number of bytes.
+ * What the fraction from @text (a '.') to @end makes of a unit of 2^@shift
+ * bytes; -1 when the unit is one byte, and the fraction not zero.
  */
 static double fraction_bytes(const char *text, const char *end, int shift)
 {

@@ -45,8 +45,9 @@ int qapi_enum_parse(const QEnumLookup *lookup, const char *buf, int def,
 /*
  * How a command line writes these; @name is the parameter, for the error.
  * A bool is on, yes, true, y, off, no, false or n.  A size is a number of
- * bytes below 2^64, decimal (a fraction is fine where a suffix makes it
- * whole) with an optional suffix B, k, M, G, T, P or E, or hexadecimal.
+ * bytes below 2^64: hexadecimal, or decimal with an optional suffix B, k, M,
+ * G, T, P or E; with a suffix from k on it may have a fraction, and is rounded
+ * down to whole bytes.
  */
 bool qapi_bool_parse(const char *name, const char *value, bool *obj,
                      Error **errp);
