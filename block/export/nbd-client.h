@@ -107,11 +107,11 @@ void nbd_reply_drop(NbdClient *client);
 /* ---- nbd-handshake.c; I/O thread of the server. ---- */
 
 /* Greets the client, whose time to choose an export begins. */
-void nbd_handshake_start(NbdClient *client);
+void nbd_client_handshake(NbdClient *client);
 /* Ends a client in its handshake. */
-void nbd_handshake_cut(NbdClient *client);
+void nbd_client_handshake_cut(NbdClient *client);
 /* How long one that starts from now on may take, for tests.  Any thread. */
 #define NBD_HANDSHAKE_TIMEOUT_MS 10000
-void nbd_handshake_set_timeout(unsigned ms);
+void nbd_client_set_handshake_timeout(unsigned ms);
 
 #endif

@@ -28,7 +28,7 @@ static void handshake_free(NbdClient *client)
     nbd_server_remove_negotiating(client->server, &client->link);
 }
 
-void nbd_handshake_cut(NbdClient *client)
+void nbd_client_handshake_cut(NbdClient *client)
 {
     handshake_free(client);
     nbd_client_free(client);
@@ -36,7 +36,7 @@ void nbd_handshake_cut(NbdClient *client)
 
 static gboolean handshake_expired(gpointer opaque)
 {
-    nbd_handshake_cut(opaque);
+    nbd_client_handshake_cut(opaque);
     return G_SOURCE_REMOVE;
 }
 
@@ -128,7 +128,7 @@ static void handshake_continue(NbdClient *client, Progress progress)
         progress = handshake_step(client);
     }
     if (progress == PROGRESS_FAILED) {
-        nbd_handshake_cut(client);
+        nbd_client_handshake_cut(client);
     } else if (progress == PROGRESS_BLOCKED) {
         fd_watch_set_events(client->watch, G_IO_OUT);
     } else if (n->state == NBD_NEGOTIATION_DONE) {
@@ -154,7 +154,7 @@ static void handshake_ready(GIOCondition condition, void *opaque)
     }
 }
 
-void nbd_handshake_start(NbdClient *client)
+void nbd_client_handshake(NbdClient *client)
 {
     GMainContext *context = nbd_server_context(client->server);
     NbdHandshake *hs = g_new0(NbdHandshake, 1);
@@ -171,7 +171,7 @@ void nbd_handshake_start(NbdClient *client)
     handshake_continue(client, PROGRESS_MADE);
 }
 
-void nbd_handshake_set_timeout(unsigned ms)
+void nbd_client_set_handshake_timeout(unsigned ms)
 {
     __atomic_store_n(&timeout_ms, ms, __ATOMIC_RELAXED);
 }

@@ -56,7 +56,7 @@ static void server_accept(QIOChannel *ioc, void *opaque)
 
     __atomic_fetch_add(&server->refcount, 1, __ATOMIC_RELAXED);
     server->n_clients++;
-    nbd_handshake_start(nbd_client_new(server, ioc));
+    nbd_client_handshake(nbd_client_new(server, ioc));
     server_update_accepting(server);
 }
 
@@ -131,7 +131,7 @@ static void server_stop_accepting(void *opaque)
     server_update_accepting(server);
     g_clear_pointer(&server->listener, qio_net_listener_free);
     while (!g_queue_is_empty(&server->negotiating)) {
-        nbd_handshake_cut(g_queue_peek_head(&server->negotiating));
+        nbd_client_handshake_cut(g_queue_peek_head(&server->negotiating));
     }
 }
 

@@ -562,14 +562,14 @@ static void test_negotiation_timeout(Fixture *f, gconstpointer opaque)
     int established = connect_disk(f);
     int silent, slow;
 
-    nbd_handshake_set_timeout(50);
+    nbd_client_set_handshake_timeout(50);
     silent = client_connect(f->path);
     slow = client_connect(f->path);
     client_send(slow, "\0\0\0\1IHAVEOPT", 12);
     client_expect_eof(silent);
     client_expect_eof(slow);
     check_read(established, 0, 10);
-    nbd_handshake_set_timeout(NBD_HANDSHAKE_TIMEOUT_MS);
+    nbd_client_set_handshake_timeout(NBD_HANDSHAKE_TIMEOUT_MS);
     close(silent);
     close(slow);
     close(established);
@@ -584,11 +584,11 @@ static void test_many_silent(Fixture *f, gconstpointer opaque)
     int fds[N];
     int fd;
 
-    nbd_handshake_set_timeout(50);
+    nbd_client_set_handshake_timeout(50);
     for (int i = 0; i < N; i++) {
         fds[i] = client_connect(f->path);
     }
-    nbd_handshake_set_timeout(NBD_HANDSHAKE_TIMEOUT_MS);
+    nbd_client_set_handshake_timeout(NBD_HANDSHAKE_TIMEOUT_MS);
     fd = connect_disk(f);
     check_read(fd, 0, 10);
     close(fd);
