@@ -6,10 +6,14 @@
  * (to drain a node, say) thus starts no other one, and answers no ping: as
  * long as it runs, the main loop has not come round.
  *
+ * Nor does anything start while the process ends, when whoever takes down the
+ * nodes may run the main context, too.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "monitor-internal.h"
+#include "qemu/shutdown.h"
 
 typedef struct Dispatcher {
     /* Guards all below and the MonSessionDispatch of all sessions.  Fast. */
@@ -34,11 +38,17 @@ static void wake_locked(void)
     }
 }
 
+static void sleep_locked(void)
+{
+    if (dispatcher.source && !dispatcher.pinged) {
+        g_source_set_ready_time(dispatcher.source, -1);
+    }
+}
+
 static void sleep_if_done_locked(void)
 {
-    if (dispatcher.source && !dispatcher.pinged &&
-        g_queue_is_empty(&dispatcher.round)) {
-        g_source_set_ready_time(dispatcher.source, -1);
+    if (g_queue_is_empty(&dispatcher.round)) {
+        sleep_locked();
     }
 }
 
@@ -58,6 +68,10 @@ static MonSession *take_request(MonRequest **req)
     QEMU_LOCK_GUARD(&dispatcher.lock);
     MonSession *session;
 
+    if (shutdown_requested() != SHUTDOWN_CAUSE_NONE) {
+        sleep_locked();
+        return NULL;
+    }
     while ((session = g_queue_pop_head(&dispatcher.round))) {
         *req = mon_queue_pop(&mon_session_dispatch(session)->queue);
         if (*req) {

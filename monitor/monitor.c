@@ -18,7 +18,7 @@ typedef struct MonDevice {
 
 static IOThread *monitor_thread;
 static GPtrArray *devices; /* of MonDevice; the main thread's */
-static bool closing;       /* no more sessions; the monitor thread's */
+static bool closed;        /* no more sessions; the monitor thread's */
 
 IOThread *monitor_iothread(void)
 {
@@ -37,7 +37,7 @@ void monitor_init(void)
 {
     monitor_thread = iothread_new("monitor");
     devices = g_ptr_array_new_with_free_func(device_free);
-    closing = false;
+    closed = false;
     mon_dispatcher_init(NULL);
     mon_stall_watch_init(monitor_thread);
     mon_events_init();
@@ -54,7 +54,7 @@ static void device_session_started(QIOChannel *ioc, void *opaque)
 {
     MonDevice *device = opaque;
 
-    if (closing) {
+    if (closed) {
         qio_channel_unref(ioc);
         return;
     }
@@ -84,11 +84,11 @@ bool monitor_add(const char *chardev_id, bool pretty, Error **errp)
     return true;
 }
 
-static void close_thread_side(void *opaque)
+static void let_sessions_go(void *opaque)
 {
     GPtrArray **sessions = opaque;
 
-    closing = true;
+    closed = true;
     mon_stall_watch_cleanup();
     *sessions = mon_sessions_steal();
     for (guint i = 0; i < (*sessions)->len; i++) {
@@ -111,16 +111,20 @@ static void finish_sessions(GPtrArray *sessions)
 }
 
 /*
- * The thread lets go of the sessions first; then the main thread, which may
- * block, writes what is left.
+ * The monitor thread lets go of the sessions first; then the main thread,
+ * which may block, writes what is left.
  */
-void monitor_cleanup(void)
+void monitor_close_sessions(void)
 {
     GPtrArray *sessions;
 
-    iothread_run(monitor_thread, close_thread_side, &sessions);
-    mon_dispatcher_cleanup();
+    iothread_run(monitor_thread, let_sessions_go, &sessions);
     finish_sessions(sessions);
+}
+
+void monitor_cleanup(void)
+{
+    mon_dispatcher_cleanup();
     g_clear_pointer(&monitor_thread, iothread_unref);
     g_clear_pointer(&devices, g_ptr_array_unref);
 }

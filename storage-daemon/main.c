@@ -47,6 +47,7 @@ static void stop(void)
     block_export_close_all();
     nbd_server_stop();
     block_close_all();
+    monitor_close_sessions();
     chardev_cleanup();
     thread_pool_cleanup();
     object_cleanup();

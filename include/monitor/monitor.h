@@ -21,9 +21,13 @@
 void monitor_init(void);
 
 /*
- * Sends what is queued to clients that read, for at most a second, closes
- * every session and ends the thread.  Main thread.
+ * Closes every session, once what is queued was sent to clients that read, for
+ * at most a second.  Main thread, before chardev_cleanup(); up to then
+ * out-of-band commands are served.
  */
+void monitor_close_sessions(void);
+
+/* Ends the thread.  Main thread, after monitor_close_sessions(). */
 void monitor_cleanup(void);
 
 /* The thread that never blocks; also watches signals and shutdown. */

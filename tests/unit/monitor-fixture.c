@@ -40,6 +40,11 @@ void shutdown_request(ShutdownCause cause)
     __atomic_fetch_add(&quits, 1, __ATOMIC_SEQ_CST);
 }
 
+ShutdownCause shutdown_requested(void)
+{
+    return fixture_quits() ? SHUTDOWN_CAUSE_HOST_QMP_QUIT : SHUTDOWN_CAUSE_NONE;
+}
+
 int fixture_announced(void)
 {
     return __atomic_load_n(&announced, __ATOMIC_SEQ_CST);
@@ -385,6 +390,7 @@ void fixture_run(void (*client)(void))
         g_main_context_iteration(NULL, TRUE);
     }
     g_thread_join(thread);
+    monitor_close_sessions();
     monitor_cleanup();
     g_assert_false(g_main_context_pending(NULL));
 }

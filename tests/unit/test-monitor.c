@@ -231,6 +231,18 @@ static void client_quit(void)
     }
 }
 
+/* Nothing is begun while the process ends, but out-of-band. */
+static void client_after_quit(void)
+{
+    g_autoptr(Client) client = client_new("oob");
+
+    client_send(client, "{'execute': 'quit'}{'execute': 'echo', 'id': 1}");
+    client_expect(client, "{\"return\": {}}");
+    g_assert_true(client_is_quiet(client));
+    client_send(client, "{'exec-oob': 'echo', 'id': 2}");
+    client_expect(client, "{\"return\": {}, \"id\": 2}");
+}
+
 static void client_many(void)
 {
     Client *clients[10];
@@ -268,6 +280,7 @@ int main(int argc, char **argv)
     ADD("half-close", client_half_close);
     ADD("fire-and-forget", client_fire_and_forget);
     ADD("quit", client_quit);
+    ADD("after-quit", client_after_quit);
     ADD("many", client_many);
     return g_test_run();
 }
