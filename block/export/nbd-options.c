@@ -46,7 +46,10 @@ NbdNegotiationState nbd_option_refuse(NbdNegotiation *n, uint32_t error,
     return NBD_NEGOTIATION_OPTION;
 }
 
-/* The @len bytes of a name; NULL when they are no string of the protocol. */
+/*
+ * The @len bytes of a name; NULL when no export can have it, for it is too
+ * long, no UTF-8, or has a NUL in it.
+ */
 static char *get_name(const uint8_t *data, size_t len)
 {
     if (len > NBD_MAX_STRING ||
@@ -132,7 +135,7 @@ static void info_block_size(NbdNegotiation *n, const NbdExportInfo *info)
 
 /* What an INFO or GO option asks for. */
 typedef struct InfoRequest {
-    char *name;
+    char *name; /* NULL: no export can have it */
     bool want_name;
     bool want_description;
     bool want_block_size;
@@ -156,10 +159,10 @@ static const char *parse_info_request(InfoRequest *req, const uint8_t *data,
     if (len != 6 + name_len + 2 * (size_t)n_requests) {
         return "number of requests does not fit the option data";
     }
-    req->name = get_name(data + 4, name_len);
-    if (!req->name) {
-        return "name is too long or no UTF-8 string";
+    if (name_len > NBD_MAX_STRING) {
+        return "name is too long";
     }
+    req->name = get_name(data + 4, name_len);
     for (uint16_t i = 0; i < n_requests; i++) {
         uint16_t type = nbd_get_be16(data + 6 + name_len + 2 * i);
 
@@ -192,7 +195,7 @@ static NbdNegotiationState refuse_name(NbdNegotiation *n, const char *name)
 {
     g_autofree char *why = NULL;
 
-    if (strlen(name) > NBD_MAX_STRING / 2) {
+    if (!name || strlen(name) > NBD_MAX_STRING / 2) {
         return nbd_option_refuse(n, NBD_REP_ERR_UNKNOWN, "export not present");
     }
     why = g_strdup_printf("export '%s' not present", name);
@@ -210,7 +213,7 @@ static NbdNegotiationState opt_info(NbdNegotiation *n, const uint8_t *data,
     if (why) {
         return nbd_option_refuse(n, NBD_REP_ERR_INVALID, why);
     }
-    if (!nbd_export_get_info(name, &info)) {
+    if (!name || !nbd_export_get_info(name, &info)) {
         return refuse_name(n, name);
     }
     reply_infos(n, &req, &info);
@@ -228,7 +231,7 @@ static NbdNegotiationState opt_go(NbdNegotiation *n, const uint8_t *data,
     if (why) {
         return nbd_option_refuse(n, NBD_REP_ERR_INVALID, why);
     }
-    n->exp = nbd_export_attach(name, &n->info);
+    n->exp = name ? nbd_export_attach(name, &n->info) : NULL;
     if (!n->exp) {
         return refuse_name(n, name);
     }
