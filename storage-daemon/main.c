@@ -44,6 +44,7 @@ static void serve(void)
  */
 static void stop(void)
 {
+    shutdown_send_event();
     block_export_close_all();
     nbd_server_stop();
     block_close_all();

@@ -22,6 +22,7 @@ static QemuMutex shutdown_lock;
 static int64_t shutdown_timeout_ms = 10000;
 static ShutdownCause shutdown_cause;
 static bool watchdog_started;
+static bool event_sent;
 
 /* Set once by shutdown_init(), before other threads run. */
 static IOThread *watchdog_thread;
@@ -113,6 +114,25 @@ void shutdown_announce(void)
     watchdog_arm(ms, watchdog_yank);
 }
 
+void shutdown_send_event(void)
+{
+    ShutdownCause cause;
+
+    WITH_QEMU_LOCK_GUARD(&shutdown_lock) {
+        if (event_sent || shutdown_cause == SHUTDOWN_CAUSE_NONE) {
+            return;
+        }
+        event_sent = true;
+        cause = shutdown_cause;
+    }
+    qapi_event_send_shutdown(false, cause);
+}
+
+static void send_event_on_watchdog(void *opaque)
+{
+    shutdown_send_event();
+}
+
 void shutdown_request(ShutdownCause cause)
 {
     WITH_QEMU_LOCK_GUARD(&shutdown_lock) {
@@ -122,7 +142,10 @@ void shutdown_request(ShutdownCause cause)
         shutdown_cause = cause;
     }
     shutdown_announce();
-    qapi_event_send_shutdown(false, cause);
+    if (watchdog_thread && iothread_current()) {
+        /* The main thread may hang.  Posted, so that a reply goes first. */
+        iothread_post(watchdog_thread, send_event_on_watchdog, NULL);
+    }
     g_main_context_wakeup(NULL);
 }
 

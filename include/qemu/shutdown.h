@@ -31,6 +31,13 @@ void shutdown_set_timeout(int64_t ms);
 void shutdown_request(ShutdownCause cause);
 
 /*
+ * Sends the event SHUTDOWN, unless that was done.  The main thread calls it
+ * when its loop has ended, so that clients get the reply to their quit first;
+ * a request on any other thread sends the event by itself.
+ */
+void shutdown_send_event(void);
+
+/*
  * A request to end waits in a queue for the main thread: starts the watchdog
  * only, since the main thread may hang.  Any thread, OOB-safe.
  */

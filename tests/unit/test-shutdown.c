@@ -52,7 +52,7 @@ static void *request_from_thread(void *opaque)
     return NULL;
 }
 
-/* The main loop wakes up, the first cause counts, one event says so. */
+/* The main loop wakes up, the first cause counts; one event, when asked. */
 static void test_request(void)
 {
     QemuThread thread;
@@ -72,8 +72,40 @@ static void test_request(void)
     qemu_thread_join(&thread);
     shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
     g_assert_cmpint(shutdown_requested(), ==, SHUTDOWN_CAUSE_HOST_SIGNAL);
+    g_assert_cmpint(g_atomic_int_get(&events), ==, 0);
+    shutdown_send_event();
+    shutdown_send_event();
     g_assert_cmpint(g_atomic_int_get(&events), ==, 1);
     g_assert_cmpint(g_atomic_int_get(&yanks), ==, 0);
+    tear_down(watchdog);
+}
+
+static void request_on_iothread(void *opaque)
+{
+    shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
+    /* What answers the request comes first. */
+    g_assert_cmpint(g_atomic_int_get(&events), ==, 0);
+}
+
+/* The event does not wait for the main loop. */
+static void test_event(void)
+{
+    IOThread *watchdog;
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 30 * G_USEC_PER_SEC, 0);
+        g_test_trap_assert_passed();
+        return;
+    }
+    watchdog = set_up(3600 * 1000, NULL);
+    shutdown_send_event();
+    g_assert_cmpint(g_atomic_int_get(&events), ==, 0);
+    iothread_run(watchdog, request_on_iothread, NULL);
+    while (g_atomic_int_get(&events) == 0) {
+        g_thread_yield();
+    }
+    shutdown_send_event();
+    g_assert_cmpint(g_atomic_int_get(&events), ==, 1);
     tear_down(watchdog);
 }
 
@@ -133,6 +165,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/shutdown/request", test_request);
+    g_test_add_func("/shutdown/event", test_event);
     g_test_add_func("/shutdown/announce", test_announce);
     g_test_add_func("/shutdown/hard-way", test_hard_way);
     return g_test_run();
