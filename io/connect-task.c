@@ -147,6 +147,18 @@ bool qio_connect_task_cancel(QIOConnectTask *task)
     return true;
 }
 
+void qio_connect_task_abandon(QIOConnectTask *task)
+{
+    if (task_is_done(task)) {
+        return;
+    }
+    task_stop_io(task);
+    WITH_QEMU_LOCK_GUARD(&task->lock) {
+        task->done = true;
+    }
+    qio_connect_task_unref(task);
+}
+
 const char *qio_connect_task_phase(QIOConnectTask *task)
 {
     QEMU_LOCK_GUARD(&task->lock);

@@ -7,6 +7,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/un.h>
+#include "qapi/clone-visitor.h"
+#include "qapi/qapi-visit-sockets.h"
 #include "socket-address-internal.h"
 
 char *socket_address_to_string(const SocketAddress *addr)
@@ -25,6 +27,31 @@ char *socket_address_to_string(const SocketAddress *addr)
     default:
         g_assert_not_reached();
     }
+}
+
+SocketAddress *socket_address_flatten(const SocketAddressLegacy *legacy)
+{
+    SocketAddress *addr = g_new0(SocketAddress, 1);
+    g_autofree void *moved = NULL;
+
+    addr->type = legacy->type;
+    switch (legacy->type) {
+    case SOCKET_ADDRESS_TYPE_INET:
+        moved = QAPI_CLONE(InetSocketAddress, legacy->u.inet.data);
+        addr->u.inet = *(InetSocketAddress *)moved;
+        break;
+    case SOCKET_ADDRESS_TYPE_UNIX:
+        moved = QAPI_CLONE(UnixSocketAddress, legacy->u.q_unix.data);
+        addr->u.q_unix = *(UnixSocketAddress *)moved;
+        break;
+    case SOCKET_ADDRESS_TYPE_FD:
+        moved = QAPI_CLONE(String, legacy->u.fd.data);
+        addr->u.fd = *(String *)moved;
+        break;
+    default:
+        g_assert_not_reached();
+    }
+    return addr;
 }
 
 static SocketAddress *address_from_unix(const struct sockaddr_un *un,

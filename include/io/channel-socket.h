@@ -7,7 +7,7 @@
 #define IO_CHANNEL_SOCKET_H
 
 #include "io/channel.h"
-#include "qapi/qapi-types-sockets.h"
+#include "io/socket-address.h"
 
 /*
  * Takes @fd, a connected stream socket, makes it non-blocking and
@@ -21,11 +21,5 @@ QIOChannel *qio_channel_socket_new_fd(int fd, Error **errp);
  * same connection: qio_channel_shutdown() of @ioc cuts both.  -1 on error.
  */
 int qio_channel_socket_dup_fd(QIOChannel *ioc, Error **errp);
-
-/* Addresses in words, for messages and for queries; g_free() them. */
-char *socket_address_to_string(const SocketAddress *addr);
-/* The local and remote address of a connected socket; NULL on error. */
-SocketAddress *socket_local_address(int fd, Error **errp);
-SocketAddress *socket_remote_address(int fd, Error **errp);
 
 #endif

@@ -37,6 +37,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QIOConnectTask, qio_connect_task_unref)
  */
 bool qio_connect_task_cancel(QIOConnectTask *task);
 
+/*
+ * Ends the task without a call of its fn, ever: for an owner that goes away.
+ * Thread of the context, or after that thread has ended.
+ */
+void qio_connect_task_abandon(QIOConnectTask *task);
+
 /* "resolve" or "connect", a static string.  Any thread, OOB-safe. */
 const char *qio_connect_task_phase(QIOConnectTask *task);
 

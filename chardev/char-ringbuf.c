@@ -1,0 +1,94 @@
+/*
+ * Ring buffer devices: the newest bytes that were written, kept in memory.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "chardev-internal.h"
+
+#define RINGBUF_DEFAULT_SIZE 65536
+#define RINGBUF_MAX_SIZE (1 * GiB)
+
+typedef struct RingbufChardev {
+    Chardev parent;
+    uint8_t *data;
+    size_t size; /* a power of two */
+    size_t prod; /* bytes ever written and read; they wrap together */
+    size_t cons;
+} RingbufChardev;
+
+static bool ringbuf_open(Chardev *chr, const ChardevBackend *backend,
+                         Error **errp)
+{
+    RingbufChardev *ring = (RingbufChardev *)chr;
+    const ChardevRingbuf *options = backend->u.ringbuf.data;
+    int64_t size = options->has_size ? options->size : RINGBUF_DEFAULT_SIZE;
+
+    if (size <= 0 || (size & (size - 1))) {
+        error_setg(errp, "size of ringbuf chardev must be power of two");
+        return false;
+    }
+    if (size > RINGBUF_MAX_SIZE) {
+        error_setg(errp,
+                   "size of ringbuf chardev must not exceed %" PRId64 " bytes",
+                   RINGBUF_MAX_SIZE);
+        return false;
+    }
+    ring->size = size;
+    ring->data = g_malloc0(size);
+    return true;
+}
+
+static void ringbuf_close(Chardev *chr)
+{
+    g_free(((RingbufChardev *)chr)->data);
+}
+
+static bool ringbuf_write_all(Chardev *chr, const void *buf, size_t len,
+                              Error **errp)
+{
+    RingbufChardev *ring = (RingbufChardev *)chr;
+    const uint8_t *p = buf;
+
+    for (size_t i = 0; i < len; i++) {
+        ring->data[ring->prod++ & (ring->size - 1)] = p[i];
+    }
+    /* What was not read in time is overwritten. */
+    if (ring->prod - ring->cons > ring->size) {
+        ring->cons = ring->prod - ring->size;
+    }
+    return true;
+}
+
+size_t chardev_ringbuf_count(Chardev *chr)
+{
+    RingbufChardev *ring = (RingbufChardev *)chr;
+
+    return ring->prod - ring->cons;
+}
+
+size_t chardev_ringbuf_read(Chardev *chr, void *buf, size_t len)
+{
+    RingbufChardev *ring = (RingbufChardev *)chr;
+    uint8_t *p = buf;
+
+    len = MIN(len, chardev_ringbuf_count(chr));
+    for (size_t i = 0; i < len; i++) {
+        p[i] = ring->data[ring->cons++ & (ring->size - 1)];
+    }
+    return len;
+}
+
+static char *ringbuf_filename(Chardev *chr)
+{
+    return g_strdup("ringbuf");
+}
+
+const ChardevClass chardev_ringbuf = {
+    .kind = CHARDEV_BACKEND_KIND_RINGBUF,
+    .instance_size = sizeof(RingbufChardev),
+    .open = ringbuf_open,
+    .close = ringbuf_close,
+    .write_all = ringbuf_write_all,
+    .filename = ringbuf_filename,
+};

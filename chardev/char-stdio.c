@@ -1,0 +1,112 @@
+/*
+ * Standard input and output, as one device.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <termios.h>
+#include "chardev-internal.h"
+#include "io/channel-file.h"
+
+typedef struct StdioChardev {
+    Chardev parent;
+    int in_flags, out_flags;
+    bool is_tty;
+    struct termios tty;
+
+    /* What a monitor gets. */
+    ChardevSessionFn *fn;
+    void *opaque;
+} StdioChardev;
+
+static bool stdio_taken; /* main thread */
+
+static void stdio_set_signal(StdioChardev *stdio, bool signals)
+{
+    struct termios tty = stdio->tty;
+
+    tty.c_lflag = signals ? tty.c_lflag | ISIG : tty.c_lflag & ~ISIG;
+    tcsetattr(STDIN_FILENO, TCSANOW, &tty);
+}
+
+static bool stdio_open(Chardev *chr, const ChardevBackend *backend,
+                       Error **errp)
+{
+    StdioChardev *stdio = (StdioChardev *)chr;
+    const ChardevStdio *options = backend->u.stdio.data;
+
+    if (stdio_taken) {
+        error_setg(errp, "cannot use stdio by multiple character devices");
+        return false;
+    }
+    stdio_taken = true;
+    stdio->in_flags = fcntl(STDIN_FILENO, F_GETFL);
+    stdio->out_flags = fcntl(STDOUT_FILENO, F_GETFL);
+    stdio->is_tty = !tcgetattr(STDIN_FILENO, &stdio->tty);
+    if (stdio->is_tty && options->has_signal) {
+        stdio_set_signal(stdio, options->signal);
+    }
+    return true;
+}
+
+/* The descriptors are shared with whoever started us: leave them as found. */
+static void stdio_close(Chardev *chr)
+{
+    StdioChardev *stdio = (StdioChardev *)chr;
+
+    fcntl(STDIN_FILENO, F_SETFL, stdio->in_flags);
+    fcntl(STDOUT_FILENO, F_SETFL, stdio->out_flags);
+    if (stdio->is_tty) {
+        tcsetattr(STDIN_FILENO, TCSANOW, &stdio->tty);
+    }
+    stdio_taken = false;
+}
+
+static bool stdio_write_all(Chardev *chr, const void *buf, size_t len,
+                            Error **errp)
+{
+    if (fwrite(buf, 1, len, stdout) != len || fflush(stdout)) {
+        error_setg_errno(errp, errno, "Unable to write to chardev '%s'",
+                         chr->id);
+        return false;
+    }
+    return true;
+}
+
+static char *stdio_filename(Chardev *chr)
+{
+    return g_strdup("stdio");
+}
+
+/* The session gets duplicates, which it may close. */
+static gboolean stdio_start_session(gpointer opaque)
+{
+    StdioChardev *stdio = opaque;
+    int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+
+    stdio->fn(qio_channel_file_new(in, out, "stdio"), stdio->opaque);
+    return G_SOURCE_REMOVE;
+}
+
+static bool stdio_attach_monitor(Chardev *chr, GMainContext *context,
+                                 ChardevSessionFn *fn, void *opaque,
+                                 Error **errp)
+{
+    StdioChardev *stdio = (StdioChardev *)chr;
+
+    stdio->fn = fn;
+    stdio->opaque = opaque;
+    g_main_context_invoke(context, stdio_start_session, stdio);
+    return true;
+}
+
+const ChardevClass chardev_stdio = {
+    .kind = CHARDEV_BACKEND_KIND_STDIO,
+    .instance_size = sizeof(StdioChardev),
+    .open = stdio_open,
+    .close = stdio_close,
+    .write_all = stdio_write_all,
+    .filename = stdio_filename,
+    .attach_monitor = stdio_attach_monitor,
+};

@@ -1,0 +1,52 @@
+/*
+ * What a kind of character device implements, and what kinds share.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef CHARDEV_INTERNAL_H
+#define CHARDEV_INTERNAL_H
+
+#include "chardev/char.h"
+
+/* A NULL operation does nothing; see the functions in chardev/char.h. */
+typedef struct ChardevClass {
+    ChardevBackendKind kind;
+    size_t instance_size;
+    /* On failure it leaves nothing behind. */
+    bool (*open)(Chardev *chr, const ChardevBackend *backend, Error **errp);
+    void (*close)(Chardev *chr);
+    bool (*write_all)(Chardev *chr, const void *buf, size_t len, Error **errp);
+    /* In words, as query-chardev tells it; g_free() it. */
+    char *(*filename)(Chardev *chr);
+    /* NULL: it cannot carry a monitor. */
+    bool (*attach_monitor)(Chardev *chr, GMainContext *context,
+                           ChardevSessionFn *fn, void *opaque, Error **errp);
+    void (*session_ended)(Chardev *chr);
+} ChardevClass;
+
+struct Chardev {
+    const ChardevClass *cls;
+    char *id;
+    bool in_use; /* by a monitor */
+};
+
+extern const ChardevClass chardev_file;
+extern const ChardevClass chardev_null;
+extern const ChardevClass chardev_ringbuf;
+extern const ChardevClass chardev_socket;
+extern const ChardevClass chardev_stdio;
+
+/* Takes up to @len bytes out of ring buffer @chr. */
+size_t chardev_ringbuf_read(Chardev *chr, void *buf, size_t len);
+size_t chardev_ringbuf_count(Chardev *chr);
+
+/* Calls @fn for each device, in the order in which they came. */
+void chardev_foreach(void (*fn)(Chardev *chr, void *opaque), void *opaque);
+
+/*
+ * Replaces the device called @id by a new one; the old one stays when that
+ * fails.
+ */
+bool chardev_change(const char *id, ChardevBackend *backend, Error **errp);
+
+#endif

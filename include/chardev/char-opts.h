@@ -1,0 +1,20 @@
+/*
+ * Character devices of a command line.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef CHARDEV_CHAR_OPTS_H
+#define CHARDEV_CHAR_OPTS_H
+
+#include "qapi/error.h"
+#include "qapi/qapi-types-char.h"
+
+/*
+ * Reads the argument of --chardev: "socket,id=c0,path=/x,server=on,wait=off",
+ * or the arguments of chardev-add as JSON.  On success *@id and *@backend are
+ * the caller's.  Any thread; warns of short forms on stderr.
+ */
+bool chardev_parse_opts(const char *arg, char **id, ChardevBackend **backend,
+                        Error **errp);
+
+#endif
