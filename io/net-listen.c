@@ -130,7 +130,8 @@ static bool listen_unix(ListenSockets *sockets, const UnixSocketAddress *addr,
     }
     g_array_append_val(sockets->fds, fd);
     if (!abstract && !lstat(addr->path, &sockets->unlink_stat)) {
-        sockets->unlink_path = g_strdup(addr->path);
+        /* Absolute: a daemon changes its folder. */
+        sockets->unlink_path = g_canonicalize_filename(addr->path, NULL);
         sockets->unlink_pid = getpid();
     }
     return true;
