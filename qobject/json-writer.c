@@ -7,6 +7,7 @@
 #include <math.h>
 #include "qapi/error.h"
 #include "qobject/json.h"
+#include "qobject/mod-utf8.h"
 
 #define INDENT 4
 #define REPLACEMENT 0xFFFD
@@ -55,7 +56,7 @@ static bool is_plain(unsigned char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-static void write_codepoint(GString *out, gunichar c)
+static void write_codepoint(GString *out, unsigned c)
 {
     if (c > 0xffff) {
         c -= 0x10000;
@@ -84,19 +85,16 @@ static void write_ascii_escape(GString *out, unsigned char c)
 /* Writes the character at @s that is not plain; returns its length. */
 static size_t write_special(GString *out, const char *s, size_t len)
 {
-    gunichar c;
+    size_t used = 1;
+    int c;
 
     if ((unsigned char)*s < 0x80) {
         write_ascii_escape(out, *s);
-        return 1;
+        return used;
     }
-    c = g_utf8_get_char_validated(s, len);
-    if (c == (gunichar)-1 || c == (gunichar)-2) {
-        write_codepoint(out, REPLACEMENT);
-        return 1;
-    }
-    write_codepoint(out, c);
-    return g_utf8_skip[(unsigned char)*s];
+    c = mod_utf8_decode(s, len, &used);
+    write_codepoint(out, c < 0 ? REPLACEMENT : c);
+    return used;
 }
 
 static void write_string(GString *out, const char *s, size_t len)
