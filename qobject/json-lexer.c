@@ -12,6 +12,8 @@
 #include "qapi/error.h"
 #include "json-internal.h"
 
+#define KEEP_ALLOCATED (64 * KiB)
+
 typedef enum ByteClass {
     C_OTHER, /* printable or a part of UTF-8; only in strings */
     C_SPACE,
@@ -253,8 +255,13 @@ static void lexer_emit(JSONLexer *lexer, JSONTokenType type)
 {
     lexer->state = type == JSON_STRAY ? SKIP : START;
     lexer->fn(type, lexer->token->str, lexer->token->len, lexer->opaque);
-    g_string_truncate(lexer->token, 0);
     lexer->token_len = 0;
+    g_string_truncate(lexer->token, 0);
+    /* One huge token does not hold its memory for the rest of a session. */
+    if (lexer->token->allocated_len > KEEP_ALLOCATED) {
+        g_string_free(lexer->token, TRUE);
+        lexer->token = g_string_new(NULL);
+    }
 }
 
 /* How many of the @len bytes leave a string's state as it is. */
