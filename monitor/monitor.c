@@ -64,10 +64,11 @@ static void device_session_started(QIOChannel *ioc, void *opaque)
 
 bool monitor_add(const char *chardev_id, bool pretty, Error **errp)
 {
-    Chardev *chr = chardev_find(chardev_id, errp);
+    Chardev *chr = chardev_find(chardev_id, NULL);
     MonDevice *device;
 
     if (!chr) {
+        error_setg(errp, "chardev \"%s\" not found", chardev_id);
         return false;
     }
     device = g_new0(MonDevice, 1);
