@@ -85,6 +85,7 @@ def _check_alternate(expr, source):
     _check_branches(expr, source)
     for name in expr['data']:
         names.check_member_name(source, name, 'branch name')
+    _check_distinct(expr['data'], source, 'branch')
 
 
 def _check_branches(expr, source):
@@ -130,15 +131,22 @@ def _check_flag(expr, source, key):
 def _check_members(members, source, what):
     if not isinstance(members, dict):
         raise SchemaError(source, f'{what} must be members and their types')
-    seen = {}
     for key, ref in members.items():
         name, _ = optional_name(key)
         names.check_member_name(source, name)
-        if names.c_name(name) in seen:
-            raise SchemaError(source, f"member '{name}' collides with "
-                              f"member '{seen[names.c_name(name)]}'")
-        seen[names.c_name(name)] = name
         _check_ref(ref, source, f"member '{name}'")
+    _check_distinct([optional_name(key)[0] for key in members], source,
+                    'member')
+
+
+def _check_distinct(member_names, source, what):
+    """No two have the same name in C."""
+    seen = {}
+    for name in member_names:
+        other = seen.setdefault(names.c_name(name), name)
+        if other != name or list(member_names).count(name) > 1:
+            raise SchemaError(source, f"{what} '{name}' collides with "
+                              f"{what} '{other}'")
 
 
 def _check_ref(ref, source, what, lists=True):

@@ -36,9 +36,7 @@ def generate_builtin():
         #include <json-c/json.h>
         #include "qapi/util.h"
 
-        extern const QEnumLookup QType_lookup;
-
-    ''')
+    ''') + _enum_names(QTYPE)
     stem = 'qapi-builtin-types'
     return {
         stem + '.h': cgen.header(stem, None, head + lists),
@@ -97,12 +95,18 @@ def _enum(enum):
             $last,
         } $name;
 
+    ''', name=enum.c_name, values=values,
+                last=enum.prefix + '__MAX') + _enum_names(enum)
+
+
+def _enum_names(enum):
+    return code('''
         #define ${name}_str(value) \\
             qapi_enum_lookup(&${name}_lookup, (value))
 
         extern const QEnumLookup ${name}_lookup;
 
-    ''', name=enum.c_name, values=values, last=enum.prefix + '__MAX')
+    ''', name=enum.c_name)
 
 
 def _enum_lookup(enum):
