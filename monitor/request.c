@@ -76,8 +76,7 @@ static bool check_command(MonRequest *req, const char *member,
                           json_object *value, Error **errp)
 {
     if (req->name) {
-        error_setg(errp, "QMP input member '%s' clashes with '%s'", member,
-                   strcmp(member, "execute") ? "execute" : "exec-oob");
+        error_setg(errp, "QMP input member 'execute' clashes with 'exec-oob'");
         return false;
     }
     if (json_object_get_type(value) != json_type_string) {

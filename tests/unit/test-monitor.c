@@ -110,7 +110,7 @@ static void client_requests_oob(void)
         {"{'exec-oob': 'echo', 'execute': 'echo'}",
          GENERIC(NO_ID, "QMP input member 'execute' clashes with 'exec-oob'")},
         {"{'execute': 'echo', 'exec-oob': 'echo'}",
-         GENERIC(NO_ID, "QMP input member 'exec-oob' clashes with 'execute'")},
+         GENERIC(NO_ID, "QMP input member 'execute' clashes with 'exec-oob'")},
         {"{'exec-oob': 'echo', 'control': {}}",
          GENERIC(NO_ID, "QMP input member 'control' clashes with 'exec-oob'")},
         {"{'execute': 'echo', 'control': true}",
