@@ -44,9 +44,14 @@ void oob_fast_lock_released(void)
     fast_locks--;
 }
 
+bool oob_may_block(void)
+{
+    return sections == 0 && fast_locks == 0;
+}
+
 void oob_assert_may_block(const char *call)
 {
-    if (G_LIKELY(sections == 0 && fast_locks == 0)) {
+    if (G_LIKELY(oob_may_block())) {
         return;
     }
     if (sections) {

@@ -31,6 +31,8 @@ void oob_fast_lock_released(void);
  * waits call it, and the wrappers of libc's (util/oob-wrap.c).
  */
 void oob_assert_may_block(const char *call);
+/* False under a mark. */
+bool oob_may_block(void);
 #else
 static inline void oob_section_enter(const char *what)
 {
