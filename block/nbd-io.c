@@ -11,10 +11,10 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/ioctl.h>
 #include "nbd-internal.h"
 
-/* Replies taken in a row, before other sources of the thread get a turn. */
-#define REPLIES_MAX 256
+#define SIMPLE_REPLY_SIZE 16
 
 static void complete(NbdState *s, BlockRequest *req, int ret)
 {
@@ -63,17 +63,22 @@ static int reply_received(void *opaque, int *error)
     return 1;
 }
 
-/* How many replies there were. */
-static unsigned complete_done(NbdState *s)
+/* Returns how many bytes the replies had on the wire. */
+static uint64_t complete_done(NbdState *s)
 {
-    unsigned n = 0;
+    uint64_t bytes = 0;
     BlockRequest *req;
 
     while ((req = block_queue_pop(&s->done))) {
-        n++;
-        complete(s, req, -GPOINTER_TO_INT(req->driver_data));
+        int error = GPOINTER_TO_INT(req->driver_data);
+
+        bytes += SIMPLE_REPLY_SIZE;
+        if (req->op == BLOCK_OP_READ && !error) {
+            bytes += req->bytes;
+        }
+        complete(s, req, -error);
     }
-    return n;
+    return bytes;
 }
 
 static int64_t issue_zeroes(NbdState *s, BlockRequest *req,
@@ -145,23 +150,40 @@ void nbd_submit(BlockNode *node, BlockRequest *req)
     }
 }
 
-/* Takes replies as long as they come. */
+static uint64_t readable_bytes(NbdState *s)
+{
+    int n = 0;
+
+    return ioctl(nbd_aio_get_fd(s->h), FIONREAD, &n) < 0 ? 0 : n;
+}
+
+/*
+ * Takes all replies that have come.  libnbd must not be told to read where
+ * there is nothing: it would wait in the middle of a reply, and issue no
+ * request before the next one comes.  Hence how much there is is asked once,
+ * and what replies take is subtracted.
+ */
 static void read_replies(NbdState *s)
 {
-    unsigned total = 0, n;
+    uint64_t available = 0, taken;
+    bool first = true;
 
     do {
         if (nbd_aio_notify_read(s->h) < 0 ||
             (!s->in_flight && nbd_aio_is_closed(s->h) == 1)) {
             nbd_connection_note_lost(s);
         }
-        n = complete_done(s);
-        total += n;
-    } while (n && s->in_flight && !s->lost && total < REPLIES_MAX);
-    if (total) {
-        s->progress = true;
-    } else {
-        activity_progress(s->activity); /* a part of a reply */
+        taken = complete_done(s);
+        s->progress |= taken > 0;
+        if (first && taken && s->in_flight && !s->lost) {
+            available = readable_bytes(s);
+        } else {
+            available -= MIN(taken, available);
+        }
+        first = false;
+    } while (taken && available && !s->lost);
+    if (!taken) {
+        activity_progress(s->activity); /* a part of a reply came */
     }
 }
 
