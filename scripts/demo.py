@@ -34,19 +34,19 @@ class Reader(threading.Thread):
     def __init__(self, path):
         super().__init__(daemon=True)
         self._client = NbdClient(path, 'disk', seconds=60)
-        self._stop = threading.Event()
+        self._end = threading.Event()
         self.good = self.failed = 0
         self.start()
 
     def run(self):
-        while not self._stop.is_set():
+        while not self._end.is_set():
             try:
                 data = self._client.read(0, BLOCK)
                 assert data == bytes([PATTERN]) * BLOCK
                 self.good += 1
             except NbdError:
                 self.failed += 1
-                self._stop.wait(0.01)
+                self._end.wait(0.01)
 
     def rate(self, seconds):
         """Good reads a second."""
@@ -55,7 +55,7 @@ class Reader(threading.Thread):
         return (self.good - before) / seconds
 
     def stop(self):
-        self._stop.set()
+        self._end.set()
         self.join()
         self._client.close()
 
