@@ -17,11 +17,12 @@ static bool is_stream_socket(int fd, Error **errp)
     int type;
 
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0) {
-        error_setg_errno(errp, errno, "File descriptor %d is no socket", fd);
+        error_setg_errno(errp, errno, "File descriptor '%d' is not a socket",
+                         fd);
         return false;
     }
     if (type != SOCK_STREAM) {
-        error_setg(errp, "File descriptor %d is no stream socket", fd);
+        error_setg(errp, "File descriptor '%d' is not a stream socket", fd);
         return false;
     }
     return true;

@@ -24,17 +24,23 @@ struct QIOConnectTask {
     int refcount; /* atomic */
     SocketAddress *addr;
     char *addr_text;
-    GMainContext *context;
     QIOConnectFn *fn;
     void *opaque;
 
-    QemuMutex lock; /* fast; guards the three below */
+    /*
+     * Guards what follows, written by the context's thread but for cancelled.
+     * Fast; the lock of the context is taken under it.
+     */
+    QemuMutex lock;
     bool cancelled;
     bool done;
     const char *phase;
+    /* NULL when done: it may hold sources that hold the task. */
+    GMainContext *context;
 
     /* The context's thread. */
-    GArray *targets; /* of SocketTarget */
+    Activity *activity; /* may be NULL */
+    GArray *targets;    /* of SocketTarget */
     guint next_target;
     int fd;
     FdWatch *watch;
@@ -59,7 +65,6 @@ void qio_connect_task_unref(QIOConnectTask *task)
     g_free(task->addr_text);
     g_clear_pointer(&task->targets, g_array_unref);
     error_free(task->err);
-    g_main_context_unref(task->context);
     qemu_mutex_destroy(&task->lock);
     g_free(task);
 }
@@ -69,16 +74,21 @@ static void task_unref_notify(gpointer opaque)
     qio_connect_task_unref(opaque);
 }
 
-/* Runs @fn(@task) on the context's thread; holds a reference until then. */
-static void task_post(QIOConnectTask *task, GSourceFunc fn)
+/*
+ * Runs @fn(@opaque) on the context's thread and frees @opaque then.  A task
+ * that is done frees it only: its context may run no more.
+ */
+static void task_post(QIOConnectTask *task, GSourceFunc fn, void *opaque,
+                      GDestroyNotify free_opaque)
 {
-    GSource *source = g_idle_source_new();
+    g_autoptr(GSource) source = g_idle_source_new();
 
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, fn, qio_connect_task_ref(task),
-                          task_unref_notify);
-    g_source_attach(source, task->context);
-    g_source_unref(source);
+    g_source_set_callback(source, fn, opaque, free_opaque);
+    QEMU_LOCK_GUARD(&task->lock);
+    if (!task->done) {
+        g_source_attach(source, task->context);
+    }
 }
 
 static void task_stop_io(QIOConnectTask *task)
@@ -94,17 +104,22 @@ static void task_stop_io(QIOConnectTask *task)
     }
 }
 
+/* From here on nothing is posted.  True when it was cancelled. */
+static bool task_set_done(QIOConnectTask *task)
+{
+    g_autoptr(GMainContext) context = NULL;
+
+    task_stop_io(task);
+    QEMU_LOCK_GUARD(&task->lock);
+    task->done = true;
+    context = g_steal_pointer(&task->context);
+    return task->cancelled;
+}
+
 /* Tells the outcome, once: @ioc, or the error of the task. */
 static void task_finish(QIOConnectTask *task, QIOChannel *ioc)
 {
-    bool cancelled;
-
-    task_stop_io(task);
-    WITH_QEMU_LOCK_GUARD(&task->lock) {
-        task->done = true;
-        cancelled = task->cancelled;
-    }
-    if (cancelled) {
+    if (task_set_done(task)) {
         qio_channel_unref(ioc);
         ioc = NULL;
         g_clear_pointer(&task->err, error_free);
@@ -123,6 +138,9 @@ static bool task_is_done(QIOConnectTask *task)
 
 static void task_set_phase(QIOConnectTask *task, const char *phase)
 {
+    if (task->activity) {
+        activity_set_phase(task->activity, phase);
+    }
     QEMU_LOCK_GUARD(&task->lock);
     task->phase = phase;
 }
@@ -143,7 +161,8 @@ bool qio_connect_task_cancel(QIOConnectTask *task)
         }
         task->cancelled = true;
     }
-    task_post(task, task_cancelled);
+    task_post(task, task_cancelled, qio_connect_task_ref(task),
+              task_unref_notify);
     return true;
 }
 
@@ -152,11 +171,14 @@ void qio_connect_task_abandon(QIOConnectTask *task)
     if (task_is_done(task)) {
         return;
     }
-    task_stop_io(task);
-    WITH_QEMU_LOCK_GUARD(&task->lock) {
-        task->done = true;
-    }
+    task_set_done(task);
     qio_connect_task_unref(task);
+}
+
+void qio_connect_task_set_activity(QIOConnectTask *task, Activity *activity)
+{
+    task->activity = activity;
+    activity_set_phase(activity, qio_connect_task_phase(task));
 }
 
 const char *qio_connect_task_phase(QIOConnectTask *task)
@@ -316,12 +338,11 @@ static gboolean resolve_job_ended(gpointer opaque)
 static void *resolve_job_thread(void *opaque)
 {
     ResolveJob *job = opaque;
-    GSource *source = g_idle_source_new();
+    /* The job may be gone before this thread has left the task's lock. */
+    g_autoptr(QIOConnectTask) task = qio_connect_task_ref(job->task);
 
-    job->targets = socket_resolve_inet(&job->task->addr->u.inet, 0, &job->err);
-    g_source_set_callback(source, resolve_job_ended, job, resolve_job_free);
-    g_source_attach(source, job->task->context);
-    g_source_unref(source);
+    job->targets = socket_resolve_inet(&task->addr->u.inet, 0, &job->err);
+    task_post(task, resolve_job_ended, job, resolve_job_free);
     return NULL;
 }
 
@@ -345,9 +366,17 @@ static void task_resolve_inet(QIOConnectTask *task)
 static void task_take_fd(QIOConnectTask *task)
 {
     int fd = socket_address_fd(task->addr, &task->err);
+    QIOChannel *ioc = NULL;
 
-    task_finish(task,
-                fd < 0 ? NULL : qio_channel_socket_new_fd(fd, &task->err));
+    if (fd >= 0 && socket_is_listening(fd)) {
+        error_setg(&task->err,
+                   "File descriptor '%d' is a listening socket, expected a "
+                   "connected one",
+                   fd);
+    } else if (fd >= 0) {
+        ioc = qio_channel_socket_new_fd(fd, &task->err);
+    }
+    task_finish(task, ioc);
 }
 
 static gboolean task_start(gpointer opaque)
@@ -389,6 +418,6 @@ QIOConnectTask *qio_connect_task_new(const SocketAddress *addr,
     task->fd = -1;
     task->phase = "resolve";
     qemu_mutex_init(&task->lock);
-    task_post(task, task_start);
+    task_post(task, task_start, qio_connect_task_ref(task), task_unref_notify);
     return task;
 }

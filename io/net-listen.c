@@ -75,26 +75,60 @@ static int listen_at(const SocketTarget *target, int backlog)
     return -1;
 }
 
+/*
+ * Listens at @target, or with a port range at its first free port.  -1 and
+ * errno when there is none.
+ */
+static int listen_in_range(SocketTarget *target, uint16_t to, int backlog)
+{
+    uint32_t port = target_port(target);
+    int fd;
+
+    do {
+        target_set_port(target, port);
+        fd = listen_at(target, backlog);
+    } while (fd < 0 && errno == EADDRINUSE && port++ < to);
+    return fd;
+}
+
+/* The port that @fd, which is bound, got. */
+static uint16_t bound_port(int fd)
+{
+    SocketTarget target = {.len = sizeof(target.addr)};
+
+    getsockname(fd, (struct sockaddr *)&target.addr, &target.len);
+    return target_port(&target);
+}
+
+/*
+ * All addresses of a name are listened at, on one port: the one that the
+ * first of them got.
+ */
 static bool listen_inet(ListenSockets *sockets, const InetSocketAddress *inet,
                         int backlog, Error **errp)
 {
-    g_autoptr(GArray) targets =
-        socket_resolve_inet(inet, SOCKET_RESOLVE_PASSIVE, errp);
+    g_autoptr(GArray) targets = NULL;
+    uint16_t to = inet->has_to ? inet->to : 0;
     int err = 0;
 
+    if (inet->has_keep_alive && inet->keep_alive) {
+        error_setg(errp,
+                   "keep-alive option is not supported for passive sockets");
+        return false;
+    }
+    targets = socket_resolve_inet(inet, SOCKET_RESOLVE_PASSIVE, errp);
     if (!targets) {
         return false;
     }
     for (guint i = 0; i < targets->len; i++) {
         SocketTarget *target = &g_array_index(targets, SocketTarget, i);
-        uint32_t port = target_port(target);
-        uint32_t to = inet->has_to ? MAX(inet->to, port) : port;
         int fd;
 
-        do {
-            target_set_port(target, port);
-            fd = listen_at(target, backlog);
-        } while (fd < 0 && errno == EADDRINUSE && port++ < to);
+        if (sockets->fds->len) {
+            to = bound_port(g_array_index(sockets->fds, int, 0));
+            target_set_port(target, to);
+        }
+        fd = listen_in_range(target, to, backlog);
         if (fd < 0) {
             err = errno;
         } else {
@@ -102,7 +136,9 @@ static bool listen_inet(ListenSockets *sockets, const InetSocketAddress *inet,
         }
     }
     if (!sockets->fds->len) {
-        error_setg_errno(errp, err, "Failed to find an available port");
+        error_setg_errno(errp, err,
+                         err == EADDRINUSE ? "Failed to find an available port"
+                                           : "Failed to bind socket");
         return false;
     }
     return true;
@@ -140,15 +176,13 @@ static bool listen_unix(ListenSockets *sockets, const UnixSocketAddress *addr,
 static bool listen_fd(ListenSockets *sockets, const SocketAddress *addr,
                       Error **errp)
 {
-    int fd = socket_address_fd(addr, errp), listening = 0;
-    socklen_t len = sizeof(listening);
+    int fd = socket_address_fd(addr, errp);
 
     if (fd < 0) {
         return false;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
-        !listening) {
-        error_setg(errp, "File descriptor %d is no listening socket", fd);
+    if (!socket_is_listening(fd)) {
+        error_setg(errp, "File descriptor '%d' is not a listening socket", fd);
         return false;
     }
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

@@ -30,5 +30,6 @@ GArray *socket_resolve_unix(const UnixSocketAddress *addr, Error **errp);
 
 /* The descriptor that an address of type fd names; -1 with errp set. */
 int socket_address_fd(const SocketAddress *addr, Error **errp);
+bool socket_is_listening(int fd);
 
 #endif

@@ -96,7 +96,9 @@ GArray *socket_resolve_unix(const UnixSocketAddress *addr, Error **errp)
 int socket_address_fd(const SocketAddress *addr, Error **errp)
 {
     const char *text = addr->u.fd.str;
+    socklen_t len = sizeof(int);
     guint64 fd;
+    int type;
 
     if (!g_ascii_string_to_unsigned(text, 10, 0, INT_MAX, &fd, NULL)) {
         error_setg(errp,
@@ -105,9 +107,18 @@ int socket_address_fd(const SocketAddress *addr, Error **errp)
                    text);
         return -1;
     }
-    if (fcntl(fd, F_GETFD) < 0) {
-        error_setg_errno(errp, errno, "File descriptor %s", text);
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0) {
+        error_setg(errp, "File descriptor '%s' is not a socket", text);
         return -1;
     }
     return fd;
+}
+
+bool socket_is_listening(int fd)
+{
+    socklen_t len = sizeof(int);
+    int listening;
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 &&
+           listening;
 }

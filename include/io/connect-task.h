@@ -10,6 +10,7 @@
 #define IO_CONNECT_TASK_H
 
 #include "io/channel-socket.h"
+#include "qemu/activity.h"
 
 typedef struct QIOConnectTask QIOConnectTask;
 
@@ -22,7 +23,8 @@ typedef void QIOConnectFn(QIOChannel *ioc, const Error *err, void *opaque);
 /*
  * Starts to connect to @addr, with events on @context.  Never calls @fn
  * before it returns.  Any thread; does not block.  The caller holds a
- * reference, and the task another until @fn has run.
+ * reference, and the task another until @fn has run.  Whoever stops running
+ * @context before that abandons the task.
  */
 QIOConnectTask *qio_connect_task_new(const SocketAddress *addr,
                                      GMainContext *context, QIOConnectFn *fn,
@@ -42,6 +44,12 @@ bool qio_connect_task_cancel(QIOConnectTask *task);
  * Thread of the context, or after that thread has ended.
  */
 void qio_connect_task_abandon(QIOConnectTask *task);
+
+/*
+ * Tells @activity the phase, now and whenever it changes; @activity must live
+ * until the task has ended.  Thread of the context.
+ */
+void qio_connect_task_set_activity(QIOConnectTask *task, Activity *activity);
 
 /* "resolve" or "connect", a static string.  Any thread, OOB-safe. */
 const char *qio_connect_task_phase(QIOConnectTask *task);
