@@ -218,7 +218,8 @@ bool input_check_struct(Visitor *v, Error **errp)
         (void)value;
         if (!g_ptr_array_find_with_equal_func(frame->visited, key, g_str_equal,
                                               NULL)) {
-            g_autofree char *path = input_path(v, key);
+            g_autofree char *quoted = visit_quote(key);
+            g_autofree char *path = input_path(v, quoted);
             error_setg(errp, "Parameter '%s' is unexpected", path);
             return false;
         }

@@ -68,4 +68,10 @@ struct Visitor {
 /* The full path of @name; g_free() it. */
 char *visit_path(Visitor *v, const char *name);
 
+/*
+ * Input, or the beginning of long input, for use in an error: what a client
+ * sent must not come back to it by the megabyte.  g_free() it.
+ */
+char *visit_quote(const char *text);
+
 #endif

@@ -98,6 +98,7 @@ static bool input_enum(Visitor *v, const char *name, int *obj,
                        const QEnumLookup *lookup, Error **errp)
 {
     g_autofree char *text = NULL;
+    g_autofree char *quoted = NULL;
     g_autofree char *path = NULL;
     int value;
 
@@ -110,7 +111,8 @@ static bool input_enum(Visitor *v, const char *name, int *obj,
         return true;
     }
     path = visit_path(v, name);
-    error_setg(errp, "Parameter '%s' does not accept value '%s'", path, text);
+    quoted = visit_quote(text);
+    error_setg(errp, "Parameter '%s' does not accept value '%s'", path, quoted);
     return false;
 }
 

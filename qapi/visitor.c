@@ -38,6 +38,22 @@ char *visit_path(Visitor *v, const char *name)
     return g_strdup(name ? name : "value");
 }
 
+#define QUOTE_MAX 256
+
+char *visit_quote(const char *text)
+{
+    size_t end = QUOTE_MAX;
+
+    if (strnlen(text, QUOTE_MAX + 1) <= QUOTE_MAX) {
+        return g_strdup(text);
+    }
+    /* Not in the middle of a UTF-8 sequence. */
+    while (end > 0 && (text[end] & 0xc0) == 0x80) {
+        end--;
+    }
+    return g_strdup_printf("%.*s...", (int)end, text);
+}
+
 bool visit_start_struct(Visitor *v, const char *name, void **obj, size_t size,
                         Error **errp)
 {

@@ -2,6 +2,7 @@
 """Documentation comments: what is said of whom."""
 
 import re
+import textwrap
 
 from source import SchemaError
 
@@ -12,28 +13,26 @@ HEADING = re.compile(r'(==?)\s+(.*)$')
 
 
 class Section:
-    """Lines of text under one tag, one member, or none."""
+    """
+    Text under one tag, one member, one heading, or none of these.
 
-    def __init__(self, source, tag=None, first=None):
+    @tag: such as "Since", "@member" or "=", None for none
+    @head: what is on the line of the tag
+    @lines: the lines that follow
+    """
+
+    def __init__(self, source, tag=None, head=None):
         self.source = source
         self.tag = tag
-        self.lines = [first] if first else []
+        self.head = head or ''
+        self.lines = []
+
+    def rest(self):
+        """The lines after the head, without their common indentation."""
+        return textwrap.dedent('\n'.join(self.lines)).strip('\n')
 
     def text(self):
-        """Without the indentation that the lines after the first share."""
-        lines = list(self.lines)
-        while lines and not lines[-1]:
-            lines.pop()
-        rest = [len(line) - len(line.lstrip())
-                for line in lines[1:] if line]
-        cut = min(rest, default=0)
-        if lines and lines[0].startswith(' ' * cut):
-            first = lines[0][min(cut, len(lines[0])
-                                 - len(lines[0].lstrip())):]
-        else:
-            first = lines[0] if lines else ''
-        return '\n'.join([first] + [line[cut:] for line in lines[1:]]
-                         ).strip('\n')
+        return f'{self.head}\n{self.rest()}'.strip('\n')
 
 
 class Doc:
@@ -41,7 +40,7 @@ class Doc:
     One documentation comment.
 
     @symbol: the definition it is for, None for free text
-    @body: list of Section without tag, or (mark, text) headings
+    @body: list of Section without tag, or with a heading's mark as tag
     @members: Section by member name
     @sections: Section with a tag
     """
@@ -54,7 +53,8 @@ class Doc:
         self.sections = []
         self._parse(token.value)
 
-    def _error(self, source, message):
+    @staticmethod
+    def _error(source, message):
         raise SchemaError(source, message)
 
     def _parse(self, lines):
@@ -67,24 +67,21 @@ class Doc:
             started = self._start(here, line)
             if started:
                 current = started
-            elif line:
-                if self._leaves(current, line, blank):
+            else:
+                if line and (current is None
+                             or blank and self._ends(current, line)):
                     current = Section(here)
                     self.body.append(current)
-                current.lines.append(line)
-            elif current and current.lines:
-                current.lines.append(line)
+                if current:
+                    current.lines.append(line)
             blank = not line
 
     @staticmethod
-    def _leaves(current, line, blank):
-        """Whether @line is free text again: text about a member or a short
-        tag ends at an empty line that unindented text follows."""
-        if current is None:
-            return True
-        if current.tag is None or current.tag.startswith('Example'):
+    def _ends(section, line):
+        """Whether @line, which follows an empty one, is free text again."""
+        if section.tag is None or section.tag.startswith('Example'):
             return False
-        return blank and current.lines and not line.startswith(' ')
+        return section.text() and not line.startswith(' ')
 
     def _start(self, here, line):
         """The section that @line begins, None when it goes on."""
@@ -95,9 +92,8 @@ class Doc:
         if line.startswith('@') and ':' in line.split(' ')[0]:
             self._error(here, f"'{line.split(' ')[0]}' is not a name")
         if not self.symbol and (match := HEADING.match(line)):
-            section = Section(here, match.group(1), match.group(2))
-            self.body.append(section)
-            return Section(here)
+            self.body.append(Section(here, *match.groups()))
+            return self.body[-1]
         return None
 
     def _start_symbol(self, here, name, text):
@@ -105,9 +101,8 @@ class Doc:
             if self.body:
                 self._error(here, f"'@{name}:' must come first")
             self.symbol = name
-            section = Section(here, None, text)
-            self.body.append(section)
-            return section
+            self.body.append(Section(here, None, text))
+            return self.body[-1]
         if self.sections:
             self._error(here, f"'@{name}:' follows "
                         f"'{self.sections[-1].tag}:'")

@@ -27,10 +27,12 @@ class Type:
     @c_type: how C spells a variable of it (without const)
     @is_pointer: whether NULL can stand for an absent one
     @qtype: the QType of its JSON values, None when there are several
+    @implicit: made of arguments written in place
     """
 
     is_pointer = False
     qtype = None
+    implicit = False
 
     def __init__(self, name, definition=None):
         self.name = name
@@ -109,7 +111,6 @@ class ObjectType(PointerType):
     @members: Member of its own, including those of an anonymous base
     @tag: the Member that says which branch holds, None for a struct
     @branches: Member, by tag value
-    @implicit: made of arguments written in place
     """
 
     qtype = 'QTYPE_QDICT'

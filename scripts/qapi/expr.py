@@ -32,7 +32,7 @@ def check(definition):
         names.check_event_name(source, definition.name)
     else:
         names.check_type_name(source, definition.name)
-    globals()['_check_' + meta](expr, source)
+    CHECKS[meta](expr, source)
 
 
 def enum_value(entry):
@@ -100,17 +100,13 @@ def _check_branches(expr, source):
 
 
 def _check_command(expr, source):
-    _check_arguments(expr, source)
+    _check_call(expr, source)
     if 'returns' in expr:
         _check_ref(expr['returns'], source, "'returns'")
     _check_flag(expr, source, 'allow-oob')
 
 
-def _check_event(expr, source):
-    _check_arguments(expr, source)
-
-
-def _check_arguments(expr, source):
+def _check_call(expr, source):
     _check_flag(expr, source, 'boxed')
     data = expr.get('data')
     if 'boxed' in expr and not isinstance(data, str):
@@ -160,3 +156,13 @@ def _check_ref(ref, source, what, lists=True):
     elif not isinstance(ref, str):
         raise SchemaError(source, f'{what} must be the name of a type, '
                           'or a list of one')
+
+
+CHECKS = {
+    'enum': _check_enum,
+    'struct': _check_struct,
+    'union': _check_union,
+    'alternate': _check_alternate,
+    'command': _check_command,
+    'event': _check_call,
+}

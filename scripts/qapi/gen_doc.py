@@ -41,11 +41,10 @@ def _free_text(doc):
     for section in doc.body:
         if section.tag:
             mark = '-' if section.tag == '=' else '~'
-            parts.append(_heading('\n'.join(section.lines[:1]), mark))
-            parts.append(_markup('\n'.join(section.lines[1:])))
-        else:
-            parts.append(_markup(section.text()) + '\n')
-    return '\n'.join(part for part in parts if part.strip())
+            parts.append(_heading(section.head, mark))
+        if text := section.rest():
+            parts.append(_markup(text) + '\n')
+    return '\n'.join(parts)
 
 
 def _definition(item, entity):

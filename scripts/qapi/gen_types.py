@@ -56,7 +56,7 @@ def _header_body(types):
     for type_ in structs:
         text += _struct_after_parts(type_, done, structs)
     for type_ in types:
-        if isinstance(type_, ObjectType) and type_.implicit:
+        if type_.implicit:
             continue
         text += _list_struct(type_.c_name, type_.c_type)
         text += _free_declarations(_freeable(type_))
@@ -65,7 +65,7 @@ def _header_body(types):
 
 def _typedefs(type_):
     names = [] if isinstance(type_, EnumType) else [type_.c_name]
-    if not getattr(type_, 'implicit', False):
+    if not type_.implicit:
         names.append(type_.c_name + 'List')
     return ''.join(f'typedef struct {name} {name};\n' for name in names)
 
@@ -75,7 +75,7 @@ def _source_body(types):
     for type_ in types:
         if isinstance(type_, EnumType):
             text += _enum_lookup(type_)
-        if not getattr(type_, 'implicit', False):
+        if not type_.implicit:
             text += ''.join(_free_function(name)
                             for name in _freeable(type_))
     return text

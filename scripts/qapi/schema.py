@@ -31,8 +31,7 @@ class Schema:
                        for definition in module.definitions()]
         self._define(definitions)
         for entity in self.types + self.commands + self.events:
-            if entity.definition and not getattr(entity, 'implicit', False):
-                self._link(entity)
+            self._link(entity)
         rules.check(self)
 
     def of_module(self, entities, module):

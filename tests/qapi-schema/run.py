@@ -10,6 +10,7 @@ reference.  --update writes these files anew, to be read before they are kept.
 """
 
 import argparse
+import difflib
 import json
 import os
 import pathlib
@@ -52,9 +53,9 @@ def check_schema(name, update):
     if not path.exists():
         return [f'{path} is missing; the generator says: {text}']
     wanted = path.read_text(encoding='utf-8')
-    if wanted != text:
-        return [f'wanted: {wanted}', f'found: {text}']
-    return []
+    return list(difflib.unified_diff(
+        wanted.splitlines(), text.splitlines(), str(path), 'the generator',
+        lineterm=''))
 
 
 def run_generator(*args):

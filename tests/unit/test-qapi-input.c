@@ -204,6 +204,23 @@ static void test_long_list(void)
     g_assert_cmpint(i, ==, length);
 }
 
+/* An error never sends megabytes back, nor half a character. */
+static void test_long_names(void)
+{
+    g_autofree char *name = g_strnfill(100000, 'x');
+    g_autofree char *umlauts = g_strdup_printf("%.255s\xc3\xa4%s", name, name);
+    g_autofree char *unknown =
+        g_strdup_printf("{'type': 'migration', '%s': 1}", name);
+    g_autofree char *value = g_strdup_printf("{'type': '%s'}", umlauts);
+    g_autofree char *unknown_error =
+        g_strdup_printf("Parameter '%.256s...' is unexpected", name);
+    g_autofree char *value_error = g_strdup_printf(
+        "Parameter 'type' does not accept value '%.255s...'", name);
+
+    ASSERT_REFUSED(YankInstance, unknown, unknown_error);
+    ASSERT_REFUSED(YankInstance, value, value_error);
+}
+
 /* However late the error, nothing is left (the sanitizer tells). */
 static void test_nothing_left(void)
 {
@@ -235,6 +252,7 @@ int main(int argc, char **argv)
     g_test_add_func("/qapi/input/narrow", test_narrow_integers);
     g_test_add_func("/qapi/input/other-scalars", test_other_scalars);
     g_test_add_func("/qapi/input/long-list", test_long_list);
+    g_test_add_func("/qapi/input/long-names", test_long_names);
     g_test_add_func("/qapi/input/nothing-left", test_nothing_left);
     return g_test_run();
 }
