@@ -5,6 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include "monitor-fixture.h"
+#include "qemu/activity.h"
+#include "qemu/yank.h"
 
 #define BLOCK_DONE "{\"return\": {}, \"id\": \"block\"}"
 
@@ -289,6 +291,29 @@ static void client_stall(void)
     g_assert_cmpuint(mon_stall_watch_stalled_ms(), ==, 0);
 }
 
+/* Told once. */
+static void client_stalled_instance(void)
+{
+    const YankInstance *instance = BLOCKDEV_YANK_INSTANCE("stuck");
+    g_autoptr(Client) client = client_new("oob");
+    Activity *activity = activity_new("blockdev:stuck");
+    g_autofree char *event = NULL;
+
+    g_assert_true(yank_register_instance(instance, &error_abort));
+    activity_begin(activity);
+    event = client_line(client);
+    g_assert_nonnull(strstr(event, "\"event\": \"YANK_INSTANCE_STALLED\""));
+    g_assert_nonnull(strstr(event, "\"name\": \"blockdev:stuck\""));
+    g_assert_nonnull(strstr(event, "\"stalled\": true"));
+
+    for (int ticks = 0; ticks < 20; ticks++) {
+        g_assert_true(client_is_quiet(client));
+    }
+    activity_end(activity);
+    activity_free(activity);
+    yank_unregister_instance(instance);
+}
+
 static void test_client(gconstpointer data)
 {
     fixture_run((void (*)(void))data);
@@ -312,5 +337,6 @@ int main(int argc, char **argv)
     ADD("leaves-while-running", client_leaves_while_running);
     ADD("round-robin", client_round_robin);
     ADD("stall", client_stall);
+    ADD("stalled-instance", client_stalled_instance);
     return g_test_run();
 }
