@@ -50,6 +50,12 @@ def c_files(schema):
 
 
 def write(path, text):
+    """Leaves a file alone that is the same, so that its users are not built
+    again."""
+    if os.path.exists(path):
+        with open(path, encoding='utf-8') as file:
+            if file.read() == text:
+                return
     with open(path, 'w', encoding='utf-8') as file:
         file.write(text)
 
