@@ -34,8 +34,12 @@ static bool ringbuf_open(Chardev *chr, const ChardevBackend *backend,
                    RINGBUF_MAX_SIZE);
         return false;
     }
+    ring->data = g_try_malloc0(size);
+    if (!ring->data) {
+        error_setg(errp, "no memory for a ringbuf of %" PRId64 " bytes", size);
+        return false;
+    }
     ring->size = size;
-    ring->data = g_malloc0(size);
     return true;
 }
 

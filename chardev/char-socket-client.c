@@ -15,8 +15,8 @@
 static void client_set_task(SocketChardev *s, QIOConnectTask *task)
 {
     QEMU_LOCK_GUARD(&s->lock);
-    s->task = task ? qio_connect_task_ref(task) : NULL;
-    if (task && s->yanked) {
+    s->task = qio_connect_task_ref(task);
+    if (s->yanked) {
         qio_connect_task_cancel(task);
     }
 }
@@ -36,22 +36,23 @@ void char_socket_client_cut(SocketChardev *s)
     g_autofree char *what = NULL;
 
     if (s->task && qio_connect_task_cancel(s->task)) {
-        what = g_strdup_printf("%s of %s", qio_connect_task_phase(s->task),
-                               s->addr_text);
+        what = g_strdup_printf("connect to %s", s->addr_text);
         yank_report_cut(what);
     }
 }
 
 static void client_sync_started(QIOConnectTask *task, void *opaque)
 {
-    client_set_task(opaque, task);
+    SocketChardev *s = opaque;
+
+    qio_connect_task_set_activity(task, s->activity);
+    client_set_task(s, task);
 }
 
 static bool client_connect_sync(SocketChardev *s, Error **errp)
 {
     QIOChannel *ioc;
 
-    activity_set_phase(s->activity, "connect");
     activity_begin(s->activity);
     ioc = qio_connect_sync(s->addr, client_sync_started, s, errp);
     activity_end(s->activity);
@@ -62,7 +63,7 @@ static bool client_connect_sync(SocketChardev *s, Error **errp)
 static void client_take(SocketChardev *s, QIOChannel *ioc)
 {
     if (s->fn) {
-        s->fn(ioc, s->opaque);
+        char_socket_start_session(s, ioc);
     } else if (!char_socket_connected(s, ioc, NULL)) {
         char_socket_disconnected(s);
     }
@@ -87,10 +88,10 @@ void char_socket_client_connect(SocketChardev *s)
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->yanked = false; /* it was for the attempt before */
     }
-    if (s->activity) {
-        activity_set_phase(s->activity, "connect");
-    }
     task = qio_connect_task_new(s->addr, s->context, client_connect_done, s);
+    if (s->activity) {
+        qio_connect_task_set_activity(task, s->activity);
+    }
     client_set_task(s, task);
 }
 

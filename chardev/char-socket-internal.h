@@ -20,7 +20,7 @@ typedef struct SocketChardev {
     SocketAddress *addr;
     char *addr_text;
     int64_t reconnect_s; /* 0: never */
-    Activity *activity;  /* while it is a yank instance */
+    Activity *activity;  /* NULL with a monitor */
 
     /* The main thread's, or with a monitor that of its context. */
     GMainContext *context;
@@ -35,11 +35,18 @@ typedef struct SocketChardev {
      * instance, and itself before those of channels and connect tasks.
      */
     QemuMutex lock;
-    bool yanked; /* sticks while the device is being opened */
+    bool yanked; /* sticks until another peer is sought */
     QIOChannel *ioc;
     QIOConnectTask *task;
-    int wait_fd; /* an eventfd that ends wait=on; -1: nobody waits */
+    int wait_fd;       /* an eventfd that ends wait=on; -1: nobody waits */
+    unsigned sessions; /* of the monitor */
 } SocketChardev;
+
+/* What query-chardev says; main thread. */
+char *char_socket_filename(Chardev *chr);
+
+/* Context's thread: hands @ioc (consumed) to the monitor. */
+void char_socket_start_session(SocketChardev *s, QIOChannel *ioc);
 
 /* Context's thread: the peer is @ioc (consumed).  False when yanked. */
 bool char_socket_connected(SocketChardev *s, QIOChannel *ioc, Error **errp);

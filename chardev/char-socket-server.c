@@ -19,7 +19,7 @@ static void server_client(QIOChannel *ioc, void *opaque)
     SocketChardev *s = opaque;
 
     if (s->fn) {
-        s->fn(ioc, s->opaque);
+        char_socket_start_session(s, ioc);
         return;
     }
     qio_net_listener_set_client_fn(s->listener, NULL, NULL, NULL);

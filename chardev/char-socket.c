@@ -1,7 +1,7 @@
 /*
  * Socket devices: the peer, and the yank.
  *
- * A device is a yank instance from before its first blocking step until it is
+ * A yank reaches a device from before its first blocking step until it is
  * closed, or until a monitor takes it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -43,11 +43,9 @@ static void char_socket_register(SocketChardev *s)
 
 static void char_socket_unregister(SocketChardev *s)
 {
-    YankInstance *instance = CHARDEV_YANK_INSTANCE(s->parent.id);
-
     if (s->activity) {
-        yank_unregister_function(instance, char_socket_yank, s);
-        yank_unregister_instance(instance);
+        yank_unregister_function(CHARDEV_YANK_INSTANCE(s->parent.id),
+                                 char_socket_yank, s);
         g_clear_pointer(&s->activity, activity_free);
     }
 }
@@ -147,8 +145,7 @@ static bool char_socket_open(Chardev *chr, const ChardevBackend *backend,
     bool wait = options->has_wait && options->wait;
     bool ok;
 
-    if (!char_socket_check(options, server, errp) ||
-        !yank_register_instance(CHARDEV_YANK_INSTANCE(chr->id), errp)) {
+    if (!char_socket_check(options, server, errp)) {
         return false;
     }
     s->server = server;
@@ -209,41 +206,34 @@ static bool char_socket_write_all(Chardev *chr, const void *buf, size_t len,
     return n >= 0;
 }
 
-static char *char_socket_filename(Chardev *chr)
+void char_socket_start_session(SocketChardev *s, QIOChannel *ioc)
 {
-    SocketChardev *s = (SocketChardev *)chr;
-    const SocketAddress *addr =
-        s->listener ? qio_net_listener_address(s->listener) : s->addr;
-    g_autofree char *text = socket_address_to_string(addr);
-    const char *tcp = addr->type == SOCKET_ADDRESS_TYPE_INET ? "tcp:" : "";
-    const char *server = s->server ? ",server=on" : "";
-
-    if (chr->in_use || s->ioc) {
-        return g_strdup_printf("%s%s%s", tcp, text, server);
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->sessions++;
     }
-    return g_strdup_printf("disconnected:%s%s%s", tcp, text, server);
+    s->fn(ioc, s->opaque);
 }
 
-static gboolean char_socket_start_sessions(gpointer opaque)
+static void char_socket_start_sessions(void *opaque)
 {
     SocketChardev *s = opaque;
+    QIOChannel *ioc;
 
-    bool connected = s->ioc;
-
-    if (connected) {
-        s->fn(g_steal_pointer(&s->ioc), s->opaque);
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        ioc = g_steal_pointer(&s->ioc);
+    }
+    if (ioc) {
+        char_socket_start_session(s, ioc);
     }
     if (s->server) {
         char_socket_server_listen(s);
-    } else if (!connected) {
+    } else if (!ioc) {
         char_socket_client_connect(s);
     }
-    return G_SOURCE_REMOVE;
 }
 
-static bool char_socket_attach_monitor(Chardev *chr, GMainContext *context,
-                                       ChardevSessionFn *fn, void *opaque,
-                                       Error **errp)
+static void char_socket_attach_monitor(Chardev *chr, IOThread *iothread,
+                                       ChardevSessionFn *fn, void *opaque)
 {
     SocketChardev *s = (SocketChardev *)chr;
 
@@ -254,17 +244,19 @@ static bool char_socket_attach_monitor(Chardev *chr, GMainContext *context,
     } else {
         char_socket_client_close(s);
     }
-    s->context = context;
+    s->context = iothread_get_g_main_context(iothread);
     s->fn = fn;
     s->opaque = opaque;
-    g_main_context_invoke(context, char_socket_start_sessions, s);
-    return true;
+    iothread_post(iothread, char_socket_start_sessions, s);
 }
 
 static void char_socket_session_ended(Chardev *chr)
 {
     SocketChardev *s = (SocketChardev *)chr;
 
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->sessions--;
+    }
     if (!s->server) {
         char_socket_client_reconnect(s);
     }
@@ -273,6 +265,7 @@ static void char_socket_session_ended(Chardev *chr)
 const ChardevClass chardev_socket = {
     .kind = CHARDEV_BACKEND_KIND_SOCKET,
     .instance_size = sizeof(SocketChardev),
+    .yankable = true,
     .open = char_socket_open,
     .close = char_socket_close,
     .write_all = char_socket_write_all,

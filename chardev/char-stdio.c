@@ -79,26 +79,23 @@ static char *stdio_filename(Chardev *chr)
 }
 
 /* The session gets duplicates, which it may close. */
-static gboolean stdio_start_session(gpointer opaque)
+static void stdio_start_session(void *opaque)
 {
     StdioChardev *stdio = opaque;
     int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
     int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 
     stdio->fn(qio_channel_file_new(in, out, "stdio"), stdio->opaque);
-    return G_SOURCE_REMOVE;
 }
 
-static bool stdio_attach_monitor(Chardev *chr, GMainContext *context,
-                                 ChardevSessionFn *fn, void *opaque,
-                                 Error **errp)
+static void stdio_attach_monitor(Chardev *chr, IOThread *iothread,
+                                 ChardevSessionFn *fn, void *opaque)
 {
     StdioChardev *stdio = (StdioChardev *)chr;
 
     stdio->fn = fn;
     stdio->opaque = opaque;
-    g_main_context_invoke(context, stdio_start_session, stdio);
-    return true;
+    iothread_post(iothread, stdio_start_session, stdio);
 }
 
 const ChardevClass chardev_stdio = {

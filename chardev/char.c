@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "chardev-internal.h"
 #include "qemu/id.h"
+#include "qemu/yank.h"
 
 static const ChardevClass *const classes[CHARDEV_BACKEND_KIND__MAX] = {
     [CHARDEV_BACKEND_KIND_FILE] = &chardev_file,
@@ -34,29 +35,65 @@ Chardev *chardev_find(const char *id, Error **errp)
     return chr;
 }
 
+static void chardev_forget_instance(Chardev *chr)
+{
+    if (chr->is_instance) {
+        yank_unregister_instance(CHARDEV_YANK_INSTANCE(chr->id));
+        chr->is_instance = false;
+    }
+}
+
+static void close_on_its_thread(void *opaque)
+{
+    Chardev *chr = opaque;
+
+    if (chr->cls->close) {
+        chr->cls->close(chr);
+    }
+}
+
+static void chardev_free(Chardev *chr)
+{
+    if (chr->iothread) {
+        iothread_run(chr->iothread, close_on_its_thread, chr);
+    } else {
+        close_on_its_thread(chr);
+    }
+    chardev_forget_instance(chr);
+    g_free(chr->id);
+    g_free(chr);
+}
+
+/*
+ * The yank instance of @chr, which takes that of its predecessor @old (may be
+ * NULL) for as long as it opens.
+ */
+static bool chardev_get_instance(Chardev *chr, const Chardev *old, Error **errp)
+{
+    if (!chr->cls->yankable || (old && old->is_instance)) {
+        return true;
+    }
+    chr->is_instance =
+        yank_register_instance(CHARDEV_YANK_INSTANCE(chr->id), errp);
+    return chr->is_instance;
+}
+
 static Chardev *chardev_open(const char *id, ChardevBackend *backend,
-                             Error **errp)
+                             const Chardev *old, Error **errp)
 {
     const ChardevClass *cls = classes[backend->type];
     Chardev *chr = g_malloc0(cls->instance_size);
 
     chr->cls = cls;
     chr->id = g_strdup(id);
-    if (cls->open && !cls->open(chr, backend, errp)) {
+    if (!chardev_get_instance(chr, old, errp) ||
+        (cls->open && !cls->open(chr, backend, errp))) {
+        chardev_forget_instance(chr);
         g_free(chr->id);
         g_free(chr);
         return NULL;
     }
     return chr;
-}
-
-static void chardev_free(Chardev *chr)
-{
-    if (chr->cls->close) {
-        chr->cls->close(chr);
-    }
-    g_free(chr->id);
-    g_free(chr);
 }
 
 static void insert(Chardev *chr)
@@ -88,7 +125,7 @@ bool chardev_add(const char *id, ChardevBackend *backend, Error **errp)
         error_setg(errp, "Chardev with id '%s' already exists", id);
         return false;
     }
-    chr = chardev_open(id, backend, errp);
+    chr = chardev_open(id, backend, NULL, errp);
     if (!chr) {
         return false;
     }
@@ -104,13 +141,17 @@ bool chardev_change(const char *id, ChardevBackend *backend, Error **errp)
         error_setg(errp, "Chardev '%s' does not exist", id);
         return false;
     }
-    if (old->in_use) {
+    if (old->iothread) {
         error_setg(errp, "Chardev user does not support chardev hotswap");
         return false;
     }
-    chr = chardev_open(id, backend, errp);
+    chr = chardev_open(id, backend, old, errp);
     if (!chr) {
         return false;
+    }
+    if (chr->cls->yankable && old->is_instance) {
+        chr->is_instance = true;
+        old->is_instance = false;
     }
     take_out(old);
     chardev_free(old);
@@ -125,7 +166,7 @@ bool chardev_remove(const char *id, Error **errp)
     if (!chr) {
         return false;
     }
-    if (chr->in_use) {
+    if (chr->iothread) {
         error_setg(errp, "Chardev '%s' is busy", id);
         return false;
     }
@@ -156,10 +197,10 @@ bool chardev_write_all(Chardev *chr, const void *buf, size_t len, Error **errp)
     return !chr->cls->write_all || chr->cls->write_all(chr, buf, len, errp);
 }
 
-bool chardev_attach_monitor(Chardev *chr, GMainContext *context,
+bool chardev_attach_monitor(Chardev *chr, IOThread *iothread,
                             ChardevSessionFn *fn, void *opaque, Error **errp)
 {
-    if (chr->in_use) {
+    if (chr->iothread) {
         error_setg(errp, "Chardev '%s' is in use", chr->id);
         return false;
     }
@@ -170,8 +211,10 @@ bool chardev_attach_monitor(Chardev *chr, GMainContext *context,
                    chr->id, ChardevBackendKind_str(chr->cls->kind));
         return false;
     }
-    chr->in_use = chr->cls->attach_monitor(chr, context, fn, opaque, errp);
-    return chr->in_use;
+    chr->iothread = iothread;
+    chr->cls->attach_monitor(chr, iothread, fn, opaque);
+    chardev_forget_instance(chr);
+    return true;
 }
 
 void chardev_session_ended(Chardev *chr)

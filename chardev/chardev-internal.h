@@ -12,22 +12,26 @@
 typedef struct ChardevClass {
     ChardevBackendKind kind;
     size_t instance_size;
+    /* A yank instance is there while it is open and no monitor uses it. */
+    bool yankable;
     /* On failure it leaves nothing behind. */
     bool (*open)(Chardev *chr, const ChardevBackend *backend, Error **errp);
+    /* Main thread, or with a monitor its thread. */
     void (*close)(Chardev *chr);
     bool (*write_all)(Chardev *chr, const void *buf, size_t len, Error **errp);
     /* In words, as query-chardev tells it; g_free() it. */
     char *(*filename)(Chardev *chr);
     /* NULL: it cannot carry a monitor. */
-    bool (*attach_monitor)(Chardev *chr, GMainContext *context,
-                           ChardevSessionFn *fn, void *opaque, Error **errp);
+    void (*attach_monitor)(Chardev *chr, IOThread *iothread,
+                           ChardevSessionFn *fn, void *opaque);
     void (*session_ended)(Chardev *chr);
 } ChardevClass;
 
 struct Chardev {
     const ChardevClass *cls;
     char *id;
-    bool in_use; /* by a monitor */
+    bool is_instance;   /* it owns the yank instance of its id */
+    IOThread *iothread; /* of the monitor that uses it, else NULL */
 };
 
 extern const ChardevClass chardev_file;

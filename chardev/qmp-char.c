@@ -7,25 +7,39 @@
 #include "chardev-internal.h"
 #include "qapi/qapi-commands-char.h"
 
+/* Only what comes from opening the device is about the device. */
+static ChardevReturn *add_result(bool ok, bool opening, const char *id,
+                                 Error *err, Error **errp)
+{
+    if (ok) {
+        return g_new0(ChardevReturn, 1);
+    }
+    if (opening) {
+        error_prepend(&err, "Failed to add chardev '%s': ", id);
+    }
+    error_propagate(errp, err);
+    return NULL;
+}
+
 ChardevReturn *qmp_chardev_add(const char *id, ChardevBackend *backend,
                                Error **errp)
 {
     Error *err = NULL;
+    bool exists = chardev_find(id, NULL);
+    bool ok = chardev_add(id, backend, &err);
 
-    if (!chardev_add(id, backend, &err)) {
-        if (!chardev_find(id, NULL)) {
-            error_prepend(&err, "Failed to add chardev '%s': ", id);
-        }
-        error_propagate(errp, err);
-        return NULL;
-    }
-    return g_new0(ChardevReturn, 1);
+    return add_result(ok, !exists, id, err, errp);
 }
 
 ChardevReturn *qmp_chardev_change(const char *id, ChardevBackend *backend,
                                   Error **errp)
 {
-    return chardev_change(id, backend, errp) ? g_new0(ChardevReturn, 1) : NULL;
+    Error *err = NULL;
+    Chardev *old = chardev_find(id, NULL);
+    bool opening = old && !old->iothread;
+    bool ok = chardev_change(id, backend, &err);
+
+    return add_result(ok, opening, id, err, errp);
 }
 
 void qmp_chardev_remove(const char *id, Error **errp)
@@ -40,7 +54,7 @@ static void append_info(Chardev *chr, void *opaque)
 
     info->label = g_strdup(chr->id);
     info->filename = chr->cls->filename(chr);
-    info->frontend_open = chr->in_use;
+    info->frontend_open = chr->iothread;
     QAPI_LIST_APPEND(*tail, info);
 }
 
@@ -133,7 +147,7 @@ void qmp_chardev_write(const char *device, const char *data, bool has_format,
     if (!chr) {
         return;
     }
-    if (chr->in_use) {
+    if (chr->iothread) {
         error_setg(errp, "Chardev '%s' is busy", device);
         return;
     }

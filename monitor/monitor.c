@@ -76,9 +76,8 @@ bool monitor_add(const char *chardev_id, bool pretty, Error **errp)
     device->id = g_strdup(chardev_id);
     device->pretty = pretty;
     g_ptr_array_add(devices, device);
-    if (!chardev_attach_monitor(chr,
-                                iothread_get_g_main_context(monitor_thread),
-                                device_session_started, device, errp)) {
+    if (!chardev_attach_monitor(chr, monitor_thread, device_session_started,
+                                device, errp)) {
         g_ptr_array_remove(devices, device);
         return false;
     }

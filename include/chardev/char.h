@@ -12,6 +12,7 @@
 
 #include "io/channel.h"
 #include "qapi/qapi-types-char.h"
+#include "qemu/iothread.h"
 
 typedef struct Chardev Chardev;
 
@@ -23,7 +24,7 @@ typedef struct Chardev Chardev;
 bool chardev_add(const char *id, ChardevBackend *backend, Error **errp);
 /* Closes it; fails when it is unknown or in use. */
 bool chardev_remove(const char *id, Error **errp);
-/* Closes what is left, at exit; warns about nothing. */
+/* Closes what is left, monitors included, at exit; warns about nothing. */
 void chardev_cleanup(void);
 
 /* NULL with errp set when there is none. */
@@ -41,11 +42,12 @@ typedef void ChardevSessionFn(QIOChannel *ioc, void *opaque);
 
 /*
  * Makes @chr carry a monitor: each connection, the present ones included, is
- * handed to @fn on the thread of @context.  A client socket with reconnect
- * connects again when @fn's channel was closed and chardev_session_ended() is
- * called.  Fails when @chr is in use or cannot carry a monitor.
+ * handed to @fn on @iothread, which must run until the device is closed.  A
+ * client socket with reconnect connects again when @fn's channel was closed
+ * and chardev_session_ended() is called.  Fails when @chr is in use or cannot
+ * carry a monitor.
  */
-bool chardev_attach_monitor(Chardev *chr, GMainContext *context,
+bool chardev_attach_monitor(Chardev *chr, IOThread *iothread,
                             ChardevSessionFn *fn, void *opaque, Error **errp);
 /* Monitor's thread: the session on @ioc is over. */
 void chardev_session_ended(Chardev *chr);
