@@ -241,12 +241,17 @@ def run_all(programs, verbose):
     return results
 
 
+def without_good_news(output):
+    return "\n".join(line for line in output.splitlines()
+                     if not line.startswith("ok "))
+
+
 def summarize(results):
     """Prints failures in full, the slowest, the counts; True when all is well."""
     failed = [result for result in results if not result.verdict.ok]
     for result in failed:
         print("\n==== %s ====" % result.program)
-        print(result.output.rstrip())
+        print(without_good_news(result.output))
     for result in results:
         for name, why in result.verdict.skipped:
             print("skipped: %s: %s: %s" % (result.program, name, why))
