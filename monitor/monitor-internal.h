@@ -101,14 +101,17 @@ bool mon_queue_clear(MonQueue *queue);
 /* ---- output.c: what a client has not read yet ---- */
 
 typedef struct MonOutput {
-    QemuMutex lock;  /* guards all below and writing to @ioc */
-    QIOChannel *ioc; /* NULL when closed */
-    GByteArray *buf;
-    size_t written; /* of buf */
-    bool events;    /* the client wants events */
-    bool blocked;   /* the socket takes nothing just now */
-    bool broken;    /* the client is gone, or does not read: overflow */
+    QIOChannel *ioc;     /* written and closed by one thread at a time */
+    QemuMutex lock;      /* guards all below; nobody writes under it */
+    GByteArray *buf;     /* what was appended */
+    GByteArray *sending; /* what is written; changed by whoever writes */
+    size_t sent;         /* of it */
+    bool writing;        /* a thread does */
+    bool events;         /* the client wants events */
+    bool blocked;        /* the socket takes nothing just now */
+    bool broken;         /* the client is gone, or does not read: overflow */
     bool overflow;
+    bool closed;
     bool kicked; /* @kick was called, mon_output_service() was not yet */
     void (*kick)(void *opaque); /* asks the monitor thread for a service */
     void *opaque;
@@ -138,8 +141,8 @@ void mon_output_enable_events(MonOutput *out);
 /* Appends an event and has the monitor thread write.  Any thread, OOB-safe. */
 void mon_output_event(MonOutput *out, const char *text, size_t len);
 
-/* After a kick, or when the socket takes more; monitor thread. */
-MonOutputState mon_output_service(MonOutput *out);
+/* After a kick, or when the socket is @writable; monitor thread. */
+MonOutputState mon_output_service(MonOutput *out, bool writable);
 /* Waits until all is written or @deadline_us (monotonic).  Main; blocks. */
 void mon_output_drain(MonOutput *out, int64_t deadline_us);
 /* Closes the channel; what comes later is dropped. */

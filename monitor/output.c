@@ -1,10 +1,11 @@
 /*
  * What a client has not read yet: a bounded buffer, written without ever
- * blocking.
+ * waiting for the client.
  *
- * Any thread may append and write, under the lock, so that a reply leaves
- * from the thread that made it.  Only what the socket does not take at once
- * is left to the monitor thread, which can wait for the socket.
+ * Any thread may append and write, so that a reply leaves from the thread
+ * that made it.  One thread writes at a time, without the lock, and goes on
+ * with what others append meanwhile.  Only what the socket does not take at
+ * once is left to the monitor thread, which can wait for the socket.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,6 +25,7 @@ void mon_output_init(MonOutput *out, QIOChannel *ioc,
     *out = (MonOutput){
         .ioc = qio_channel_ref(ioc),
         .buf = g_byte_array_new(),
+        .sending = g_byte_array_new(),
         .kick = kick,
         .opaque = opaque,
     };
@@ -34,23 +36,30 @@ void mon_output_destroy(MonOutput *out)
 {
     qio_channel_unref(out->ioc);
     g_byte_array_unref(out->buf);
+    g_byte_array_unref(out->sending);
     qemu_mutex_destroy(&out->lock);
 }
 
 static size_t unread_locked(const MonOutput *out)
 {
-    return out->buf->len - out->written;
+    return out->buf->len + out->sending->len - out->sent;
+}
+
+static void empty(GByteArray **buf)
+{
+    if ((*buf)->len > KEEP_BYTES) {
+        g_byte_array_unref(*buf);
+        *buf = g_byte_array_new();
+    } else {
+        g_byte_array_set_size(*buf, 0);
+    }
 }
 
 static void empty_locked(MonOutput *out)
 {
-    out->written = 0;
-    if (out->buf->len > KEEP_BYTES) {
-        g_byte_array_unref(out->buf);
-        out->buf = g_byte_array_new();
-    } else {
-        g_byte_array_set_size(out->buf, 0);
-    }
+    out->sent = 0;
+    empty(&out->sending);
+    empty(&out->buf);
 }
 
 static void kick_locked(MonOutput *out)
@@ -61,51 +70,89 @@ static void kick_locked(MonOutput *out)
     }
 }
 
-static void break_locked(MonOutput *out)
-{
-    out->broken = true;
-    empty_locked(out);
-    kick_locked(out);
-}
-
 static bool dead_locked(const MonOutput *out)
 {
-    return !out->ioc || out->broken;
+    return out->closed || out->broken;
 }
 
-static void flush_locked(MonOutput *out)
+static void close_locked(MonOutput *out)
 {
-    while (unread_locked(out) > 0) {
-        ssize_t n = qio_channel_write(out->ioc, out->buf->data + out->written,
-                                      unread_locked(out), NULL);
-
-        if (n == QIO_CHANNEL_ERR_BLOCK) {
-            out->blocked = true;
-            kick_locked(out);
-            return;
-        }
-        if (n < 0) {
-            break_locked(out);
-            return;
-        }
-        out->written += n;
-    }
+    qio_channel_close(out->ioc);
     empty_locked(out);
 }
 
-static void try_flush_locked(MonOutput *out)
+static bool can_write_locked(const MonOutput *out)
 {
-    if (!dead_locked(out) && !out->blocked) {
-        flush_locked(out);
+    return !dead_locked(out) && !out->blocked && unread_locked(out) > 0;
+}
+
+static bool begin_flush(MonOutput *out)
+{
+    QEMU_LOCK_GUARD(&out->lock);
+
+    if (out->writing || !can_write_locked(out)) {
+        return false;
+    }
+    out->writing = true;
+    return true;
+}
+
+/* What to write next; false, and the end of writing, when there is nothing. */
+static bool next_chunk(MonOutput *out, const guint8 **data, size_t *len)
+{
+    QEMU_LOCK_GUARD(&out->lock);
+
+    if (!can_write_locked(out)) {
+        out->writing = false;
+        if (out->closed) {
+            close_locked(out);
+        } else if (out->broken) {
+            empty_locked(out);
+        }
+        return false;
+    }
+    if (out->sent == out->sending->len) {
+        GByteArray *swap = out->sending;
+
+        out->sending = out->buf;
+        out->buf = swap;
+        out->sent = 0;
+        empty(&out->buf);
+    }
+    *data = out->sending->data + out->sent;
+    *len = out->sending->len - out->sent;
+    return true;
+}
+
+/* @n: what the write gave. */
+static void finish_chunk(MonOutput *out, ssize_t n)
+{
+    QEMU_LOCK_GUARD(&out->lock);
+
+    if (n == QIO_CHANNEL_ERR_BLOCK) {
+        out->blocked = true;
+        kick_locked(out);
+    } else if (n < 0) {
+        out->broken = true;
+        kick_locked(out);
+    } else {
+        out->sent += n;
+        if (unread_locked(out) == 0) {
+            empty_locked(out);
+        }
     }
 }
 
-/* Moves what is unread to the front, once that is the smaller half. */
-static void compact_locked(MonOutput *out)
+void mon_output_flush(MonOutput *out)
 {
-    if (out->written > out->buf->len / 2) {
-        g_byte_array_remove_range(out->buf, 0, out->written);
-        out->written = 0;
+    const guint8 *data;
+    size_t len;
+
+    if (!begin_flush(out)) {
+        return;
+    }
+    while (next_chunk(out, &data, &len)) {
+        finish_chunk(out, qio_channel_write(out->ioc, data, len, NULL));
     }
 }
 
@@ -115,41 +162,37 @@ static void compact_locked(MonOutput *out)
  */
 static void append_locked(MonOutput *out, const char *text, size_t len)
 {
-    if (unread_locked(out) > FLUSH_BYTES) {
-        try_flush_locked(out);
-    }
     if (dead_locked(out)) {
         return;
     }
     if (unread_locked(out) > MON_OUTPUT_MAX_BYTES) {
+        out->broken = true;
         out->overflow = true;
-        break_locked(out);
+        kick_locked(out);
         return;
     }
-    compact_locked(out);
     g_byte_array_append(out->buf, (const guint8 *)text, len);
 }
 
 void mon_output_append(MonOutput *out, const char *text, size_t len)
 {
-    QEMU_LOCK_GUARD(&out->lock);
+    size_t unread;
 
-    append_locked(out, text, len);
-}
-
-void mon_output_flush(MonOutput *out)
-{
-    QEMU_LOCK_GUARD(&out->lock);
-
-    try_flush_locked(out);
+    WITH_QEMU_LOCK_GUARD(&out->lock) {
+        append_locked(out, text, len);
+        unread = unread_locked(out);
+    }
+    if (unread > FLUSH_BYTES) {
+        mon_output_flush(out);
+    }
 }
 
 void mon_output_send(MonOutput *out, const char *text, size_t len)
 {
-    QEMU_LOCK_GUARD(&out->lock);
-
-    append_locked(out, text, len);
-    try_flush_locked(out);
+    WITH_QEMU_LOCK_GUARD(&out->lock) {
+        append_locked(out, text, len);
+    }
+    mon_output_flush(out);
 }
 
 void mon_output_enable_events(MonOutput *out)
@@ -179,37 +222,25 @@ static MonOutputState state_locked(const MonOutput *out)
     return out->blocked ? MON_OUTPUT_BLOCKED : MON_OUTPUT_IDLE;
 }
 
-MonOutputState mon_output_service(MonOutput *out)
+MonOutputState mon_output_service(MonOutput *out, bool writable)
 {
-    QEMU_LOCK_GUARD(&out->lock);
-
-    out->blocked = false;
-    out->kicked = true; /* no need to ask for what is going on */
-    try_flush_locked(out);
-    out->kicked = false;
-    return state_locked(out);
-}
-
-/* One try to write; false when there is nothing more to wait for. */
-static bool drain_step(MonOutput *out, struct pollfd *poll_fd)
-{
-    QEMU_LOCK_GUARD(&out->lock);
-
-    out->blocked = false;
-    try_flush_locked(out);
-    if (dead_locked(out) || unread_locked(out) == 0) {
-        return false;
+    WITH_QEMU_LOCK_GUARD(&out->lock) {
+        out->kicked = false;
+        out->blocked = out->blocked && !writable;
     }
-    poll_fd->fd = qio_channel_get_write_fd(out->ioc);
-    poll_fd->events = POLLOUT;
-    return true;
+    mon_output_flush(out);
+    QEMU_LOCK_GUARD(&out->lock);
+    return state_locked(out);
 }
 
 void mon_output_drain(MonOutput *out, int64_t deadline_us)
 {
-    struct pollfd poll_fd = {0};
+    struct pollfd poll_fd = {
+        .fd = qio_channel_get_write_fd(out->ioc),
+        .events = POLLOUT,
+    };
 
-    while (drain_step(out, &poll_fd)) {
+    while (mon_output_service(out, true) == MON_OUTPUT_BLOCKED) {
         int64_t left_ms = (deadline_us - g_get_monotonic_time()) / 1000;
 
         if (left_ms <= 0) {
@@ -223,10 +254,13 @@ void mon_output_close(MonOutput *out)
 {
     QEMU_LOCK_GUARD(&out->lock);
 
-    if (out->ioc) {
-        qio_channel_close(out->ioc);
-        g_clear_pointer(&out->ioc, qio_channel_unref);
-        empty_locked(out);
+    if (out->closed) {
+        return;
+    }
+    out->closed = true;
+    /* Whoever writes has the channel, and closes it when done. */
+    if (!out->writing) {
+        close_locked(out);
     }
 }
 
@@ -234,5 +268,5 @@ size_t mon_output_unread(MonOutput *out)
 {
     QEMU_LOCK_GUARD(&out->lock);
 
-    return unread_locked(out);
+    return dead_locked(out) ? 0 : unread_locked(out);
 }

@@ -43,7 +43,8 @@ static uint64_t last_number; /* the monitor thread's, too */
 
 static __thread MonSession *current_session;
 
-static void session_service(void *opaque);
+static void session_kicked(void *opaque);
+static void session_service(MonSession *session, bool writable);
 static void session_end(MonSession *session);
 
 MonSession *mon_session_ref(MonSession *session)
@@ -81,12 +82,12 @@ void mon_session_negotiated(MonSession *session, bool oob)
 /* Has the monitor thread look after the output. */
 static void session_kick(void *opaque)
 {
-    iothread_post(monitor_iothread(), session_service, mon_session_ref(opaque));
+    iothread_post(monitor_iothread(), session_kicked, mon_session_ref(opaque));
 }
 
 static void session_writable(GIOCondition condition, void *opaque)
 {
-    session_service(mon_session_ref(opaque));
+    session_service(opaque, true);
 }
 
 static void session_watch_output(MonSession *session, bool blocked)
@@ -120,18 +121,24 @@ static bool session_is_over(MonSession *session, MonOutputState state)
            session_is_done(session);
 }
 
-/* Writes what can be written; consumes a reference. */
-static void session_service(void *opaque)
+/* Writes what can be written. */
+static void session_service(MonSession *session, bool writable)
+{
+    MonOutputState state = mon_output_service(&session->output, writable);
+
+    session_watch_output(session, state == MON_OUTPUT_BLOCKED);
+    if (session_is_over(session, state)) {
+        session_end(session);
+    }
+}
+
+/* Consumes a reference. */
+static void session_kicked(void *opaque)
 {
     MonSession *session = opaque;
 
     if (session->ioc) {
-        MonOutputState state = mon_output_service(&session->output);
-
-        session_watch_output(session, state == MON_OUTPUT_BLOCKED);
-        if (session_is_over(session, state)) {
-            session_end(session);
-        }
+        session_service(session, false);
     }
     mon_session_unref(session);
 }
