@@ -35,21 +35,22 @@ static NbdExport *find_locked(const char *name)
     return NULL;
 }
 
+/*
+ * All commands are there on any node: what a driver lacks, the block layer
+ * makes of other requests, or it has nothing to do.  Only a promise that zeroes
+ * are fast depends on the driver.
+ */
 static uint16_t export_flags(const BlockNodeCaps *caps, bool writable)
 {
-    uint16_t flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_CAN_MULTI_CONN;
+    uint16_t flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_CAN_MULTI_CONN |
+                     NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA;
 
-    if (caps->flush) {
-        flags |= NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA;
-    }
     if (!writable) {
         return flags | NBD_FLAG_READ_ONLY;
     }
-    if (caps->discard) {
-        flags |= NBD_FLAG_SEND_TRIM;
-    }
+    flags |= NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES;
     if (caps->write_zeroes) {
-        flags |= NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_SEND_FAST_ZERO;
+        flags |= NBD_FLAG_SEND_FAST_ZERO;
     }
     return flags;
 }
@@ -95,8 +96,8 @@ NbdExport *nbd_export_new(const BlockExportOptions *options, BlockNode *node,
     exp->writethrough = options->writethrough;
     exp->min_block = MAX(caps.min_block, 1);
     exp->preferred_block = MAX(caps.preferred_block, exp->min_block);
-    exp->max_block = caps.max_transfer ? MIN(caps.max_transfer, NBD_MAX_PAYLOAD)
-                                       : NBD_MAX_PAYLOAD;
+    /* Clients need not ask for it; the block layer splits what is too long. */
+    exp->max_block = NBD_MAX_PAYLOAD;
     exp->gone = gone;
     g_queue_init(&exp->clients);
     if (!export_publish(exp, errp)) {
