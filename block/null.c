@@ -85,6 +85,11 @@ static char *null_filename(BlockNode *node)
         "json:{\"driver\": \"null-co\", \"size\": %" PRIu64 "}", node->size);
 }
 
+static int64_t null_actual_size(BlockNode *node)
+{
+    return 0;
+}
+
 const BlockDriver block_driver_null_co = {
     .format_name = "null-co",
     .instance_size = sizeof(NullState),
@@ -93,4 +98,5 @@ const BlockDriver block_driver_null_co = {
     .submit = null_submit,
     .detach = null_detach,
     .filename = null_filename,
+    .actual_size = null_actual_size,
 };
