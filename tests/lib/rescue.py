@@ -3,6 +3,7 @@
 
 import time
 
+from sandbox import wait_for
 from suite import slowness
 
 # Seconds from the yank to the main loop answering in-band.
@@ -36,6 +37,9 @@ class Rescuer:
 
     def see_hang(self, seconds=0.2):
         """An in-band command gets no answer; out-of-band ones do, at once."""
+        wait_for('command to run', lambda: any(
+            'running' in session
+            for session in self.helper.oob('query-dispatch')['sessions']))
         self._pending = self.probe.submit('query-name')
         assert self.probe.is_silent(seconds), 'the main loop does not hang'
         self.see_oob()
@@ -65,6 +69,5 @@ class Rescuer:
         assert spent < RESCUE * slowness(), (
             f'the main loop came back after {spent * 1e3:.0f} ms')
         print(f'# rescued in {spent * 1e3:.1f} ms')
-        event = self.probe.event('YANK')['data']
-        assert event['yanked'] == result['yanked'], (event, result)
+        self.probe.event('YANK', match=lambda data: data == result)
         return result['yanked'][0]

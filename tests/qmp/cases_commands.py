@@ -19,6 +19,7 @@ def socket_chardev(name, path, **data):
 
 
 LONG = 'x' * 4097
+WHERE = 'yankd says where the value is'
 SERVER = ('nbd-server-start', {'addr': unix('nbd.sock')})
 EXPORT = ('block-export-add', {'type': 'nbd', 'id': 'e0',
                                'node-name': 'n0'})
@@ -110,11 +111,16 @@ _case('wait of a connecting socket', [
       'incompatible with socket in client connect mode')
 _case('unknown kind', [('chardev-add', {'id': 'c0', 'backend': {
     'type': 'nope', 'data': {}}})],
-      "GenericError: Parameter 'type' does not accept value 'nope'")
+      "GenericError: Parameter 'backend.type' does not accept value 'nope'",
+      stock="GenericError: Parameter 'type' does not accept value 'nope'",
+      why=WHERE)
 _case('id twice', [RING, RING],
       "GenericError: Chardev with id 'r0' already exists")
 _case('malformed id', [('chardev-add', {'id': '0x', 'backend': {
-    'type': 'null', 'data': {}}})], 'ok')
+    'type': 'null', 'data': {}}})],
+      "GenericError: Failed to add chardev '0x': Parameter 'id' expects an "
+      "identifier: letters, digits, '-', '.', '_', starting with a letter",
+      stock='ok', why='stock refuses it on the command line only')
 _case('of a ringbuf', [RING, ('chardev-change', {'id': 'r0', 'backend': {
     'type': 'null', 'data': {}}})], 'ok')
 _case('unknown', [('chardev-change', {'id': 'no', 'backend': {
@@ -207,7 +213,9 @@ _case('used by another', [
       'GenericError: Block device n0 is in use')
 _case('used by an export', [NULL, SERVER, EXPORT,
                             ('blockdev-del', {'node-name': 'n0'})],
-      'GenericError: Node n0 is in use')
+      'GenericError: Block device n0 is in use',
+      stock='GenericError: Node n0 is in use',
+      why='yankd says the same whoever uses it')
 _case('null cannot', [NULL, ('block_resize', {'node-name': 'n0',
                                               'size': 512})],
       'GenericError: Image format driver does not support resize')
@@ -261,7 +269,9 @@ _case('in no folder', [('nbd-server-start', {'addr': unix('no/s')})],
       'directory')
 _case('unknown kind', [('nbd-server-start', {
     'addr': {'type': 'nope', 'data': {}}})],
-      "GenericError: Parameter 'type' does not accept value 'nope'")
+      "GenericError: Parameter 'addr.type' does not accept value 'nope'",
+      stock="GenericError: Parameter 'type' does not accept value 'nope'",
+      why=WHERE)
 _case('reply', [SERVER, ('nbd-server-stop',)], 'ok')
 _case('not running', [('nbd-server-stop',)],
       'GenericError: NBD server not running')
@@ -330,7 +340,9 @@ _case('unknown', [('object-del', {'id': 'no'})],
 _case('in use', [IOTHREAD, NULL, SERVER, (
     'block-export-add', {'type': 'nbd', 'id': 'e0', 'node-name': 'n0',
                          'iothread': 'io0'}),
-    ('object-del', {'id': 'io0'})], 'ok')
+    ('object-del', {'id': 'io0'})],
+      "GenericError: object 'io0' is in use, can not be deleted",
+      stock='ok', why='stock lets the name go, the thread lives on')
 
 # Yank
 
@@ -351,16 +363,18 @@ _case('string form', [('yank', {'instances': ['chardev:no']})],
       'expected: object',
       why='yankd also takes the names of the first proposal',
       program='qemu')
-_case('string form of no kind', [('yank', {'instances': ['nope:x']})], '?',
-      program=None)
+_case('string form of no kind', [('yank', {'instances': ['nope:x']})],
+      'DeviceNotFound: Instance not found: nope:x', program=None)
 _case('no list', [('yank', {'instances': 1})],
       "GenericError: Invalid parameter type for 'instances', expected: "
       'array', program='qemu')
 _case('list missing', [('yank', {})],
       "GenericError: Parameter 'instances' is missing", program='qemu')
 _case('unknown kind', [('yank', {'instances': [{'type': 'nope'}]})],
-      "GenericError: Parameter 'type' does not accept value 'nope'",
-      program='qemu')
+      "GenericError: Parameter 'instances[0].type' does not accept value "
+      "'nope'",
+      stock="GenericError: Parameter 'type' does not accept value 'nope'",
+      why=WHERE, program='qemu')
 _case('id missing', [('yank', {'instances': [{'type': 'chardev'}]})],
       "GenericError: Parameter 'instances[0].id' is missing",
       program='qemu')

@@ -103,14 +103,6 @@ def _(box):
             pass
 
 
-@test('file: whose file is full')
-def _(box):
-    with Disk(box, 'file,node-name=n0,filename=/dev/full') as d:
-        # It has no size, so nothing fits.
-        assert d.client.size == 0
-        assert d.error(d.client.write, 0, b'x') != 0
-
-
 @test('ram: written, read, resized')
 def _(box):
     with Disk(box, f'ram,node-name=n0,size={SIZE}') as d:

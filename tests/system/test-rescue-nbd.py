@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 from nbd import EIO, NbdClient
 from qmp import QmpError
 from rescue import Rescuer, node
-from servers import Gateway, Nbdkit
+from servers import Gateway, Nbdkit, nbd_option
 from suite import run, test
 
 
@@ -51,20 +51,38 @@ def fails(qmp, number):
 
 @test('blockdev-del hangs on a frozen server', needs=['nbdkit'])
 def _(box):
-    frozen = Frozen(box)
+    server_options = nbd_option(box.path('nbdkit.sock'), 'spare')
+    frozen = Frozen(box, server_options)
     with Rescuer(frozen.gateway) as rescuer, frozen.gateway.qmp() as qmp:
-        export = qmp.submit('block-export-del', {'id': 'exp0',
-                                                 'mode': 'hard'})
-        delete = qmp.submit('blockdev-del', {'node-name': 'nbd0'})
+        delete = qmp.submit('blockdev-del', {'node-name': 'spare'})
         rescuer.see_hang()
         status = rescuer.status('blockdev:nbd0')
-        assert status['in-flight'] > 0, status
+        assert status['in-flight'] == 32, status
         assert status['phase'] == 'transmission', status
-        yanked = rescuer.yank(node('nbd0'))
+        yanked = rescuer.yank(node('spare'))
         assert yanked['functions'] == 1 and len(yanked['cut']) == 1, yanked
-        qmp.result(export)
-        qmp.reply(delete)
-        assert qmp.cmd('query-block-exports') == []
+        qmp.result(delete)
+        # The reads of the other node were left alone.
+        assert rescuer.status('blockdev:nbd0')['in-flight'] == 32
+        qmp.oob('yank', {'instances': [node('nbd0')]})
+        frozen.reads_fail()
+    frozen.finish()
+
+
+@test('blockdev-del behind a block-export-del that waits', needs=['nbdkit'])
+def _(box):
+    frozen = Frozen(box)
+    with frozen.gateway.qmp() as qmp:
+        qmp.cmd('block-export-del', {'id': 'exp0', 'mode': 'hard'})
+        exports = qmp.cmd('query-block-exports')
+        assert [e['shutting-down'] for e in exports] == [True], exports
+        # As stock: the node is used until the export is gone.
+        delete = qmp.submit('blockdev-del', {'node-name': 'nbd0'})
+        assert fails(qmp, delete)
+        qmp.oob('yank', {'instances': [node('nbd0')]})
+        qmp.event('BLOCK_EXPORT_DELETED')
+        qmp.cmd('blockdev-del', {'node-name': 'nbd0'})
+        assert qmp.cmd('query-yank') == []
     frozen.finish()
 
 

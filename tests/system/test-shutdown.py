@@ -192,7 +192,7 @@ def _(box, how):
 def _(box):
     path = box.path('e.sock')
     daemon = Daemon(box, options=TIMEOUT + [
-        '--blockdev', 'null-co,node-name=n0,size=1G,read-zeroes=on',
+        '--blockdev', 'null-co,node-name=n0,size=1073741824,read-zeroes=on',
         '--nbd-server', f'addr.type=unix,addr.path={path}',
         '--export', 'type=nbd,id=e,node-name=n0'])
     with NbdClient(path, 'n0') as client, daemon.qmp() as qmp:
