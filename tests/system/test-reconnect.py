@@ -210,19 +210,20 @@ def _(box):
       needs=['nbdkit'])
 def _(box):
     server = Nbdkit(box)
-    options = nbd_option(server.path, 'slow', reconnect_delay=60)
-    options += ['--export', 'type=nbd,id=e1,node-name=slow']
-    with Gateway(box, server.path, options=options) as gateway:
-        with gateway.qmp() as qmp:
-            with NbdClient(gateway.nbd_path, 'slow') as client:
-                server.process.destroy()
-                os.unlink(server.path)
-                silent = Listener(box, 'nbdkit')
-                cookie = client.request(0, 0, 4096)
-                peer = silent.accept(20)
-                yank(qmp, 'slow')
-                assert client.reply() == (cookie, EIO)
-                assert peer.recv(1) == b''
+    path = box.path('e.sock')
+    options = nbd_option(server.path, 'slow', reconnect_delay=60) + [
+        '--nbd-server', f'addr.type=unix,addr.path={path}',
+        '--export', 'type=nbd,id=e1,node-name=slow']
+    with Daemon(box, options=options) as daemon, daemon.qmp() as qmp:
+        with NbdClient(path, 'slow') as client:
+            server.process.destroy()
+            os.unlink(server.path)
+            silent = Listener(box, 'nbdkit')
+            cookie = client.request(0, 0, 4096)
+            peer = silent.accept(20)
+            yank(qmp, 'slow')
+            assert client.reply() == (cookie, EIO)
+            assert peer.recv(1) == b''
 
 
 run()
