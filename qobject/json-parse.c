@@ -13,25 +13,22 @@ typedef struct OneValue {
     bool seen;
 } OneValue;
 
-/* The first error counts; a second value is one. */
+/* The first error counts, and whatever follows a value is one. */
 static void take_one(json_object *value, Error *err, void *opaque)
 {
     OneValue *one = opaque;
 
-    if (!err && one->seen) {
-        error_setg(&err, "Expecting at most one JSON value");
-    }
-    if (one->err || err) {
+    if (one->seen) {
         json_object_put(value);
-        value = NULL;
-    }
-    if (err) {
-        g_clear_pointer(&one->value, json_object_put);
-        error_propagate(&one->err, err);
-    } else {
-        one->value = value;
+        error_free(err);
+        if (!one->err) {
+            error_setg(&one->err, "Expecting at most one JSON value");
+        }
+        return;
     }
     one->seen = true;
+    one->value = value;
+    one->err = err;
 }
 
 json_object *json_parse(const char *text, Error **errp)
@@ -46,6 +43,9 @@ json_object *json_parse(const char *text, Error **errp)
         error_setg(&one.err, "Expecting a JSON value%s",
                    one.seen ? " other than null" : "");
     }
-    error_propagate(errp, one.err);
+    if (one.err) {
+        g_clear_pointer(&one.value, json_object_put);
+        error_propagate(errp, one.err);
+    }
     return one.value;
 }
