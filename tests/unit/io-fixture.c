@@ -10,6 +10,19 @@
 #include <sys/un.h>
 #include "io-fixture.h"
 
+#ifdef __SANITIZE_THREAD__
+/*
+ * GLib is not instrumented, so the locks of its contexts, which other threads
+ * add sources to, are not seen.
+ */
+const char *__tsan_default_suppressions(void);
+
+const char *__tsan_default_suppressions(void)
+{
+    return "called_from_lib:libglib-2.0.so\n";
+}
+#endif
+
 static char *folder;
 static int fds_at_start;
 

@@ -15,9 +15,10 @@
 #include "io/connect-task.h"
 #include "qapi/qapi-visit-sockets.h"
 #include "qemu/iothread.h"
+#include "qemu/thread.h"
 
-static GMutex resolver_lock;
-static GCond resolver_cond;
+static QemuMutex resolver_lock; /* guards what follows */
+static QemuCond resolver_cond;
 static int resolver_waiting; /* how many calls are held up */
 static bool resolver_held;
 
@@ -31,40 +32,40 @@ int getaddrinfo(const char *node, const char *service,
     if (numeric || g_strcmp0(node, "held.test")) {
         return real(node, service, hints, result);
     }
-    g_mutex_lock(&resolver_lock);
+    qemu_mutex_lock(&resolver_lock);
     resolver_waiting++;
-    g_cond_broadcast(&resolver_cond);
+    qemu_cond_broadcast(&resolver_cond);
     while (resolver_held) {
-        g_cond_wait(&resolver_cond, &resolver_lock);
+        qemu_cond_wait(&resolver_cond, &resolver_lock);
     }
     resolver_waiting--;
-    g_cond_broadcast(&resolver_cond);
-    g_mutex_unlock(&resolver_lock);
+    qemu_cond_broadcast(&resolver_cond);
+    qemu_mutex_unlock(&resolver_lock);
     return real("127.0.0.1", service, hints, result);
 }
 
 static void resolver_hold(void)
 {
-    g_mutex_lock(&resolver_lock);
+    qemu_mutex_lock(&resolver_lock);
     resolver_held = true;
-    g_mutex_unlock(&resolver_lock);
+    qemu_mutex_unlock(&resolver_lock);
 }
 
 static void resolver_wait(int waiting)
 {
-    g_mutex_lock(&resolver_lock);
+    qemu_mutex_lock(&resolver_lock);
     while (resolver_waiting != waiting) {
-        g_cond_wait(&resolver_cond, &resolver_lock);
+        qemu_cond_wait(&resolver_cond, &resolver_lock);
     }
-    g_mutex_unlock(&resolver_lock);
+    qemu_mutex_unlock(&resolver_lock);
 }
 
 static void resolver_release(void)
 {
-    g_mutex_lock(&resolver_lock);
+    qemu_mutex_lock(&resolver_lock);
     resolver_held = false;
-    g_cond_broadcast(&resolver_cond);
-    g_mutex_unlock(&resolver_lock);
+    qemu_cond_broadcast(&resolver_cond);
+    qemu_mutex_unlock(&resolver_lock);
     resolver_wait(0);
 }
 
@@ -488,7 +489,7 @@ static void test_cancel_race(void)
     path = io_fixture_path("s");
     fd = io_fixture_listen_unix(path, RACE_ROUNDS + 1);
     for (int i = 0; i < RACE_ROUNDS; i++) {
-        race_once(path, i / 3, &n_cancelled);
+        race_once(path, i % 20, &n_cancelled);
     }
     g_test_message("%d of %d were cancelled", n_cancelled, RACE_ROUNDS);
     close(fd);
@@ -627,6 +628,8 @@ static void test_sync_cancel_backlog(void)
 
 int main(int argc, char **argv)
 {
+    qemu_mutex_init(&resolver_lock);
+    qemu_cond_init(&resolver_cond);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/io/connect/connect", test_connect);
     g_test_add_func("/io/connect/errors", test_errors);
