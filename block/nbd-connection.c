@@ -67,7 +67,10 @@ static bool is_yanked(NbdState *s)
     return s->yanked;
 }
 
-/* Tells the main thread, if it waits, how it ended; NULL: well. */
+/*
+ * Tells the main thread, if it waits, how it ended; NULL: well.  Comes after
+ * the change of phase, so that whoever was told sees it.
+ */
 static void settle(NbdState *s, const Error *err)
 {
     QEMU_LOCK_GUARD(&s->lock);
@@ -78,10 +81,13 @@ static void settle(NbdState *s, const Error *err)
     }
 }
 
-static void settle_yanked(NbdState *s)
+static void enter_yanked_and_settle(NbdState *s)
 {
     g_autoptr(Error) err = NULL;
 
+    if (s->phase != NBD_PHASE_YANKED) {
+        enter(s, NBD_PHASE_YANKED);
+    }
     error_setg(&err, "The connection to '%s' was yanked", s->address_str);
     settle(s, err);
 }
@@ -121,21 +127,21 @@ static void attempt_failed(NbdState *s, const Error *err)
     error_free(s->last_error);
     s->last_error = error_copy(err);
     if (is_yanked(s)) {
-        enter(s, NBD_PHASE_YANKED);
+        enter_yanked_and_settle(s);
     } else if (s->opening && !s->open_timer) {
-        settle(s, err);
         enter(s, NBD_PHASE_CLOSED);
+        settle(s, err);
     } else if (s->opening) {
         enter(s, NBD_PHASE_RECONNECT_WAIT);
     } else if (s->reviving) {
         WITH_QEMU_LOCK_GUARD(&s->lock) {
             s->yanked = true;
         }
-        settle(s, err);
         enter(s, NBD_PHASE_YANKED);
-    } else {
         settle(s, err);
+    } else {
         enter(s, NBD_PHASE_RECONNECT_WAIT);
+        settle(s, err);
     }
 }
 
@@ -240,7 +246,7 @@ static void connection_lost(NbdState *s)
     if (s->phase == NBD_PHASE_DISCONNECT) {
         enter(s, NBD_PHASE_CLOSED);
     } else if (is_yanked(s)) {
-        enter(s, NBD_PHASE_YANKED);
+        enter_yanked_and_settle(s);
     } else {
         hold_begin(s);
         if (s->progress) {
@@ -314,7 +320,7 @@ static void handshake_step(NbdState *s, GIOCondition condition)
         return;
     }
     if (is_yanked(s)) {
-        enter(s, NBD_PHASE_YANKED);
+        enter_yanked_and_settle(s);
         return;
     }
     if (!s->has_info) {
@@ -396,8 +402,8 @@ static void open_expired(void *opaque)
         error_setg(&err, "Failed to connect to '%s': Connection timed out",
                    s->address_str);
     }
-    settle(s, err);
     enter(s, NBD_PHASE_CLOSED);
+    settle(s, err);
 }
 
 static void cancel_timers(NbdState *s)
@@ -466,7 +472,6 @@ static void enter_yanked(NbdState *s)
 {
     cancel_timers(s);
     s->reviving = false;
-    settle_yanked(s);
     nbd_io_fail_waiting(s);
 }
 
@@ -528,7 +533,7 @@ static void on_yank(void *opaque)
         enter(s, NBD_PHASE_CLOSED);
         break;
     default:
-        enter(s, NBD_PHASE_YANKED);
+        enter_yanked_and_settle(s);
         break;
     }
 }
@@ -596,7 +601,7 @@ static void on_open(void *opaque)
 
     s->opening = true;
     if (is_yanked(s)) {
-        enter(s, NBD_PHASE_YANKED);
+        enter_yanked_and_settle(s);
         return;
     }
     if (s->open_timeout) {
@@ -623,7 +628,7 @@ static void on_reconnect(void *opaque)
         break;
     case NBD_PHASE_YANKED:
         if (is_yanked(s)) {
-            settle_yanked(s);
+            enter_yanked_and_settle(s);
             break;
         }
         s->reviving = true;

@@ -47,6 +47,20 @@ static struct nbd_handle *handle_new(const NbdState *s, Error **errp)
     return h;
 }
 
+static void set_handshake_error(NbdState *s, const char *state, Error **errp)
+{
+    const char *text = nbd_error_text();
+
+    if (g_str_has_prefix(state, "MAGIC") &&
+        strstr(text, "disconnected unexpectedly")) {
+        error_setg(errp, "Failed to read initial magic: Unexpected "
+                         "end-of-file before all data were read");
+    } else {
+        error_setg(errp, "Failed to negotiate with '%s': %s", s->address_str,
+                   text);
+    }
+}
+
 bool nbd_handshake_start(NbdState *s, Error **errp)
 {
     int fd = qio_channel_socket_dup_fd(s->ioc, errp);
@@ -63,25 +77,10 @@ bool nbd_handshake_start(NbdState *s, Error **errp)
     }
     /* From here on libnbd owns the fd, in failure too. */
     if (nbd_aio_connect_socket(s->h, fd) < 0) {
-        error_setg(errp, "Failed to negotiate with '%s': %s", s->address_str,
-                   nbd_error_text());
+        set_handshake_error(s, "MAGIC", errp);
         return false;
     }
     return true;
-}
-
-static void set_handshake_error(NbdState *s, const char *state, Error **errp)
-{
-    const char *text = nbd_error_text();
-
-    if (g_str_has_prefix(state, "MAGIC") &&
-        strstr(text, "disconnected unexpectedly")) {
-        error_setg(errp, "Failed to read initial magic: Unexpected "
-                         "end-of-file before all data were read");
-    } else {
-        error_setg(errp, "Failed to negotiate with '%s': %s", s->address_str,
-                   text);
-    }
 }
 
 /* Within a call of libnbd, which must not be called back. */
@@ -91,7 +90,7 @@ static int go_done(void *opaque, int *error)
 
     if (*error == ENOENT) {
         error_setg(&s->go_error, "Requested export not available");
-    } else if (*error) {
+    } else if (*error && *error != ENOTCONN) {
         error_setg(&s->go_error, "Failed to open export '%s' at '%s': %s",
                    s->export_name, s->address_str, nbd_error_text());
     }
@@ -153,8 +152,10 @@ bool nbd_handshake_info(const NbdState *s, NbdInfo *info, Error **errp)
     uint32_t max = limit(h, LIBNBD_SIZE_MAXIMUM, BLOCK_MAX_TRANSFER);
 
     if (size < 0) {
-        error_setg(errp, "The export '%s' at '%s' has an invalid size: %s",
-                   s->export_name, s->address_str, nbd_error_text());
+        error_setg(errp,
+                   "The export '%s' at '%s' is too large, at most %" PRIi64
+                   " bytes are possible",
+                   s->export_name, s->address_str, INT64_MAX);
         return false;
     }
     *info = (NbdInfo){
