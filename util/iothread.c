@@ -15,6 +15,7 @@
 #include "qemu/osdep.h"
 #include "qemu/iothread.h"
 #include "qemu/lockable.h"
+#include "qemu/oob.h"
 #include "iothread-internal.h"
 
 /*
@@ -315,6 +316,8 @@ void iothread_run(IOThread *iothread, IOThreadFn *fn, void *opaque)
         fn(opaque);
         return;
     }
+    /* It may be done before it is waited for, which is no excuse. */
+    oob_assert_may_block("iothread_run");
     iothread_post(iothread, iothread_run_call, &run);
     QEMU_LOCK_GUARD(&iothread->lock);
     while (!run.done) {

@@ -470,7 +470,7 @@ static void test_run_is_not_oob(void)
     }
     g_test_trap_subprocess(NULL, 0, 0);
     g_test_trap_assert_failed();
-    g_test_trap_assert_stderr("*qemu_cond_wait() may block*");
+    g_test_trap_assert_stderr("*iothread_run() may block*");
 }
 #endif
 
