@@ -72,6 +72,21 @@ def _explain(box):
         _say(f'# {line}')
 
 
+def _strays(box):
+    known = {process.pid for process in box.processes}
+    known.update(box.daemons)
+    return [pid for pid in sandbox.children() if pid not in known]
+
+
+def _check_strays(box):
+    """What was told to end may take a moment to be gone."""
+    try:
+        sandbox.wait_for('end of all', lambda: not _strays(box), 2)
+    except TimeoutError:
+        raise AssertionError('left over: ' + ', '.join(
+            sandbox.command_of(pid) for pid in _strays(box))) from None
+
+
 def _run_one(number, t):
     for program in t.needs:
         if paths.tool(program) is None:
@@ -81,11 +96,7 @@ def _run_one(number, t):
         signal.setitimer(signal.ITIMER_REAL, t.seconds)
         try:
             t.function(box)
-            known = {process.pid for process in box.processes}
-            known.update(box.daemons)
-            strays = [pid for pid in sandbox.children() if pid not in known]
-            assert not strays, 'left over: ' + ', '.join(
-                sandbox.command_of(pid) for pid in strays)
+            _check_strays(box)
         except Skip as skip:
             _say(f'ok {number} - {t.name} # SKIP {skip}')
             return True

@@ -109,7 +109,9 @@ def _(box):
             qmp.send_raw(b'{"a":' * 100000 + b'\xff')
         qmp.send_raw('{"execute":"query-name","id":"after"}')
         assert 'return' in qmp.reply('after', 20)
-        assert daemon.rss() < before + 64 * MIB, (before, daemon.rss())
+        # The checked build keeps freed memory for a while.
+        room = (64 if slowness() == 1 else 1024) * MIB
+        assert daemon.rss() < before + room, (before, daemon.rss())
 
 
 @test('sessions come and go', seconds=60)
