@@ -10,7 +10,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := all
 .PHONY: all demo check bench format check-format clean help
-.PHONY: setup-build setup-demo setup-check build-debug build-tsan
+.PHONY: setup-build setup-demo setup-check build-all build-debug build-tsan
 
 help:
 	@echo 'make               build build/yankd'
@@ -37,6 +37,9 @@ build-tsan/build.ninja: | setup-build
 	    -Db_sanitize=thread
 
 all: build/build.ninja
+	@ninja -C build yankd
+
+build-all: build/build.ninja
 	@ninja -C build
 
 build-debug: build-debug/build.ninja
@@ -48,7 +51,7 @@ build-tsan: build-tsan/build.ninja
 demo: setup-demo all
 	@python3 scripts/demo.py
 
-check: setup-check check-format all build-debug build-tsan
+check: setup-check check-format build-all build-debug build-tsan
 	@python3 tests/check.py
 
 bench: setup-check all
