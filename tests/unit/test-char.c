@@ -1,0 +1,276 @@
+/*
+ * Character devices but for sockets, their table and its commands.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "char-fixture.h"
+#include "qapi/qapi-commands-char.h"
+
+static void expect_error(bool ok, Error **err, const char *text)
+{
+    g_assert_false(ok);
+    g_assert_cmpstr(error_get_pretty(*err), ==, text);
+    g_clear_pointer(err, error_free);
+}
+
+/* Runs the command that adds @backend, with its kind of error. */
+static void expect_add_error(const char *id, ChardevBackend *backend,
+                             const char *text)
+{
+    Error *err = NULL;
+
+    g_assert_null(qmp_chardev_add(id, backend, &err));
+    expect_error(false, &err, text);
+}
+
+static ChardevBackend *null_backend(void)
+{
+    static ChardevCommon common;
+    static ChardevBackend backend = {.type = CHARDEV_BACKEND_KIND_NULL,
+                                     .u.null.data = &common};
+
+    return &backend;
+}
+
+static ChardevBackend *ringbuf_backend(int64_t size)
+{
+    static ChardevRingbuf ringbuf;
+    static ChardevBackend backend = {.type = CHARDEV_BACKEND_KIND_RINGBUF,
+                                     .u.ringbuf.data = &ringbuf};
+
+    ringbuf.has_size = true;
+    ringbuf.size = size;
+    return &backend;
+}
+
+static void test_table(void)
+{
+    Error *err = NULL;
+
+    io_fixture_start();
+    g_assert_null(qmp_query_chardev(&error_abort));
+    qapi_free_ChardevReturn(
+        qmp_chardev_add("n0", null_backend(), &error_abort));
+    expect_add_error("n0", null_backend(),
+                     "Chardev with id 'n0' already exists");
+    g_assert_nonnull(chardev_find("n0", &error_abort));
+    g_assert_true(
+        chardev_write_all(chardev_find("n0", NULL), "x", 1, &error_abort));
+    qmp_chardev_remove("n0", &error_abort);
+    expect_error(chardev_remove("n0", &err), &err, "Chardev 'n0' not found");
+    expect_error(chardev_find("n0", &err), &err, "Chardev 'n0' not found");
+    char_fixture_finish();
+}
+
+static void test_bad_id(void)
+{
+    static const char *const ids[] = {"", "1a", "a b", "a/b", "-a"};
+
+    io_fixture_start();
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+        g_autoptr(Error) err = NULL;
+
+        g_assert_false(chardev_add(ids[i], null_backend(), &err));
+        g_assert_nonnull(strstr(error_get_pretty(err),
+                                "Parameter 'id' expects an identifier"));
+    }
+    char_fixture_finish();
+}
+
+static void test_change(void)
+{
+    Error *err = NULL;
+    g_autofree char *filename = NULL;
+
+    io_fixture_start();
+    g_assert_null(qmp_chardev_change("c0", null_backend(), &err));
+    expect_error(false, &err, "Chardev 'c0' does not exist");
+    chardev_add("c0", ringbuf_backend(16), &error_abort);
+    g_assert_null(qmp_chardev_change("c0", ringbuf_backend(3), &err));
+    expect_error(false, &err,
+                 "Failed to add chardev 'c0': "
+                 "size of ringbuf chardev must be power of two");
+    qmp_ringbuf_write("c0", "still there", false, 0, &error_abort);
+    qapi_free_ChardevReturn(
+        qmp_chardev_change("c0", null_backend(), &error_abort));
+    filename = char_fixture_filename("c0");
+    g_assert_cmpstr(filename, ==, "null");
+    char_fixture_finish();
+}
+
+static void test_backends(void)
+{
+    g_autoptr(ChardevBackendInfoList) list =
+        qmp_query_chardev_backends(&error_abort);
+    int n = 0;
+
+    for (ChardevBackendInfoList *l = list; l; l = l->next) {
+        n++;
+    }
+    g_assert_cmpint(n, ==, CHARDEV_BACKEND_KIND__MAX);
+}
+
+static void expect_read(int64_t size, DataFormat format, const char *text)
+{
+    g_autofree char *data =
+        qmp_ringbuf_read("r0", size, true, format, &error_abort);
+
+    g_assert_cmpstr(data, ==, text);
+}
+
+static void test_ringbuf(void)
+{
+    io_fixture_start();
+    chardev_add("r0", ringbuf_backend(16), &error_abort);
+    expect_read(10, DATA_FORMAT_UTF8, "");
+    qmp_ringbuf_write("r0", "0123456789abcdefXYZ", false, 0, &error_abort);
+    expect_read(4, DATA_FORMAT_UTF8, "3456");
+    expect_read(3, DATA_FORMAT_BASE64, "Nzg5");
+    expect_read(INT64_MAX, DATA_FORMAT_UTF8, "abcdefXYZ");
+    qmp_ringbuf_write("r0", "AAEC/w==", true, DATA_FORMAT_BASE64, &error_abort);
+    expect_read(100, DATA_FORMAT_BASE64, "AAEC/w==");
+    qmp_ringbuf_write("r0", "/w==", true, DATA_FORMAT_BASE64, &error_abort);
+    expect_read(100, DATA_FORMAT_UTF8, "\xef\xbf\xbd");
+    qmp_ringbuf_write("r0", "", false, 0, &error_abort);
+    expect_read(100, DATA_FORMAT_UTF8, "");
+    char_fixture_finish();
+}
+
+static void test_ringbuf_errors(void)
+{
+    static const int64_t sizes[] = {0, -4, 3, INT64_MIN};
+    Error *err = NULL;
+
+    io_fixture_start();
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        expect_add_error("r0", ringbuf_backend(sizes[i]),
+                         "Failed to add chardev 'r0': "
+                         "size of ringbuf chardev must be power of two");
+    }
+    expect_add_error("r0", ringbuf_backend(INT64_C(1) << 62),
+                     "Failed to add chardev 'r0': size of ringbuf chardev "
+                     "must not exceed 1073741824 bytes");
+    chardev_add("r0", ringbuf_backend(16), &error_abort);
+    chardev_add("n0", null_backend(), &error_abort);
+    qmp_ringbuf_write("x", "", false, 0, &err);
+    expect_error(false, &err, "Device 'x' not found");
+    qmp_ringbuf_write("n0", "", false, 0, &err);
+    expect_error(false, &err, "n0 is not a ringbuf device");
+    qmp_ringbuf_write("r0", "!!!", true, DATA_FORMAT_BASE64, &err);
+    expect_error(false, &err, "Base64 data contains invalid characters");
+    expect_error(qmp_ringbuf_read("r0", 0, false, 0, &err), &err,
+                 "size must be greater than zero");
+    expect_error(qmp_ringbuf_read("n0", 1, false, 0, &err), &err,
+                 "n0 is not a ringbuf device");
+    char_fixture_finish();
+}
+
+static void test_chardev_write(void)
+{
+    Error *err = NULL;
+
+    io_fixture_start();
+    chardev_add("r0", ringbuf_backend(16), &error_abort);
+    qmp_chardev_write("r0", "eHk=", true, DATA_FORMAT_BASE64, &error_abort);
+    expect_read(100, DATA_FORMAT_UTF8, "xy");
+    qmp_chardev_write("x", "", false, 0, &err);
+    expect_error(false, &err, "Device 'x' not found");
+    char_fixture_finish();
+}
+
+static void expect_file(const char *path, const char *text)
+{
+    g_autofree char *content = NULL;
+
+    g_assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    g_assert_cmpstr(content, ==, text);
+}
+
+static void test_file(void)
+{
+    g_autofree char *path = NULL;
+
+    io_fixture_start();
+    path = io_fixture_path("f");
+    g_file_set_contents(path, "old", -1, NULL);
+    char_fixture_add_path("file,id=f0,path=%s,append=on", path, &error_abort);
+    qmp_chardev_write("f0", "new", false, 0, &error_abort);
+    expect_file(path, "oldnew");
+    chardev_remove("f0", &error_abort);
+    char_fixture_add_path("file,id=f0,path=%s", path, &error_abort);
+    qmp_chardev_write("f0", "newer", false, 0, &error_abort);
+    expect_file(path, "newer");
+    unlink(path);
+    char_fixture_finish();
+}
+
+static void test_file_errors(void)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *option = NULL;
+    Error *err = NULL;
+
+    io_fixture_start();
+    path = io_fixture_path("f");
+    expect_error(char_fixture_add("file,id=f0,path=/nonexistent/f", &err), &err,
+                 "Could not open '/nonexistent/f': No such file or directory");
+    option =
+        g_strdup_printf("file,id=f0,path=%s,input-path=/nonexistent/f", path);
+    expect_error(char_fixture_add(option, &err), &err,
+                 "Could not open '/nonexistent/f': No such file or directory");
+    unlink(path);
+    char_fixture_add("file,id=f0,path=/dev/full", &error_abort);
+    qmp_chardev_write("f0", "x", false, 0, &err);
+    expect_error(false, &err,
+                 "Unable to write to chardev 'f0': No space left on device");
+    char_fixture_finish();
+}
+
+static void test_stdio(void)
+{
+    Error *err = NULL;
+
+    io_fixture_start();
+    char_fixture_add("stdio,id=s0", &error_abort);
+    expect_error(char_fixture_add("stdio,id=s1", &err), &err,
+                 "cannot use stdio by multiple character devices");
+    chardev_remove("s0", &error_abort);
+    char_fixture_add("stdio,id=s1,signal=off", &error_abort);
+    char_fixture_finish();
+}
+
+static void no_session(QIOChannel *ioc, void *opaque)
+{
+    g_assert_not_reached();
+}
+
+/* What cannot carry a monitor says so. */
+static void test_no_monitor(void)
+{
+    g_autoptr(Error) err = NULL;
+
+    io_fixture_start();
+    chardev_add("n0", null_backend(), &error_abort);
+    g_assert_false(chardev_attach_monitor(chardev_find("n0", NULL), NULL,
+                                          no_session, NULL, &err));
+    g_assert_nonnull(strstr(error_get_pretty(err), "cannot carry a monitor"));
+    char_fixture_finish();
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/char/table", test_table);
+    g_test_add_func("/char/bad-id", test_bad_id);
+    g_test_add_func("/char/change", test_change);
+    g_test_add_func("/char/backends", test_backends);
+    g_test_add_func("/char/ringbuf/data", test_ringbuf);
+    g_test_add_func("/char/ringbuf/errors", test_ringbuf_errors);
+    g_test_add_func("/char/write", test_chardev_write);
+    g_test_add_func("/char/file/data", test_file);
+    g_test_add_func("/char/file/errors", test_file_errors);
+    g_test_add_func("/char/stdio", test_stdio);
+    g_test_add_func("/char/no-monitor", test_no_monitor);
+    return g_test_run();
+}
