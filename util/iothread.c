@@ -118,10 +118,8 @@ static void iothread_run_deferred(IOThread *iothread)
     iothread->deferred = iothread->defers_running;
     iothread->defers_running = calls;
     for (guint i = 0; i < calls->len; i++) {
-        Call *slot = &g_array_index(calls, Call, i);
-        Call call = *slot;
+        Call call = g_array_index(calls, Call, i);
 
-        slot->fn = NULL;
         if (call.fn) {
             call.fn(call.opaque);
         }

@@ -184,30 +184,66 @@ static void test_defer_once_a_round(void)
     tear_down();
 }
 
+/* Guards again. */
+static QemuMutex again_lock;
+static QemuCond again_cond;
 static int again;
 
 static void defer_again(void *unused)
 {
-    note("x");
+    QEMU_LOCK_GUARD(&again_lock);
     if (--again) {
         iothread_defer(defer_again, NULL);
+    } else {
+        qemu_cond_signal(&again_cond);
     }
 }
 
 static void defer_from_deferred(void *unused)
 {
-    again = 50;
     iothread_defer(defer_again, NULL);
 }
 
+static void wait_for_again(void)
+{
+    QEMU_LOCK_GUARD(&again_lock);
+    while (again) {
+        g_assert_true(qemu_cond_timedwait(&again_cond, &again_lock, 60000));
+    }
+}
+
+/* However often, without any event to keep the loop going. */
 static void test_defer_again(void)
 {
     set_up();
-    iothread_run(iothread, defer_from_deferred, NULL);
-    while (trace->len < 50) {
-        settle();
+    again = 50;
+    iothread_post(iothread, defer_from_deferred, NULL);
+    wait_for_again();
+    tear_down();
+}
+
+static gboolean post_in_prepare(GSource *source, gint *timeout)
+{
+    QEMU_LOCK_GUARD(&again_lock);
+    if (again) {
+        iothread_post(iothread, defer_again, NULL);
     }
-    g_assert_cmpuint(trace->len, ==, 50);
+    return FALSE;
+}
+
+/* A post that nobody has to be woken up for is not slept over. */
+static void test_post_while_preparing(void)
+{
+    static GSourceFuncs funcs = {.prepare = post_in_prepare};
+    g_autoptr(GSource) source = NULL;
+
+    set_up();
+    again = 1;
+    source = g_source_new(&funcs, sizeof(GSource));
+    g_source_set_priority(source, G_PRIORITY_LOW);
+    g_source_attach(source, iothread_get_g_main_context(iothread));
+    wait_for_again();
+    g_source_destroy(source);
     tear_down();
 }
 
@@ -476,6 +512,8 @@ static void test_run_is_not_oob(void)
 
 int main(int argc, char **argv)
 {
+    qemu_mutex_init(&again_lock);
+    qemu_cond_init(&again_cond);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/iothread/post-in-order", test_post_in_order);
     g_test_add_func("/iothread/post-from-itself", test_post_from_itself);
@@ -485,6 +523,8 @@ int main(int argc, char **argv)
     g_test_add_func("/iothread/defer", test_defer);
     g_test_add_func("/iothread/defer-once-a-round", test_defer_once_a_round);
     g_test_add_func("/iothread/defer-again", test_defer_again);
+    g_test_add_func("/iothread/post-while-preparing",
+                    test_post_while_preparing);
     g_test_add_func("/iothread/undefer-while-running",
                     test_undefer_while_running);
     g_test_add_func("/iothread/busy-polling", test_busy_polling);
