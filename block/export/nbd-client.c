@@ -85,6 +85,8 @@ static void client_settle(NbdClient *client)
         }
         g_queue_unlink(&client->exp->clients, &client->link);
         nbd_client_free(client);
+        /* Other clients of this thread fill the lists again soon enough. */
+        nbd_request_trim();
     }
 }
 

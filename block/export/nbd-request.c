@@ -41,10 +41,8 @@ typedef struct RequestPool {
     } classes[G_N_ELEMENTS(classes)];
 } RequestPool;
 
-static void request_pool_free(gpointer opaque)
+static void request_pool_empty(RequestPool *pool)
 {
-    RequestPool *pool = opaque;
-
     while (pool->requests) {
         NbdRequest *r = pool->requests;
 
@@ -58,8 +56,15 @@ static void request_pool_free(gpointer opaque)
             pool->classes[i].buffers = buffer->next;
             free(buffer);
         }
+        pool->classes[i].n = 0;
     }
-    g_free(pool);
+    pool->n_requests = 0;
+}
+
+static void request_pool_free(gpointer opaque)
+{
+    request_pool_empty(opaque);
+    g_free(opaque);
 }
 
 static GPrivate request_pool_key = G_PRIVATE_INIT(request_pool_free);
@@ -73,6 +78,11 @@ static RequestPool *request_pool(void)
         g_private_set(&request_pool_key, pool);
     }
     return pool;
+}
+
+void nbd_request_trim(void)
+{
+    request_pool_empty(request_pool());
 }
 
 /* The index of the class for @bytes, or G_N_ELEMENTS(classes) for none. */

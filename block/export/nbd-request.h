@@ -37,4 +37,7 @@ bool nbd_request_alloc_buffer(NbdRequest *r, uint64_t bytes);
 /* Frees the buffer only. */
 void nbd_request_free_buffer(NbdRequest *r);
 
+/* Gives back what the calling thread keeps in its free lists. */
+void nbd_request_trim(void);
+
 #endif
