@@ -20,10 +20,11 @@ class Daemon:
     @kind: 'yankd', 'yankd-debug', 'qsd' (stock storage daemon) or 'qemu'
         (stock system emulator without a machine)
     @monitors: how many QMP sockets to open
+    @wrapper: a command to run it by, which must end in exec
     """
 
     def __init__(self, box, kind='yankd', options=(), monitors=1,
-                 env=None, wait=True):
+                 env=None, wait=True, wrapper=()):
         self.box = box
         self.kind = kind
         self.sockets = [box.path(f'{kind}-{box._logs}-qmp{i}.sock')
@@ -35,7 +36,7 @@ class Daemon:
         for i, path in enumerate(self.sockets):
             argv += self._monitor_options(f'mon{i}', path)
         environment = dict(os.environ, **(env or {}))
-        self.process = box.spawn(argv, env=environment)
+        self.process = box.spawn([*wrapper, *argv], env=environment)
         self.pid = self.process.pid
         if wait:
             self.wait_ready()
@@ -83,7 +84,7 @@ class Daemon:
         status = self.process.wait(seconds)
         output = self.process.output()
         assert status == 0, f'{self.kind} ended with {status}: {output}'
-        if 'yankd' in os.path.basename(self.process.args[0]):
+        if 'yankd' in os.path.basename(program(self.kind)):
             assert output == '', f'{self.kind} said: {output}'
         left = [path for path in self.sockets if os.path.exists(path)]
         assert not left, f'{self.kind} left {left}'

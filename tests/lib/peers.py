@@ -69,6 +69,27 @@ class Blackhole(Listener):
             box.on_exit(filler.close)
 
 
+class SilentResolver:
+    """A name server that never answers, and a wrapper for programs that are
+    to ask it.  Needs root; raises PermissionError or OSError without."""
+
+    ADDRESS = '127.0.0.77'
+
+    def __init__(self, box):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        box.on_exit(self.sock.close)
+        self.sock.bind((self.ADDRESS, 53))
+        self.sock.settimeout(10)
+        config = box.write('resolv.conf', f'nameserver {self.ADDRESS}\n'
+                           'options timeout:30 attempts:2\n')
+        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        self.wrapper = ['unshare', '--mount', 'sh', '-c', script, config]
+        box.run(self.wrapper + ['true'])
+
+    def wait_asked(self):
+        self.sock.recv(512)
+
+
 class NbdServerSide:
     """The server's end of an NBD connection, by hand."""
 

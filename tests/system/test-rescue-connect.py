@@ -9,10 +9,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import nbd
 from daemon import Daemon
-from peers import Blackhole, Listener, NbdServerSide
+from peers import Blackhole, Listener, NbdServerSide, SilentResolver
 from qmp import QmpError
-from rescue import Rescuer, node
-from suite import run, test
+from rescue import Rescuer, chardev, node
+from suite import Skip, run, test
 
 
 def add(qmp, listener, **more):
@@ -100,6 +100,62 @@ def _(box):
     address = hole.address()
     hole.address = lambda: dict(address, host='localhost', ipv6=False)
     rescue_from(box, hole, nothing, 'connect')
+
+
+def resolver(box):
+    try:
+        return SilentResolver(box)
+    except (OSError, RuntimeError) as error:
+        raise Skip(f'no resolver of our own: {error}') from None
+
+
+@test('name resolution gets no answer: blockdev-add')
+def _(box):
+    dns = resolver(box)
+    with Daemon(box, wrapper=dns.wrapper) as daemon:
+        with Rescuer(daemon) as rescuer, daemon.qmp() as qmp:
+            number = qmp.submit('blockdev-add', {
+                'driver': 'nbd', 'node-name': 'n0', 'server': {
+                    'type': 'inet', 'host': 'nbd.example.org',
+                    'port': '10809'}})
+            dns.wait_asked()
+            rescuer.see_hang()
+            status = rescuer.status('blockdev:n0')
+            assert status['phase'] == 'resolve', status
+            rescuer.yank(node('n0'))
+            assert 'error' in qmp.reply(number)
+            assert qmp.cmd('query-yank') == []
+
+
+@test('name resolution gets no answer: chardev-add')
+def _(box):
+    dns = resolver(box)
+    with Daemon(box, wrapper=dns.wrapper) as daemon:
+        with Rescuer(daemon) as rescuer, daemon.qmp() as qmp:
+            number = qmp.submit('chardev-add', {'id': 'c0', 'backend': {
+                'type': 'socket', 'data': {'server': False, 'addr': {
+                    'type': 'inet', 'data': {'host': 'c.example.org',
+                                             'port': '7'}}}}})
+            dns.wait_asked()
+            rescuer.see_hang()
+            rescuer.yank(chardev('c0'))
+            assert 'error' in qmp.reply(number)
+            assert qmp.cmd('query-yank') == []
+
+
+@test('name resolution gets no answer: the process ends all the same')
+def _(box):
+    dns = resolver(box)
+    with Daemon(box, wrapper=dns.wrapper) as daemon, daemon.qmp() as qmp:
+        qmp.submit('blockdev-add', {
+            'driver': 'nbd', 'node-name': 'n0', 'server': {
+                'type': 'inet', 'host': 'nbd.example.org',
+                'port': '10809'}})
+        dns.wait_asked()
+        qmp.oob('yank', {'instances': [node('n0')]})
+        # The name is still being asked for, by nobody.
+        daemon.process.terminate()
+        assert daemon.process.wait(5) == 0
 
 
 @test('open-timeout: a yank ends the tries')

@@ -94,7 +94,10 @@ static inline void nbd_wait_phase(const char *phase)
 
 /* ---- Yank. ---- */
 
-/* What was cut, one a line; g_free() it.  NULL: there is no such instance. */
+/*
+ * What was cut, one a line; g_free() it.  NULL: there is no such instance, or
+ * it has no function yet.
+ */
 static inline char *nbd_yank(void)
 {
     YankInstanceRef ref = {
@@ -106,6 +109,10 @@ static inline char *nbd_yank(void)
     g_autoptr(GString) text = g_string_new(NULL);
 
     if (!result) {
+        return NULL;
+    }
+    if (result->yanked->value->functions == 0) {
+        qapi_free_YankResult(result);
         return NULL;
     }
     for (strList *l = result->yanked->value->cut; l; l = l->next) {

@@ -7,6 +7,7 @@
  */
 #include "qemu/osdep.h"
 #include <endian.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "nbd-fake-server.h"
@@ -155,14 +156,11 @@ static bool wait_for_end(int fd)
 }
 
 /* The client goes, and nothing is read meanwhile. */
-static bool wait_deaf(int fd)
+static void wait_deaf(int fd)
 {
-    char byte;
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
 
-    while (recv(fd, &byte, 1, MSG_PEEK) > 0) {
-        g_usleep(1000);
-    }
-    return false;
+    poll(&p, 1, DEADLINE_MS);
 }
 
 /* ---- The handshake. ---- */
