@@ -7,6 +7,7 @@ The exit status is 0 when every step held.
 """
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
 
 import daemon  # noqa: E402
 import sandbox  # noqa: E402
-from nbd import NbdClient, NbdError  # noqa: E402
+from nbd import NbdClient, NbdClosed, NbdError  # noqa: E402
 from sandbox import Sandbox, wait_for  # noqa: E402
 from servers import Gateway, Nbdkit, nbd_option  # noqa: E402
 from timeline import Broken, Timeline, duration  # noqa: E402
@@ -47,6 +48,8 @@ class Reader(threading.Thread):
             except NbdError:
                 self.failed += 1
                 self._end.wait(0.01)
+            except (NbdClosed, OSError):
+                return              # Whoever looks at the rate will see.
 
     def rate(self, seconds):
         """Good reads a second."""
@@ -120,40 +123,38 @@ class Demo:
         self.line.chapter('The rescue, out-of-band')
         begin = time.monotonic()
         helper = self.yankd.qmp(seconds=2)
-        self.line.check(True, 'a new client connects in the middle of the '
-                        'hang, is greeted and negotiates: '
+        self.line.check(True, 'a new client connects and negotiates amid '
+                        'the hang: '
                         f'{duration(time.monotonic() - begin)}', '')
         with helper:
             names = helper.oob('query-yank')
             self.line.check(
                 names == INSTANCES or names == INSTANCES[::-1],
-                'query-yank: ' + ', '.join(i['node-name'] for i in names),
+                'query-yank: ' + ' and '.join(i['node-name'] for i in names)
+                + ' can be yanked; query-yank-status says:',
                 f'query-yank: {names}')
             self.show_status(helper)
             begin = time.monotonic()
             self.line.do('yank of both')
             result = helper.oob('yank', {'instances': INSTANCES})
             spent = time.monotonic() - begin
-        cut = ', '.join(text for one in result['yanked']
-                        for text in one['cut'])
-        cut = cut.replace(self.box.dir + '/', '')
-        self.line.check(cut, f'answered in {duration(spent)}: cut {cut}',
-                        'nothing was cut')
+        cut = [text for one in result['yanked'] for text in one['cut']]
+        self.line.check(len(cut) == 2, f'answered in {duration(spent)}: it '
+                        f'cut {len(cut)} connections', f'it cut {cut}')
         self.see_recovery(begin)
 
     def show_status(self, helper):
         for one in helper.oob('query-yank-status'):
             idle = duration(one.get('idle-ms', 0) / 1e3)
-            self.line.note(f"query-yank-status: {one['name']} in "
-                           f"{one['phase']}, {one['in-flight']} in flight, "
-                           f'no progress for {idle}')
+            self.line.note(f"{one['name']} ({one['phase']}): "
+                           f"{one['in-flight']} in flight, no progress for "
+                           f'{idle}')
 
     def see_recovery(self, begin):
         back = self.qmp.reply(self.hung, 5)
         now = time.monotonic()
-        self.line.check('return' in back,
-                        'blockdev-del comes back '
-                        f'{duration(now - begin)} after the yank, it had '
+        self.line.check('return' in back, 'blockdev-del comes back '
+                        f'{duration(now - begin)} after the yank, having '
                         f'hung for {duration(now - self.sent)}',
                         f'blockdev-del: {back}')
         version = self.qmp.result(self.probe, 5)['qemu']
@@ -162,8 +163,8 @@ class Demo:
                         f"{version['major']}.{version['minor']}."
                         f"{version['micro']}", 'the main loop was slow')
         wait_for('failed read', lambda: self.reader.failed)
-        self.line.check(True, 'the client gets EIO instead of waiting for '
-                        'ever, and is still connected', '')
+        self.line.check(True, 'the client got an I/O error, and is still '
+                        'connected', '')
 
     def go_on(self):
         self.line.chapter('Back to work')
@@ -182,7 +183,7 @@ class Demo:
         self.reader.stop()
         self.qmp.close()
         self.yankd.finish()
-        self.line.check(True, 'yankd ends on SIGTERM, with status 0', '')
+        self.line.check(True, 'yankd ends when told to, with status 0', '')
         self.server.process.end()
 
 
@@ -200,6 +201,7 @@ def main():
     missing = prepare()
     if missing:
         sys.exit(f'demo: {missing}')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     line = Timeline()
     line.title('yankd: a hung storage daemon comes back')
     try:
@@ -211,6 +213,8 @@ def main():
                    f'left behind: {left}')
     except Broken as broken:
         sys.exit(f'\ndemo: {broken}')
+    except KeyboardInterrupt:
+        sys.exit('\ndemo: interrupted')
     except Exception as error:      # a step that raised is one that broke
         sys.exit(f'\ndemo: {type(error).__name__}: {error}')
     print()
