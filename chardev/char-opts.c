@@ -6,90 +6,14 @@
  */
 #include "qemu/osdep.h"
 #include "chardev/char-opts.h"
+#include "char-opts-internal.h"
 #include "qapi/qapi-visit-char.h"
 #include "qobject/json.h"
 
-/* Where an option of a kind goes. */
-typedef struct CharOption {
-    const char *name;
-    const char *member; /* of "data", or of its address */
-    enum {
-        IN_DATA,
-        IN_UNIX,
-        IN_INET,
-        IN_FD
-    } where;
-    bool is_bool;
-} CharOption;
-
-typedef struct CharKind {
-    const char *name;
-    const CharOption *options; /* ended by an empty one */
-} CharKind;
-
-static const CharOption no_options[] = {{}};
-
-static const CharOption file_options[] = {
-    {"path", "out", IN_DATA},
-    {"input-path", "in", IN_DATA},
-    {"append", "append", IN_DATA, true},
-    {},
-};
-
-static const CharOption ringbuf_options[] = {
-    {"size", "size", IN_DATA},
-    {},
-};
-
-static const CharOption stdio_options[] = {
-    {"signal", "signal", IN_DATA, true},
-    {},
-};
-
-static const CharOption socket_options[] = {
-    {"path", "path", IN_UNIX},
-    {"abstract", "abstract", IN_UNIX, true},
-    {"tight", "tight", IN_UNIX, true},
-    {"host", "host", IN_INET},
-    {"port", "port", IN_INET},
-    {"to", "to", IN_INET},
-    {"ipv4", "ipv4", IN_INET, true},
-    {"ipv6", "ipv6", IN_INET, true},
-    {"fd", "str", IN_FD},
-    {"server", "server", IN_DATA, true},
-    {"wait", "wait", IN_DATA, true},
-    {"nodelay", "nodelay", IN_DATA, true},
-    {"reconnect", "reconnect", IN_DATA},
-    {},
-};
-
-static const CharKind kinds[] = {
-    {"file", file_options},       {"null", no_options},
-    {"ringbuf", ringbuf_options}, {"socket", socket_options},
-    {"stdio", stdio_options},
-};
-
-static const CharKind *find_kind(const char *name, Error **errp)
+/* What every kind takes. */
+static bool is_common(const char *name)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        if (!strcmp(kinds[i].name, name)) {
-            return &kinds[i];
-        }
-    }
-    error_setg(errp, "'%s' is not a valid char driver name", name);
-    return NULL;
-}
-
-static const CharOption *find_option(const CharKind *kind, const char *name,
-                                     Error **errp)
-{
-    for (const CharOption *o = kind->options; o->name; o++) {
-        if (!strcmp(o->name, name)) {
-            return o;
-        }
-    }
-    error_setg(errp, "Invalid parameter '%s'", name);
-    return NULL;
+    return g_str_equal(name, "id") || g_str_equal(name, "backend");
 }
 
 /* Takes "value" off *@arg, up to a comma; two commas stand for one. */
@@ -109,14 +33,14 @@ static char *take_value(const char **arg)
 /* The short form of a switch: "server" for on, "nowait" for off. */
 static const char *expand_switch(const CharKind *kind, char **name)
 {
-    const CharOption *o = find_option(kind, *name, NULL);
+    const CharOption *o = char_kind_option(kind, *name, NULL);
     const char *value = "on";
 
     if (!o && g_str_has_prefix(*name, "no")) {
-        o = find_option(kind, *name + 2, NULL);
+        o = char_kind_option(kind, *name + 2, NULL);
         value = "off";
     }
-    if (!o || !o->is_bool) {
+    if (!o || o->type != OPTION_SWITCH) {
         return NULL;
     }
     warn_report("short-form boolean option '%s' deprecated; "
@@ -125,6 +49,20 @@ static const char *expand_switch(const CharKind *kind, char **name)
     g_free(*name);
     *name = g_strdup(o->name);
     return value;
+}
+
+static bool set_option(const CharKind *kind, json_object *options,
+                       const char *name, const char *text, Error **errp)
+{
+    json_object *value = json_object_new_string(text);
+    const CharOption *o;
+
+    json_object_object_add(options, name, value);
+    if (is_common(name)) {
+        return true;
+    }
+    o = char_kind_option(kind, name, errp);
+    return o && char_option_check(o, value, errp);
 }
 
 static bool parse_one(const char **arg, const CharKind *kind,
@@ -139,15 +77,13 @@ static bool parse_one(const char **arg, const CharKind *kind,
     *arg += len + ((*arg)[len] != '\0');
     value = has_value ? take_value(arg) : NULL;
     text = has_value ? value : expand_switch(kind, &name);
-    if (!text) {
+    if (text) {
+        return set_option(kind, options, name, text, errp);
+    }
+    if (char_kind_option(kind, name, errp)) {
         error_setg(errp, "Expected '=' after parameter '%s'", name);
-        return false;
     }
-    if (strcmp(name, "id") && !find_option(kind, name, errp)) {
-        return false;
-    }
-    json_object_object_add(options, name, json_object_new_string(text));
-    return true;
+    return false;
 }
 
 /* The sub-object @member of @parent, made on first use. */
@@ -171,93 +107,13 @@ static json_object *option_target(json_object *data, const CharOption *o)
     };
     json_object *addr;
 
-    if (o->where == IN_DATA) {
+    if (o->place == IN_DATA) {
         return data;
     }
     addr = sub_object(data, "addr");
     json_object_object_add(addr, "type",
-                           json_object_new_string(types[o->where]));
+                           json_object_new_string(types[o->place]));
     return sub_object(addr, "data");
-}
-
-static const char *option(json_object *options, const char *name)
-{
-    json_object *value;
-
-    return json_object_object_get_ex(options, name, &value)
-               ? json_object_get_string(value)
-               : NULL;
-}
-
-static void set_default(json_object *options, const char *name,
-                        const char *value)
-{
-    if (!option(options, name)) {
-        json_object_object_add(options, name, json_object_new_string(value));
-    }
-}
-
-/* On the command line a device connects unless told to listen, and waits. */
-static bool check_socket(json_object *options, Error **errp)
-{
-    int addresses = !!option(options, "path") + !!option(options, "host") +
-                    !!option(options, "fd");
-    const char *server;
-
-    if (!addresses && option(options, "port")) {
-        set_default(options, "host", "");
-        addresses++;
-    }
-    if (addresses != 1) {
-        error_setg(errp, "chardev: socket: exactly one of 'path', 'host' with "
-                         "'port', and 'fd' must be given");
-        return false;
-    }
-    if (option(options, "host") && !option(options, "port")) {
-        error_setg(errp, "chardev: socket: no port given");
-        return false;
-    }
-    set_default(options, "server", "off");
-    server = option(options, "server");
-    if (!strcmp(server, "on") || !strcmp(server, "yes")) {
-        set_default(options, "wait", "on");
-    }
-    return true;
-}
-
-/* Sizes may have a suffix, which chardev-add does not take. */
-static bool check_ringbuf(json_object *options, Error **errp)
-{
-    g_autoptr(Visitor) v = NULL;
-    g_autofree char *text = NULL;
-    json_object *value;
-    uint64_t size;
-
-    if (!json_object_object_get_ex(options, "size", &value)) {
-        return true;
-    }
-    v = qobject_input_visitor_new_keyval(value);
-    if (!visit_type_size(v, "size", &size, errp)) {
-        return false;
-    }
-    text = g_strdup_printf("%" PRIu64, MIN(size, (uint64_t)INT64_MAX));
-    json_object_object_add(options, "size", json_object_new_string(text));
-    return true;
-}
-
-static bool check_kind(const CharKind *kind, json_object *options, Error **errp)
-{
-    if (kind->options == socket_options) {
-        return check_socket(options, errp);
-    }
-    if (kind->options == ringbuf_options) {
-        return check_ringbuf(options, errp);
-    }
-    if (kind->options == file_options && !option(options, "path")) {
-        error_setg(errp, "chardev: file: no filename given");
-        return false;
-    }
-    return true;
 }
 
 /* The arguments of chardev-add, all scalars as strings. */
@@ -270,10 +126,10 @@ static json_object *arrange(const CharKind *kind, json_object *options)
     data = sub_object(backend, "data");
     json_object_object_foreach(options, name, value)
     {
-        if (!strcmp(name, "id")) {
+        if (g_str_equal(name, "id")) {
             json_object_object_add(args, "id", json_object_get(value));
-        } else {
-            const CharOption *o = find_option(kind, name, NULL);
+        } else if (!is_common(name)) {
+            const CharOption *o = char_kind_option(kind, name, NULL);
 
             json_object_object_add(option_target(data, o), o->member,
                                    json_object_get(value));
@@ -282,30 +138,56 @@ static json_object *arrange(const CharKind *kind, json_object *options)
     return args;
 }
 
+/* The value of @name in @arg, or NULL; without a look at anything else. */
+static char *peek_option(const char *arg, const char *name)
+{
+    char *found = NULL;
+
+    while (*arg) {
+        g_autofree char *one = take_value(&arg);
+        size_t len = strcspn(one, "=");
+
+        if (len == strlen(name) && !strncmp(one, name, len) && one[len]) {
+            g_free(found);
+            found = g_strdup(one + len + 1);
+        }
+    }
+    return found;
+}
+
+/* The kind is the first word, or the value of "backend". */
+static const CharKind *parse_kind(const char **arg, Error **errp)
+{
+    g_autofree char *id = peek_option(*arg, "id");
+    g_autofree char *name = NULL;
+
+    if (!id) {
+        error_setg(errp, "chardev: no id specified");
+        return NULL;
+    }
+    name = (*arg)[strcspn(*arg, "=,")] == '=' ? peek_option(*arg, "backend")
+                                              : take_value(arg);
+    if (!name) {
+        error_setg(errp, "chardev: \"%s\" missing backend", id);
+        return NULL;
+    }
+    return char_kind_find(name, errp);
+}
+
 static json_object *parse_flat(const char *arg, Error **errp)
 {
     g_autoptr(json_object) options = json_object_new_object();
-    g_autofree char *name = NULL;
-    const CharKind *kind;
+    const CharKind *kind = parse_kind(&arg, errp);
 
-    if (g_str_has_prefix(arg, "backend=")) {
-        arg += strlen("backend=");
-    }
-    name = take_value(&arg);
-    kind = find_kind(name, errp);
-    if (!kind) {
-        return NULL;
-    }
-    while (*arg) {
+    while (kind && *arg) {
         if (!parse_one(&arg, kind, options, errp)) {
             return NULL;
         }
     }
-    if (!option(options, "id")) {
-        error_setg(errp, "chardev: no id specified");
+    if (!kind || !char_kind_check(kind, options, errp)) {
         return NULL;
     }
-    return check_kind(kind, options, errp) ? arrange(kind, options) : NULL;
+    return arrange(kind, options);
 }
 
 static bool visit_arguments(Visitor *v, char **id, ChardevBackend **backend,

@@ -16,6 +16,8 @@ typedef struct Good {
 static const Good good[] = {
     {"null,id=c", "{\"type\": \"null\", \"data\": {}}"},
     {"backend=null,id=c", "{\"type\": \"null\", \"data\": {}}"},
+    {"id=c,backend=null", "{\"type\": \"null\", \"data\": {}}"},
+    {"null,id=d,id=c", "{\"type\": \"null\", \"data\": {}}"},
     {"stdio,id=c,signal=off",
      "{\"type\": \"stdio\", \"data\": {\"signal\": false}}"},
     {"file,id=c,path=a,,b,append=on",
@@ -61,8 +63,8 @@ static void test_good(void)
         g_autoptr(json_object) json = NULL;
         Visitor *v = qobject_output_visitor_new(&json);
 
-        g_assert_true(chardev_parse_opts(good[i].option, &id, &backend,
-                                         &error_abort));
+        g_assert_true(
+            chardev_parse_opts(good[i].option, &id, &backend, &error_abort));
         g_assert_cmpstr(id, ==, "c");
         visit_type_ChardevBackend(v, NULL, &backend, &error_abort);
         visit_complete(v, &json);
@@ -80,8 +82,9 @@ typedef struct Bad {
 static const Bad bad[] = {
     {"", "chardev: no id specified"},
     {"null", "chardev: no id specified"},
-    {"id=c,backend=null",
-     "chardev: the backend must come first, as in 'null,id=c0'"},
+    {"id=c", "chardev: \"c\" missing backend"},
+    {"id=c,path=x", "chardev: \"c\" missing backend"},
+    {"id=c,backend=x", "'x' is not a valid char driver name"},
     {"bogus,id=c", "'bogus' is not a valid char driver name"},
     {"null,id=c,foo=1", "Invalid parameter 'foo'"},
     {"null,id=c,foo", "Invalid parameter 'foo'"},
@@ -94,10 +97,8 @@ static const Bad bad[] = {
     {"socket,id=c",
      "chardev: socket: exactly one of 'path', 'host' with 'port', and 'fd' "
      "must be given"},
-    {"socket,id=c,path=s,port=1",
-     "Parameter 'port' does not go with 'path'"},
-    {"socket,id=c,fd=3,tight=on",
-     "Parameter 'tight' does not go with 'fd'"},
+    {"socket,id=c,path=s,port=1", "Parameter 'port' does not go with 'path'"},
+    {"socket,id=c,fd=3,tight=on", "Parameter 'tight' does not go with 'fd'"},
     {"socket,id=c,path=s,server=maybe",
      "Parameter 'server' expects 'on' or 'off'"},
     {"socket,id=c,path=s,server=on,wait=maybe",
@@ -105,14 +106,19 @@ static const Bad bad[] = {
     {"file,id=c,path=f,append=x", "Parameter 'append' expects 'on' or 'off'"},
     {"socket,id=c,path=s,reconnect=x",
      "Parameter 'reconnect' expects a number"},
-    {"socket,id=c,host=h,port=1,to=70000", "?"},
-    {"ringbuf,id=c,size=4x", "?"},
-    {"ringbuf,id=c,size=-4", "?"},
+    {"socket,id=c,host=h,port=1,to=70000",
+     "Parameter 'to' expects a number from 0 to 65535"},
+    {"ringbuf,id=c,size=4x",
+     "Parameter 'size' expects a size: a non-negative number below 2^64 with "
+     "an optional suffix k, M, G, T, P or E"},
+    {"ringbuf,id=c,size=-4",
+     "Parameter 'size' expects a size: a non-negative number below 2^64 with "
+     "an optional suffix k, M, G, T, P or E"},
     {"{\"id\": \"c\"}", "Parameter 'backend' is missing"},
     {"{\"id\": \"c\", \"backend\": {\"type\": \"null\", \"data\": {}}, "
      "\"x\": 1}",
      "Parameter 'x' is unexpected"},
-    {"{\"id\":", "?"},
+    {"{\"id\":", "JSON parse error, premature EOI"},
 };
 
 static void test_bad(void)
@@ -121,8 +127,11 @@ static void test_bad(void)
         g_autoptr(ChardevBackend) backend = NULL;
         g_autofree char *id = NULL;
         g_autoptr(Error) err = NULL;
-        bool ok = chardev_parse_opts(bad[i].option, &id, &backend, &err);
-        fprintf(stderr, "%s: %s\n", bad[i].option, ok ? "OK?" : error_get_pretty(err));
+
+        g_assert_false(chardev_parse_opts(bad[i].option, &id, &backend, &err));
+        g_assert_cmpstr(error_get_pretty(err), ==, bad[i].error);
+        g_assert_null(id);
+        g_assert_null(backend);
     }
 }
 
