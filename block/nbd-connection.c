@@ -31,11 +31,6 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define TO(phase) (1u << NBD_PHASE_##phase)
 
-/* A connect task; it outlives its connection when that goes another way. */
-struct NbdAttempt {
-    NbdState *s;
-};
-
 static const char *const phase_names[NBD_PHASE__MAX] = {
     [NBD_PHASE_CLOSED] = "closed",
     [NBD_PHASE_CONNECT] = "connect",
@@ -65,6 +60,13 @@ static bool is_yanked(NbdState *s)
 {
     QEMU_LOCK_GUARD(&s->lock);
     return s->yanked;
+}
+
+/* The main thread waits from now on; what happened before does not count. */
+static void begin_outcome(NbdState *s)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    s->outcome = NBD_OUTCOME_PENDING;
 }
 
 /*
@@ -145,31 +147,15 @@ static void attempt_failed(NbdState *s, const Error *err)
     }
 }
 
-/*
- * Takes the task's result into account.  An attempt that does not count any
- * more must not look at @s once n_attempts was decreased, as that may be all
- * that a close waits for.
- */
 static void attempt_done(QIOChannel *ioc, const Error *err, void *opaque)
 {
-    g_autofree NbdAttempt *attempt = opaque;
-    NbdState *s = attempt->s;
-    bool counts = s->attempt == attempt;
+    NbdState *s = opaque;
     g_autoptr(QIOConnectTask) task = NULL;
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->n_attempts--;
-        qemu_cond_broadcast(&s->cond);
-        if (counts) {
-            task = g_steal_pointer(&s->task);
-            s->ioc = ioc;
-        }
+        task = g_steal_pointer(&s->task);
+        s->ioc = ioc;
     }
-    if (!counts) {
-        qio_channel_unref(ioc);
-        return;
-    }
-    s->attempt = NULL;
     if (ioc) {
         enter(s, NBD_PHASE_HANDSHAKE);
     } else {
@@ -179,18 +165,12 @@ static void attempt_done(QIOChannel *ioc, const Error *err, void *opaque)
 
 static void attempt_start(NbdState *s)
 {
-    NbdAttempt *attempt = g_new0(NbdAttempt, 1);
-    QIOConnectTask *task;
+    QIOConnectTask *task = qio_connect_task_new(
+        s->address, iothread_get_g_main_context(s->node->iothread),
+        attempt_done, s);
 
-    attempt->s = s;
-    s->attempt = attempt;
     s->progress = false;
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->n_attempts++;
-    }
-    task = qio_connect_task_new(s->address,
-                                iothread_get_g_main_context(s->node->iothread),
-                                attempt_done, attempt);
+    qio_connect_task_set_activity(task, s->activity);
     QEMU_LOCK_GUARD(&s->lock);
     s->task = task;
     if (s->yanked) {
@@ -198,50 +178,50 @@ static void attempt_start(NbdState *s)
     }
 }
 
-/* Its callback comes soon, and finds that it does not count. */
 static void attempt_abandon(NbdState *s)
 {
     g_autoptr(QIOConnectTask) task = NULL;
 
-    s->attempt = NULL;
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         task = g_steal_pointer(&s->task);
     }
     if (task) {
-        qio_connect_task_cancel(task);
+        qio_connect_task_abandon(task);
     }
 }
 
-/* ---- The handle and its socket. ---- */
-
-static GIOCondition wanted_events(unsigned direction)
+void nbd_on_handshake(NbdState *s, GIOCondition condition)
 {
-    return (direction & LIBNBD_AIO_DIRECTION_READ ? G_IO_IN : 0) |
-           (direction & LIBNBD_AIO_DIRECTION_WRITE ? G_IO_OUT : 0);
-}
+    g_autoptr(Error) err = NULL;
+    NbdInfo info;
+    bool ready;
 
-static void update_watch(void *opaque)
-{
-    NbdState *s = opaque;
-    unsigned direction = nbd_aio_get_direction(s->h);
-
-    s->watch_stale = false;
-    if (direction != s->direction) {
-        s->direction = direction;
-        fd_watch_set_events(s->watch, wanted_events(direction));
+    if (!nbd_handshake_step(s, condition, &ready, &err)) {
+        attempt_failed(s, err);
+        return;
     }
-}
-
-void nbd_connection_touch_watch(NbdState *s)
-{
-    if (!s->watch_stale) {
-        s->watch_stale = true;
-        iothread_defer(update_watch, s);
+    if (!ready) {
+        nbd_socket_touch(s);
+        return;
     }
+    if (!nbd_handshake_info(s, &info, &err) ||
+        (s->has_info && !nbd_handshake_same(&s->info, &info, &err))) {
+        attempt_failed(s, err);
+        return;
+    }
+    if (is_yanked(s)) {
+        enter_yanked_and_settle(s);
+        return;
+    }
+    if (!s->has_info) {
+        s->info = info;
+        s->has_info = true;
+    }
+    enter(s, NBD_PHASE_TRANSMISSION);
 }
 
 /* The server is gone, or nobody can talk with it any more. */
-static void connection_lost(NbdState *s)
+void nbd_on_lost(NbdState *s)
 {
     if (s->phase == NBD_PHASE_DISCONNECT) {
         enter(s, NBD_PHASE_CLOSED);
@@ -261,111 +241,14 @@ static void connection_lost(NbdState *s)
     }
 }
 
-static void handle_lost(void *opaque)
-{
-    connection_lost(opaque);
-}
-
-void nbd_connection_note_lost(NbdState *s)
-{
-    if (!s->lost) {
-        s->lost = true;
-        iothread_defer(handle_lost, s);
-    }
-}
-
-static void undefer(NbdState *s)
-{
-    if (s->watch_stale) {
-        iothread_undefer(update_watch, s);
-        s->watch_stale = false;
-    }
-    if (s->lost) {
-        iothread_undefer(handle_lost, s);
-        s->lost = false;
-    }
-}
-
-/* After this, libnbd touches no buffer any more. */
-static void connection_drop(NbdState *s)
-{
-    g_autoptr(QIOChannel) ioc = NULL;
-
-    undefer(s);
-    g_clear_pointer(&s->watch, fd_watch_free);
-    g_clear_pointer(&s->h, nbd_close);
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        ioc = g_steal_pointer(&s->ioc);
-    }
-    nbd_io_requeue(s);
-}
-
-static void handshake_step(NbdState *s, GIOCondition condition)
-{
-    g_autoptr(Error) err = NULL;
-    NbdInfo info;
-    bool ready;
-
-    if (!nbd_handshake_step(s, condition, &ready, &err)) {
-        attempt_failed(s, err);
-        return;
-    }
-    if (!ready) {
-        nbd_connection_touch_watch(s);
-        return;
-    }
-    if (!nbd_handshake_info(s, &info, &err) ||
-        (s->has_info && !nbd_handshake_same(&s->info, &info, &err))) {
-        attempt_failed(s, err);
-        return;
-    }
-    if (is_yanked(s)) {
-        enter_yanked_and_settle(s);
-        return;
-    }
-    if (!s->has_info) {
-        s->info = info;
-        s->has_info = true;
-    }
-    enter(s, NBD_PHASE_TRANSMISSION);
-}
-
 /* Once the good-bye is on its way, nothing is left to wait for. */
-static void disconnect_step(NbdState *s)
+void nbd_on_disconnect(NbdState *s)
 {
     if (nbd_aio_get_direction(s->h) & LIBNBD_AIO_DIRECTION_WRITE) {
-        nbd_connection_touch_watch(s);
+        nbd_socket_touch(s);
     } else {
         enter(s, NBD_PHASE_CLOSED);
     }
-}
-
-static void socket_ready(GIOCondition condition, void *opaque)
-{
-    NbdState *s = opaque;
-
-    switch (s->phase) {
-    case NBD_PHASE_HANDSHAKE:
-        handshake_step(s, condition);
-        break;
-    case NBD_PHASE_DISCONNECT:
-        nbd_io_ready(s, condition);
-        if (!s->lost) {
-            disconnect_step(s);
-        }
-        break;
-    default:
-        nbd_io_ready(s, condition);
-        break;
-    }
-}
-
-static void watch_start(NbdState *s)
-{
-    s->watch = fd_watch_new(iothread_get_g_main_context(s->node->iothread),
-                            nbd_aio_get_fd(s->h), socket_ready, s);
-    s->direction = 0;
-    nbd_connection_touch_watch(s);
 }
 
 static void enter_handshake(NbdState *s)
@@ -376,8 +259,8 @@ static void enter_handshake(NbdState *s)
         attempt_failed(s, err);
         return;
     }
-    watch_start(s);
-    handshake_step(s, 0);
+    nbd_socket_watch(s);
+    nbd_on_handshake(s, 0);
 }
 
 /* ---- Phases. ---- */
@@ -423,12 +306,12 @@ static void leave(NbdState *s, NbdPhase from, NbdPhase to)
         break;
     case NBD_PHASE_HANDSHAKE:
         if (to != NBD_PHASE_TRANSMISSION) {
-            connection_drop(s);
+            nbd_socket_drop(s);
         }
         break;
     case NBD_PHASE_TRANSMISSION:
         if (to != NBD_PHASE_DISCONNECT) {
-            connection_drop(s);
+            nbd_socket_drop(s);
         }
         break;
     case NBD_PHASE_RECONNECT_WAIT:
@@ -436,7 +319,7 @@ static void leave(NbdState *s, NbdPhase from, NbdPhase to)
         s->retry_timer = NULL;
         break;
     case NBD_PHASE_DISCONNECT:
-        connection_drop(s);
+        nbd_socket_drop(s);
         break;
     default:
         break;
@@ -464,7 +347,7 @@ static void enter_disconnect(NbdState *s)
     if (nbd_aio_disconnect(s->h, 0) < 0) {
         enter(s, NBD_PHASE_CLOSED);
     } else {
-        disconnect_step(s);
+        nbd_on_disconnect(s);
     }
 }
 
@@ -519,86 +402,13 @@ static void enter(NbdState *s, NbdPhase to)
     }
 }
 
-/* ---- Yank. ---- */
+/* ---- What other threads post. ---- */
 
-static void on_yank(void *opaque)
+void nbd_on_open(void *opaque)
 {
     NbdState *s = opaque;
 
-    switch (s->phase) {
-    case NBD_PHASE_CLOSED: /* opening it will find the mark */
-    case NBD_PHASE_YANKED:
-        break;
-    case NBD_PHASE_DISCONNECT:
-        enter(s, NBD_PHASE_CLOSED);
-        break;
-    default:
-        enter_yanked_and_settle(s);
-        break;
-    }
-}
-
-static void report_cut(NbdState *s, NbdPhase phase, const char *task_phase)
-{
-    g_autofree char *what = NULL;
-
-    switch (phase) {
-    case NBD_PHASE_CONNECT:
-        what = g_strdup_printf("%s to %s",
-                               g_str_equal(task_phase, "resolve")
-                                   ? "name resolution for a connection"
-                                   : "connection attempt",
-                               s->address_str);
-        break;
-    case NBD_PHASE_HANDSHAKE:
-        what = g_strdup_printf("handshake with %s", s->address_str);
-        break;
-    case NBD_PHASE_RECONNECT_WAIT:
-        what = g_strdup_printf("wait to reconnect to %s", s->address_str);
-        break;
-    case NBD_PHASE_TRANSMISSION:
-    case NBD_PHASE_DISCONNECT:
-        what = g_strdup_printf("connection to %s", s->address_str);
-        break;
-    default:
-        return;
-    }
-    yank_report_cut(what);
-}
-
-/*
- * Sets the mark, cuts what there is, and has the I/O thread do the rest.  It
- * never calls libnbd, whose lock the I/O thread may hold.
- */
-void nbd_connection_yank(void *opaque)
-{
-    NbdState *s = opaque;
-    const char *task_phase = "";
-    NbdPhase phase;
-
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        phase = s->phase;
-        s->yanked = true;
-        if (s->task) {
-            task_phase = qio_connect_task_phase(s->task);
-            qio_connect_task_cancel(s->task);
-        }
-        if (s->ioc) {
-            qio_channel_shutdown(s->ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
-        }
-        if (s->iothread) {
-            iothread_post(s->iothread, on_yank, s);
-        }
-    }
-    report_cut(s, phase, task_phase);
-}
-
-/* ---- The main thread's wishes. ---- */
-
-static void on_open(void *opaque)
-{
-    NbdState *s = opaque;
-
+    begin_outcome(s);
     s->opening = true;
     if (is_yanked(s)) {
         enter_yanked_and_settle(s);
@@ -611,14 +421,12 @@ static void on_open(void *opaque)
     enter(s, NBD_PHASE_CONNECT);
 }
 
-static void on_reconnect(void *opaque)
+void nbd_on_reconnect(void *opaque)
 {
     NbdState *s = opaque;
 
-    if (s->lost) {
-        undefer(s);
-        connection_lost(s);
-    }
+    nbd_socket_settle(s);
+    begin_outcome(s);
     switch (s->phase) {
     case NBD_PHASE_TRANSMISSION:
         settle(s, NULL);
@@ -641,41 +449,7 @@ static void on_reconnect(void *opaque)
     }
 }
 
-/* Has the I/O thread run @fn, and waits for the outcome. */
-static bool ask_and_wait(NbdState *s, IOThreadFn *fn, Error **errp)
-{
-    bool ok;
-
-    oob_assert_may_block("nbd connect");
-    iothread_post(s->node->iothread, fn, s);
-    QEMU_LOCK_GUARD(&s->lock);
-    while (s->outcome == NBD_OUTCOME_PENDING) {
-        qemu_cond_wait(&s->cond, &s->lock);
-    }
-    ok = s->outcome == NBD_OUTCOME_CONNECTED;
-    s->outcome = NBD_OUTCOME_NONE;
-    error_propagate(errp, g_steal_pointer(&s->outcome_error));
-    return ok;
-}
-
-bool nbd_connection_open(NbdState *s, Error **errp)
-{
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->outcome = NBD_OUTCOME_PENDING;
-    }
-    return ask_and_wait(s, on_open, errp);
-}
-
-bool nbd_connection_reconnect(NbdState *s, Error **errp)
-{
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->outcome = NBD_OUTCOME_PENDING;
-        s->yanked = false;
-    }
-    return ask_and_wait(s, on_reconnect, errp);
-}
-
-static void on_close(void *opaque)
+void nbd_on_close(void *opaque)
 {
     NbdState *s = opaque;
 
@@ -688,69 +462,46 @@ static void on_close(void *opaque)
     }
 }
 
-void nbd_connection_close(NbdState *s)
-{
-    oob_assert_may_block("nbd close");
-    iothread_post(s->node->iothread, on_close, s);
-    QEMU_LOCK_GUARD(&s->lock);
-    while (!s->closed) {
-        qemu_cond_wait(&s->cond, &s->lock);
-    }
-}
-
-static void on_detach(void *opaque)
+void nbd_on_detach(void *opaque)
 {
     NbdState *s = opaque;
 
-    if (s->lost) {
-        undefer(s);
-        connection_lost(s);
-    }
+    nbd_socket_settle(s);
     if (s->phase == NBD_PHASE_CONNECT) {
         attempt_abandon(s);
     }
-    undefer(s);
-    g_clear_pointer(&s->watch, fd_watch_free);
+    nbd_socket_unwatch(s);
     block_timers_detach(s->timers);
 }
 
-/*
- * Nothing of it is left on the I/O thread after this.  What a yank posted
- * before it found no I/O thread any more has run by then, too.
- */
-void nbd_connection_detach(NbdState *s)
-{
-    IOThread *iothread = s->node->iothread;
-
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->iothread = NULL;
-    }
-    iothread_run(iothread, on_detach, s);
-    QEMU_LOCK_GUARD(&s->lock);
-    while (s->n_attempts) {
-        qemu_cond_wait(&s->cond, &s->lock);
-    }
-}
-
-static void on_attach(void *opaque)
+void nbd_on_attach(void *opaque)
 {
     NbdState *s = opaque;
 
     block_timers_attach(s->timers);
     if (s->h) {
-        watch_start(s);
+        nbd_socket_watch(s);
     } else if (s->phase == NBD_PHASE_CONNECT) {
         attempt_start(s);
     }
     if (is_yanked(s)) {
-        on_yank(s);
+        nbd_on_yank(s);
     }
 }
 
-void nbd_connection_attach(NbdState *s)
+void nbd_on_yank(void *opaque)
 {
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->iothread = s->node->iothread;
+    NbdState *s = opaque;
+
+    switch (s->phase) {
+    case NBD_PHASE_CLOSED: /* opening it will find the mark */
+    case NBD_PHASE_YANKED:
+        break;
+    case NBD_PHASE_DISCONNECT:
+        enter(s, NBD_PHASE_CLOSED);
+        break;
+    default:
+        enter_yanked_and_settle(s);
+        break;
     }
-    iothread_run(s->node->iothread, on_attach, s);
 }

@@ -2,8 +2,10 @@
  * Between the parts of the NBD client.
  *
  *   nbd.c             the driver: options, open, close, yank
- *   nbd-connection.c  the states of the connection, and what leads from one
+ *   nbd-control.c     what other threads want: open, reconnect, close, yank
+ *   nbd-connection.c  the phases of the connection, and what leads from one
  *                     to another
+ *   nbd-socket.c      libnbd's handle and its socket in the event loop
  *   nbd-handshake.c   libnbd handles: set-up, what the server offers, errors
  *   nbd-io.c          requests and their replies
  *
@@ -41,13 +43,11 @@ typedef struct NbdInfo {
 
 /* What the main thread waits for. */
 typedef enum NbdOutcome {
-    NBD_OUTCOME_NONE, /* nobody waits */
+    NBD_OUTCOME_NONE, /* nobody waits, or the I/O thread does not know yet */
     NBD_OUTCOME_PENDING,
     NBD_OUTCOME_CONNECTED,
     NBD_OUTCOME_FAILED,
 } NbdOutcome;
-
-typedef struct NbdAttempt NbdAttempt;
 
 typedef struct NbdState {
     /* Constant. */
@@ -74,11 +74,9 @@ typedef struct NbdState {
     NbdOutcome outcome;
     Error *outcome_error;
     bool closed;
-    unsigned n_attempts; /* connect tasks whose callback is yet to come */
     /* ---- */
 
     /* The I/O thread's. */
-    NbdAttempt *attempt; /* the one that counts */
     struct nbd_handle *h;
     bool go_sent;    /* the export is asked for */
     Error *go_error; /* the server's answer, if it is none */
@@ -104,7 +102,7 @@ typedef struct NbdState {
     BlockRequest *in_flight; /* newest first, linked both ways */
 } NbdState;
 
-/* ---- nbd-connection.c; the main thread. ---- */
+/* ---- nbd-control.c; the main thread. ---- */
 
 /* Connects for the first time; blocks until it is done or yanked. */
 bool nbd_connection_open(NbdState *s, Error **errp);
@@ -112,18 +110,43 @@ bool nbd_connection_open(NbdState *s, Error **errp);
 bool nbd_connection_reconnect(NbdState *s, Error **errp);
 /* Says good-bye and closes; blocks likewise. */
 void nbd_connection_close(NbdState *s);
+/* Leaves and enters an I/O thread. */
 void nbd_connection_detach(NbdState *s);
 void nbd_connection_attach(NbdState *s);
 
 /* The yank function; any thread, OOB-safe. */
 void nbd_connection_yank(void *opaque);
 
-/* ---- nbd-connection.c; the I/O thread. ---- */
+/* ---- nbd-connection.c; the I/O thread: what happened, or is wanted. ---- */
 
+/* Each takes the NbdState. */
+void nbd_on_open(void *opaque);
+void nbd_on_reconnect(void *opaque);
+void nbd_on_close(void *opaque);
+void nbd_on_detach(void *opaque);
+void nbd_on_attach(void *opaque);
+void nbd_on_yank(void *opaque);
+
+/* The socket is ready (@condition, or 0 to look) during the handshake. */
+void nbd_on_handshake(NbdState *s, GIOCondition condition);
+/* The good-bye went on its way, or a part of it. */
+void nbd_on_disconnect(NbdState *s);
+/* The handle is dead. */
+void nbd_on_lost(NbdState *s);
+
+/* ---- nbd-socket.c; the I/O thread. ---- */
+
+/* Watches the socket of s->h. */
+void nbd_socket_watch(NbdState *s);
+void nbd_socket_unwatch(NbdState *s);
+/* Follows libnbd's wishes before the next poll. */
+void nbd_socket_touch(NbdState *s);
 /* The handle died; acted upon before the next poll. */
-void nbd_connection_note_lost(NbdState *s);
-/* Has the watch follow libnbd's wishes before the next poll. */
-void nbd_connection_touch_watch(NbdState *s);
+void nbd_socket_lost(NbdState *s);
+/* The same, now, if it did. */
+void nbd_socket_settle(NbdState *s);
+/* Closes everything; after this libnbd touches no buffer any more. */
+void nbd_socket_drop(NbdState *s);
 
 /* ---- nbd-handshake.c; the I/O thread. ---- */
 

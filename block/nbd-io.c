@@ -54,7 +54,7 @@ static int reply_received(void *opaque, int *error)
     NbdState *s = req->node->opaque;
 
     if (*error == ENOTCONN) {
-        nbd_connection_note_lost(s);
+        nbd_socket_lost(s);
         return 1;
     }
     unlink_in_flight(s, req);
@@ -121,7 +121,7 @@ static void send_request(NbdState *s, BlockRequest *req)
     link_in_flight(s, req);
     if (issue(s, req) < 0) {
         if (nbd_aio_is_dead(s->h) == 1 || nbd_aio_is_closed(s->h) == 1) {
-            nbd_connection_note_lost(s);
+            nbd_socket_lost(s);
         } else {
             int err = nbd_get_errno();
 
@@ -130,7 +130,7 @@ static void send_request(NbdState *s, BlockRequest *req)
         }
         return;
     }
-    nbd_connection_touch_watch(s);
+    nbd_socket_touch(s);
 }
 
 void nbd_submit(BlockNode *node, BlockRequest *req)
@@ -171,7 +171,7 @@ static void read_replies(NbdState *s)
     do {
         if (nbd_aio_notify_read(s->h) < 0 ||
             (!s->in_flight && nbd_aio_is_closed(s->h) == 1)) {
-            nbd_connection_note_lost(s);
+            nbd_socket_lost(s);
         }
         taken = complete_done(s);
         s->progress |= taken > 0;
@@ -193,7 +193,7 @@ void nbd_io_ready(NbdState *s, GIOCondition condition)
 
     if ((direction & LIBNBD_AIO_DIRECTION_WRITE) && (condition & G_IO_OUT)) {
         if (nbd_aio_notify_write(s->h) < 0) {
-            nbd_connection_note_lost(s);
+            nbd_socket_lost(s);
         }
         activity_progress(s->activity);
         complete_done(s);
@@ -201,7 +201,7 @@ void nbd_io_ready(NbdState *s, GIOCondition condition)
     if (!s->lost && (condition & ~(unsigned)G_IO_OUT)) {
         read_replies(s);
     }
-    nbd_connection_touch_watch(s);
+    nbd_socket_touch(s);
 }
 
 void nbd_io_requeue(NbdState *s)

@@ -93,10 +93,11 @@ static bool nbd_open(BlockNode *node, const BlockdevOptions *options,
         error_setg(errp, "export name too long to send to server");
         return false;
     }
+    nbd_state_init(node, opts);
     if (!yank_register_instance(BLOCKDEV_YANK_INSTANCE(node->name), errp)) {
+        nbd_state_destroy(node->opaque);
         return false;
     }
-    nbd_state_init(node, opts);
     yank_register_function(BLOCKDEV_YANK_INSTANCE(node->name),
                            nbd_connection_yank, node->opaque);
     if (!nbd_connection_open(node->opaque, errp) ||
