@@ -107,6 +107,8 @@ void fake_server_wait(FakeServer *s, FakeCount what, unsigned n)
 
 char *fake_server_data(FakeServer *s)
 {
+    /* What it did before it counted the last request is seen from here on. */
+    QEMU_LOCK_GUARD(&s->lock);
     return s->data;
 }
 

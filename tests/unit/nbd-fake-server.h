@@ -72,7 +72,7 @@ unsigned fake_server_count(FakeServer *server, FakeCount what);
 /* Waits until it is at least @n. */
 void fake_server_wait(FakeServer *server, FakeCount what, unsigned n);
 
-/* The memory; only while no request is in flight. */
+/* The memory; ask anew after each request, and while none is in flight. */
 char *fake_server_data(FakeServer *server);
 
 #endif

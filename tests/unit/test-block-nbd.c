@@ -33,10 +33,8 @@ static void reconnect_fails(BlockNode *node, const char *format)
 static void test_data(void)
 {
     BlockNode *node;
-    char *data;
 
     server_start(FAKE_OK);
-    data = fake_server_data(server);
     node = nbd_add(", 'discard': 'unmap'");
     g_assert_cmpuint(block_node_size(node), ==, FAKE_SIZE);
     for (size_t i = 0; i < sizeof(buf); i++) {
@@ -44,11 +42,11 @@ static void test_data(void)
     }
     g_assert_cmpint(
         block_request_sync(node, BLOCK_OP_WRITE, 0, FAKE_SIZE, buf, 0), ==, 0);
-    g_assert_cmpmem(data, FAKE_SIZE, buf, FAKE_SIZE);
+    g_assert_cmpmem(fake_server_data(server), FAKE_SIZE, buf, FAKE_SIZE);
     g_assert_cmpint(
         block_request_sync(node, BLOCK_OP_WRITE, 1, 3, "abc", BLOCK_REQ_FUA),
         ==, 0);
-    g_assert_cmpmem(data + 1, 3, "abc", 3);
+    g_assert_cmpmem(fake_server_data(server) + 1, 3, "abc", 3);
     g_assert_cmpuint(fake_server_count(server, FAKE_FUAS), ==, 1);
     g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE_ZEROES, 512, 512,
                                        NULL, BLOCK_REQ_NO_FALLBACK),
@@ -57,10 +55,10 @@ static void test_data(void)
         block_request_sync(node, BLOCK_OP_DISCARD, 2048, 100, NULL, 0), ==, 0);
     g_assert_cmpint(block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0), ==,
                     0);
-    g_assert_cmpint(data[600], ==, 0);
+    g_assert_cmpint(fake_server_data(server)[600], ==, 0);
     g_assert_cmpint(
         block_request_sync(node, BLOCK_OP_READ, 0, FAKE_SIZE, buf, 0), ==, 0);
-    g_assert_cmpmem(data, FAKE_SIZE, buf, FAKE_SIZE);
+    g_assert_cmpmem(fake_server_data(server), FAKE_SIZE, buf, FAKE_SIZE);
     nbd_del();
     fake_server_wait(server, FAKE_GOODBYES, 1);
     g_assert_cmpuint(fake_server_count(server, FAKE_TRIMS), ==, 1);
