@@ -6,12 +6,59 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <dlfcn.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include "char-fixture.h"
 #include "qapi/qapi-commands-char.h"
 #include "qapi/qapi-commands-yank.h"
 #include "qemu/activity.h"
 #include "qemu/yank.h"
+
+/*
+ * A yank right after the system accepted, connected or resolved, before the
+ * device knows: these stand in for libc's.
+ */
+static bool yank_in_accept, yank_in_connect, yank_in_resolve;
+
+static void yank_if(bool *wanted)
+{
+    int saved_errno = errno;
+
+    if (*wanted) {
+        *wanted = false;
+        char_fixture_yank("c0");
+    }
+    errno = saved_errno;
+}
+
+int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    __typeof__(&accept4) real = dlsym(RTLD_NEXT, "accept4");
+    int client = real(fd, addr, len, flags);
+
+    yank_if(&yank_in_accept);
+    return client;
+}
+
+int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    __typeof__(&connect) real = dlsym(RTLD_NEXT, "connect");
+    int ret = real(fd, addr, len);
+
+    yank_if(&yank_in_connect);
+    return ret;
+}
+
+int getaddrinfo(const char *node, const char *service,
+                const struct addrinfo *hints, struct addrinfo **result)
+{
+    __typeof__(&getaddrinfo) real = dlsym(RTLD_NEXT, "getaddrinfo");
+    int ret = real(node, service, hints, result);
+
+    yank_if(&yank_in_resolve);
+    return ret;
+}
 
 /* More than the buffers of a socket hold. */
 #define MUCH (8 * MiB)
@@ -204,13 +251,42 @@ static void test_yank_connect(void)
     char_fixture_finish();
 }
 
-/* A wait that a client ends goes on to a device that works. */
 static void *client_thread(void *opaque)
 {
     char_fixture_wait_phase("c0", "waiting for a client");
     return GINT_TO_POINTER(io_fixture_connect_unix(opaque, false));
 }
 
+/* The mark of a yank sticks between two phases. */
+static void test_yank_between(void)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *text = NULL;
+    GThread *thread;
+    int listener;
+
+    io_fixture_start();
+    path = io_fixture_path("s");
+    yank_in_resolve = true;
+    expect_error("socket,id=c0,host=%s,port=0,server=on", "127.0.0.1",
+                 "Chardev 'c0' was yanked");
+
+    thread = g_thread_new("client", client_thread, path);
+    yank_in_accept = true;
+    expect_error("socket,id=c0,path=%s,server=on", path,
+                 "Chardev 'c0' was yanked");
+    close(GPOINTER_TO_INT(g_thread_join(thread)));
+
+    listener = io_fixture_listen_unix(path, 8);
+    yank_in_connect = true;
+    text = g_strdup_printf("Connecting to 'unix:%s' was cancelled", path);
+    expect_error("socket,id=c0,path=%s", path, text);
+    close(listener);
+    unlink(path);
+    char_fixture_finish();
+}
+
+/* A wait that a client ends goes on to a device that works. */
 static void test_wait(void)
 {
     g_autofree char *path = NULL;
@@ -472,6 +548,7 @@ int main(int argc, char **argv)
     g_test_add_func("/char-socket/change", test_change);
     g_test_add_func("/char-socket/yank/wait", test_yank_wait);
     g_test_add_func("/char-socket/yank/connect", test_yank_connect);
+    g_test_add_func("/char-socket/yank/between", test_yank_between);
     g_test_add_func("/char-socket/yank/write-server", test_yank_write_server);
     g_test_add_func("/char-socket/yank/write-client", test_yank_write_client);
     g_test_add_func("/char-socket/yank/listening", test_yank_listening);

@@ -103,28 +103,54 @@ static void test_free_in_callback(void)
     io_fixture_finish();
 }
 
-/* The port that was 0 is filled in, and is the same for all addresses. */
+static void expect_client(QIONetListener *listener, const char *host)
+{
+    const SocketAddress *bound = qio_net_listener_address(listener);
+    g_autoptr(SocketAddress) peer = io_fixture_inet(host, bound->u.inet.port);
+    int clients = 2;
+
+    qio_net_listener_set_client_fn(listener, g_main_context_default(),
+                                   take_client, &clients);
+    qio_channel_unref(qio_connect_sync(peer, NULL, NULL, &error_abort));
+    io_fixture_run_until(NULL, three_came, &clients);
+}
+
+/* The port that was 0 is filled in. */
 static void test_inet(void)
 {
-    static const char *const hosts[] = {"127.0.0.1", "", "localhost"};
+    static const char *const hosts[] = {"127.0.0.1", "localhost", ""};
 
     io_fixture_start();
     for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++) {
         g_autoptr(SocketAddress) addr = io_fixture_inet(hosts[i], "0");
-        g_autoptr(SocketAddress) peer = NULL;
         QIONetListener *listener = qio_net_listener_new(addr, 8, &error_abort);
         const SocketAddress *bound = qio_net_listener_address(listener);
-        int clients = 2;
 
         g_assert_cmpint(bound->type, ==, SOCKET_ADDRESS_TYPE_INET);
         g_assert_cmpstr(bound->u.inet.port, !=, "0");
-        qio_net_listener_set_client_fn(listener, g_main_context_default(),
-                                       take_client, &clients);
-        peer = io_fixture_inet("127.0.0.1", bound->u.inet.port);
-        qio_channel_unref(qio_connect_sync(peer, NULL, NULL, &error_abort));
-        io_fixture_run_until(NULL, three_came, &clients);
+        expect_client(listener, "127.0.0.1");
         qio_net_listener_free(listener);
     }
+    io_fixture_finish();
+}
+
+/* All addresses of a name are listened at, on one port. */
+static void test_both_families(void)
+{
+    g_autoptr(SocketAddress) v6 = io_fixture_inet("::1", "0");
+    g_autoptr(SocketAddress) any = io_fixture_inet("", "0");
+    QIONetListener *listener = qio_net_listener_new(v6, 8, NULL);
+
+    if (!listener) {
+        g_test_skip("there is no IPv6 here");
+        return;
+    }
+    qio_net_listener_free(listener);
+    io_fixture_start();
+    listener = qio_net_listener_new(any, 8, &error_abort);
+    expect_client(listener, "127.0.0.1");
+    expect_client(listener, "::1");
+    qio_net_listener_free(listener);
     io_fixture_finish();
 }
 
@@ -327,6 +353,7 @@ int main(int argc, char **argv)
     g_test_add_func("/io/listener/clients", test_clients);
     g_test_add_func("/io/listener/free-in-callback", test_free_in_callback);
     g_test_add_func("/io/listener/inet", test_inet);
+    g_test_add_func("/io/listener/both-families", test_both_families);
     g_test_add_func("/io/listener/range", test_range);
     g_test_add_func("/io/listener/errors", test_errors);
     g_test_add_func("/io/listener/abstract", test_abstract);
