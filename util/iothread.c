@@ -278,8 +278,7 @@ void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque)
     Call call = {.fn = fn, .opaque = opaque};
     bool first;
 
-    WITH_QEMU_LOCK_GUARD(&iothread->lock)
-    {
+    WITH_QEMU_LOCK_GUARD(&iothread->lock) {
         first = iothread->posted->len == 0;
         g_array_append_val(iothread->posted, call);
         __atomic_store_n(&iothread->n_posted, 1, __ATOMIC_RELAXED);

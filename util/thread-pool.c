@@ -120,8 +120,7 @@ void thread_pool_submit(IOThread *iothread, ThreadPoolWork *work,
 
 void thread_pool_cleanup(void)
 {
-    WITH_QEMU_LOCK_GUARD(&pool.lock)
-    {
+    WITH_QEMU_LOCK_GUARD(&pool.lock) {
         pool.stopping = true;
         qemu_cond_broadcast(&pool.cond);
     }

@@ -73,7 +73,7 @@ def run(box, kinds, counts, rounds, say):
                 # stock (a warm cache, a long list) is nobody's merit.
                 daemon = Daemon(box, kind)
                 with daemon.qmp(seconds=60) as qmp:
-                    path = box.path(f'peers{box._logs}.sock')
+                    path = box.path(box.unique('peers') + '.sock')
                     chardevs = Chardevs(box, qmp, count, path)
                     row.samples[who].append(chardevs.yank())
                     for peer in chardevs.peers:

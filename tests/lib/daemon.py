@@ -27,8 +27,8 @@ class Daemon:
                  env=None, wait=True, wrapper=()):
         self.box = box
         self.kind = kind
-        self.sockets = [box.path(f'{kind}-{box._logs}-qmp{i}.sock')
-                        for i in range(monitors)]
+        self.sockets = [box.path(box.unique(f'{kind}-qmp') + '.sock')
+                        for _ in range(monitors)]
         argv = [program(kind)] + (_STOCK_QEMU if kind == 'qemu' else [])
         # Options are carried out in order: when the monitors listen, all
         # the others are done.

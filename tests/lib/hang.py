@@ -31,8 +31,7 @@ class FifoHang:
 
     def __init__(self, box, pid, qmp, oob=True):
         self.qmp = qmp
-        box._logs += 1
-        self.node = f'hang{box._logs}'
+        self.node = box.unique('hang')
         self.fifo = box.path(f'{self.node}.fifo')
         os.mkfifo(self.fifo)
         self.request = qmp.submit('blockdev-add', {
@@ -41,9 +40,10 @@ class FifoHang:
             'image': {'driver': 'null-co', 'node-name': self.node + 'i'}})
         wait_for('main loop hangs', lambda: opens_file(pid, self.fifo))
         self._writer = None
-        box.on_exit(self._let_go)
+        box.on_exit(self.let_go)
 
-    def _let_go(self):
+    def let_go(self):
+        """Ends the hang; for those whose session is gone."""
         if self.fifo is None:
             return
         try:
@@ -54,7 +54,7 @@ class FifoHang:
 
     def release(self):
         """Ends the hang; returns the reply to the blocked command."""
-        self._let_go()
+        self.let_go()
         return self.qmp.reply(self.request)
 
 

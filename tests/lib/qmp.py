@@ -136,6 +136,12 @@ class Qmp:
         taken, self._inbox = self._inbox, []
         return taken
 
+    def read_raw(self, seconds=None):
+        """All that was not taken yet, as text, after waiting for more."""
+        self._wait(self._deadline(seconds), what='more output')
+        self.raw += self.sock.recv(1 << 20)
+        return self.raw.decode()
+
     def is_silent(self, seconds):
         """Whether nothing but events comes for so long."""
         deadline = time.monotonic() + seconds

@@ -125,7 +125,7 @@ class Sandbox:
         self.processes = []
         self.daemons = []
         self._undo = []
-        self._logs = 0
+        self._names = 0
 
     def __enter__(self):
         return self
@@ -141,15 +141,18 @@ class Sandbox:
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def unique(self, name):
+        """@name with a number that no other has."""
+        self._names += 1
+        return f'{name}{self._names}'
+
     def on_exit(self, function):
         """Runs @function when the sandbox is left, the last one first."""
         self._undo.append(function)
 
     def spawn(self, argv, **kwargs):
-        self._logs += 1
-        name = os.path.basename(argv[0])
-        process = Process(argv, self.path(f'log{self._logs}-{name}'),
-                          **kwargs)
+        name = self.unique(os.path.basename(argv[0]) + '-log')
+        process = Process(argv, self.path(name), **kwargs)
         self.processes.append(process)
         return process
 

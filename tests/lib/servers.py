@@ -24,7 +24,7 @@ class Nbdkit:
         where = (['-i', '127.0.0.1', '-p', str(self.port)] if self.port
                  else ['-U', self.path])
         # The pidfile appears when it listens.
-        pidfile = self.box.path(f'{self._name}-{self.box._logs}.pid')
+        pidfile = self.box.path(self.box.unique(self._name) + '.pid')
         self.process = self.box.spawn(
             ['nbdkit', '-f', '-P', pidfile] + where + self._options +
             self._plugin)
@@ -80,7 +80,7 @@ class Gateway(daemon.Daemon):
     """
 
     def __init__(self, box, upstream, kind='yankd', options=(), **kwargs):
-        self.nbd_path = box.path(f'{kind}-{box._logs}-export.sock')
+        self.nbd_path = box.path(box.unique(f'{kind}-export') + '.sock')
         argv = nbd_option(upstream, 'nbd0')
         argv += ['--nbd-server',
                  f'addr.type=unix,addr.path={self.nbd_path}',

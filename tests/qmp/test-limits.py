@@ -148,7 +148,7 @@ def _(box):
                                      'node-name': 'late'})
         gone.close()
         other.oob('query-yank')
-        hang._let_go()
+        hang.let_go()
         other.cmd('query-version')
         wait_for('one session', lambda: len(
             other.oob('query-dispatch')['sessions']) == 1)
@@ -163,19 +163,12 @@ def _(box):
         qmp.send_raw('{"execute":"qmp_capabilities","id":{"a":[1]}}')
         text = ''
         while text.count('\n}') < 2:
-            text = read_more(qmp)
+            text = qmp.read_raw()
         greeting, end = json.JSONDecoder().raw_decode(text)
         assert 'QMP' in greeting, text
         reply = json.loads(text[end:])
         assert reply == {'return': {}, 'id': {'a': [1]}}, text
         assert '\n    "' in text, text
-
-
-def read_more(qmp):
-    """All that has come, as text, after waiting for more."""
-    qmp._wait(qmp._deadline(None), what='more')
-    qmp.raw += qmp.sock.recv(65536)
-    return qmp.raw.decode()
 
 
 run()

@@ -148,20 +148,19 @@ static void test_config_errors(void)
     test_finish();
 }
 
-static const char good_config[] =
-    "# a comment\n"
-    "\n"
-    "[inject-error]\n"
-    "event = \"read_aio\"\n"
-    "errno = \"28\"\n"
-    "sector = \"2\"\n"
-    "[inject-error]\n"
-    "  event = \"none\"\n"
-    "  iotype = \"flush\"\n"
-    "  once = \"on\"\n"
-    "[delay]\n"
-    "event = \"write_aio\"\n"
-    "latency-ns = \"1000\"\n";
+static const char good_config[] = "# a comment\n"
+                                  "\n"
+                                  "[inject-error]\n"
+                                  "event = \"read_aio\"\n"
+                                  "errno = \"28\"\n"
+                                  "sector = \"2\"\n"
+                                  "[inject-error]\n"
+                                  "  event = \"none\"\n"
+                                  "  iotype = \"flush\"\n"
+                                  "  once = \"on\"\n"
+                                  "[delay]\n"
+                                  "event = \"write_aio\"\n"
+                                  "latency-ns = \"1000\"\n";
 
 static void check_good_config(BlockNode *node)
 {

@@ -52,7 +52,7 @@ static void check_data(BlockNode *node)
         uint64_t offset, bytes;
         unsigned skew;
     } writes[] = {
-        {0, SIZE, 0},     {4096, 8192, 1}, {5, 3, 0},
+        {0, SIZE, 0},     {4096, 8192, 1},  {5, 3, 0},
         {8000, 20000, 1}, {65536, 4096, 0}, {SIZE - 1, 1, 0},
     };
 
@@ -74,13 +74,13 @@ static void check_data(BlockNode *node)
     g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE_ZEROES, 200000,
                                        5000, NULL, BLOCK_REQ_FUA),
                     ==, 0);
-    g_assert_cmpint(block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0),
-                    ==, 0);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0), ==,
+                    0);
     g_assert_cmpint(
         block_request_sync(node, BLOCK_OP_READ, 0, SIZE, buf + 1, 0), ==, 0);
     g_assert_cmpmem(buf + 1, SIZE, expect, SIZE);
-    g_assert_cmpint(
-        block_request_sync(node, BLOCK_OP_READ, 4095, 4098, buf, 0), ==, 0);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_READ, 4095, 4098, buf, 0),
+                    ==, 0);
     g_assert_cmpmem(buf, 4098, expect + 4095, 4098);
 }
 
@@ -109,9 +109,9 @@ static void test_discard(void)
     make_image();
     node = add_image("f", ", 'discard': 'unmap'");
     memset(buf, 1, SIZE);
-    g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE, 0, SIZE, buf,
-                                       BLOCK_REQ_FUA),
-                    ==, 0);
+    g_assert_cmpint(
+        block_request_sync(node, BLOCK_OP_WRITE, 0, SIZE, buf, BLOCK_REQ_FUA),
+        ==, 0);
     g_assert_cmpint(
         block_request_sync(node, BLOCK_OP_DISCARD, 0, SIZE, NULL, 0), ==, 0);
     g_assert_cmpint(stat(image, &st), ==, 0);
@@ -143,7 +143,9 @@ static void test_discard_ignored(void)
 
 static void test_many(void)
 {
-    enum { N = 64 };
+    enum {
+        N = 64
+    };
     g_autofree char *buf = g_malloc(SIZE);
     g_autofree char *back = g_malloc(SIZE);
     TestReq *reqs[N];
@@ -185,8 +187,8 @@ static void test_resize(void)
     /* Somebody else cuts it off. */
     g_assert_cmpint(truncate(image, SIZE), ==, 0);
     memset(buf, 1, sizeof(buf));
-    g_assert_cmpint(
-        block_request_sync(node, BLOCK_OP_READ, SIZE, 512, buf, 0), ==, 0);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_READ, SIZE, 512, buf, 0),
+                    ==, 0);
     g_assert_cmpint(buf[0], ==, 0);
     block_node_del("f", &error_abort);
     test_finish();

@@ -159,7 +159,9 @@ static void test_requests(void)
 /* Requests that did not even fit into the socket. */
 static void test_unsent(void)
 {
-    enum { N = 32 };
+    enum {
+        N = 32
+    };
     BlockNode *node;
     TestReq *reqs[N];
 
@@ -282,8 +284,8 @@ static void test_reconnect_hangs(void)
     rescuer_start(&rescuer, "handshake", "handshake with unix:PATH");
     g_assert_false(reconnect(node, &err));
     rescuer_check(&rescuer);
-    message = g_strdup_printf("The connection to 'unix:%s' was yanked",
-                              test_socket);
+    message =
+        g_strdup_printf("The connection to 'unix:%s' was yanked", test_socket);
     g_assert_cmpstr(error_get_pretty(err), ==, message);
     g_assert_true(nbd_phase_is("yanked"));
     nbd_del();
@@ -332,8 +334,7 @@ static void test_any_moment(void)
             test_wait(req);
             g_assert_cmpint(do_read(node), ==, sniper.hit ? -EIO : 0);
             test_settle(node);
-            g_assert_true(
-                nbd_phase_is(sniper.hit ? "yanked" : "transmission"));
+            g_assert_true(nbd_phase_is(sniper.hit ? "yanked" : "transmission"));
             nbd_del();
         }
         server_end();

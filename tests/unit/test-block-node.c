@@ -86,12 +86,12 @@ static void test_resize(void)
     int resized = 0;
     BlockNode *node = test_add(RAM("a", "4096"));
     BlockNode *filter = test_add(FILTER("f", "a"));
-    BlockUser *user = block_node_use(filter, "x", true, count_resize, &resized,
-                                     &error_abort);
+    BlockUser *user =
+        block_node_use(filter, "x", true, count_resize, &resized, &error_abort);
 
     memset(buf, 0x55, sizeof(buf));
-    g_assert_cmpint(
-        block_request_sync(node, BLOCK_OP_WRITE, 3584, 512, buf, 0), ==, 0);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE, 3584, 512, buf, 0),
+                    ==, 0);
     g_assert_true(block_node_resize(node, 3600, &error_abort));
     g_assert_cmpint(resized, ==, 1);
     g_assert_cmpuint(block_node_size(filter), ==, 3600);
@@ -150,8 +150,8 @@ static void test_range(void)
         -ENOSPC);
     g_assert_cmpint(block_request_sync(node, BLOCK_OP_READ, 4096, 0, buf, 0),
                     ==, 0);
-    g_assert_cmpint(block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0),
-                    ==, 0);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0), ==,
+                    0);
     block_node_del("a", &error_abort);
     test_finish();
 }
@@ -245,8 +245,7 @@ static void test_iothread(void)
     g_assert_cmpint(test_wait(req), ==, 0);
     user = block_node_use(above, "x", true, NULL, NULL, &error_abort);
     g_assert_true(block_node_set_iothread(above, other, &error_abort));
-    g_assert_false(
-        block_node_set_iothread(above, iothread_default(), NULL));
+    g_assert_false(block_node_set_iothread(above, iothread_default(), NULL));
     block_node_unuse(user);
     block_node_del("f", &error_abort);
     block_node_del("a", &error_abort);
@@ -263,8 +262,8 @@ static void test_latency(void)
     BlockStatsList *list;
     BlockDeviceStats *stats;
 
-    g_assert_cmpint(block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0),
-                    ==, 0);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0), ==,
+                    0);
     g_assert_cmpint(g_get_monotonic_time() - start, >=, 20000);
     g_assert_cmpint(block_request_sync(node, BLOCK_OP_DISCARD, 0, 512, NULL, 0),
                     ==, 0);

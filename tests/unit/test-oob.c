@@ -23,8 +23,7 @@ static void test_unmarked(void)
     g_assert_cmpint(write(fds[1], "x", 1), ==, 1);
     g_assert_cmpint(read(fds[0], &c, 1), ==, 1);
     qemu_mutex_init_slow(&lock);
-    WITH_QEMU_LOCK_GUARD(&lock)
-    {
+    WITH_QEMU_LOCK_GUARD(&lock) {
         g_assert_cmpint(write(fds[1], "x", 1), ==, 1);
         g_usleep(1);
     }

@@ -87,8 +87,7 @@ static void test_bound(void)
         thread_pool_submit(iothread, wait_at_gate, done, NULL);
     }
     wait_for(&n_running, MAX_WORKERS);
-    WITH_QEMU_LOCK_GUARD(&lock)
-    {
+    WITH_QEMU_LOCK_GUARD(&lock) {
         gate_open = true;
         qemu_cond_broadcast(&cond);
     }
@@ -105,8 +104,7 @@ static void test_blocked_worker(void)
     wait_for(&n_running, 1);
     thread_pool_submit(iothread, echo, done, NULL);
     wait_for(&n_done, 1);
-    WITH_QEMU_LOCK_GUARD(&lock)
-    {
+    WITH_QEMU_LOCK_GUARD(&lock) {
         gate_open = true;
         qemu_cond_broadcast(&cond);
     }

@@ -40,13 +40,11 @@ static void test_mutex(void)
 
 static void test_guards(void)
 {
-    WITH_QEMU_LOCK_GUARD(&lock)
-    {
+    WITH_QEMU_LOCK_GUARD(&lock) {
         g_assert_true(qemu_mutex_is_mine(&lock));
     }
     for (int i = 0; i < 2; i++) {
-        WITH_QEMU_LOCK_GUARD(&lock)
-        {
+        WITH_QEMU_LOCK_GUARD(&lock) {
             if (i == 0) {
                 break;
             }
