@@ -177,21 +177,29 @@ def judge_exit(status):
     return verdict
 
 
+def execute(program, tmpdir):
+    """Runs @program; what it printed on both its streams, and its status,
+    which is None when it ran out of time."""
+    try:
+        process = subprocess.Popen(
+            program.command, cwd=TOP, env=environment(program, tmpdir),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, errors="replace",
+            start_new_session=True)
+    except OSError as error:
+        return "", "cannot be run: %s\n" % error, 127
+    try:
+        output, errors = process.communicate(timeout=program.timeout)
+        return output, errors, process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return *drain(process), None
+
+
 def run(program):
     tmpdir = tempfile.mkdtemp(prefix="yt-", dir="/tmp")
     start = time.monotonic()
-    process = subprocess.Popen(
-        program.command, cwd=TOP, env=environment(program, tmpdir),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, errors="replace",
-        start_new_session=True)
-    try:
-        output, errors = process.communicate(timeout=program.timeout)
-        status = process.returncode
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, errors = drain(process)
-        status = None
+    output, errors, status = execute(program, tmpdir)
     seconds = time.monotonic() - start
     if program.is_tap:
         verdict = tap.judge(output, status)
