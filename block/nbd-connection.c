@@ -24,11 +24,8 @@
 #include "qemu/osdep.h"
 #include "nbd-internal.h"
 #include "qemu/lockable.h"
-#include "qemu/oob.h"
-#include "qemu/yank.h"
 
 #define BACKOFF_MAX 16 /* seconds */
-#define NS_PER_S UINT64_C(1000000000)
 #define TO(phase) (1u << NBD_PHASE_##phase)
 
 static const char *const phase_names[NBD_PHASE__MAX] = {
@@ -92,34 +89,6 @@ static void enter_yanked_and_settle(NbdState *s)
     }
     error_setg(&err, "The connection to '%s' was yanked", s->address_str);
     settle(s, err);
-}
-
-/* ---- Requests while there is no connection. ---- */
-
-static void hold_expired(void *opaque)
-{
-    NbdState *s = opaque;
-
-    s->hold_timer = NULL;
-    s->hold = false;
-    nbd_io_fail_waiting(s);
-}
-
-static void hold_end(NbdState *s)
-{
-    block_timer_cancel(s->timers, s->hold_timer);
-    s->hold_timer = NULL;
-    s->hold = false;
-}
-
-static void hold_begin(NbdState *s)
-{
-    hold_end(s);
-    if (s->reconnect_delay) {
-        s->hold = true;
-        s->hold_timer = block_timer_start(
-            s->timers, s->reconnect_delay * NS_PER_S, hold_expired, s);
-    }
 }
 
 /* ---- One attempt to connect. ---- */
@@ -228,7 +197,7 @@ void nbd_on_lost(NbdState *s)
     } else if (is_yanked(s)) {
         enter_yanked_and_settle(s);
     } else {
-        hold_begin(s);
+        nbd_io_hold_begin(s);
         if (s->progress) {
             s->backoff = 0;
             enter(s, NBD_PHASE_CONNECT);
@@ -291,7 +260,7 @@ static void open_expired(void *opaque)
 
 static void cancel_timers(NbdState *s)
 {
-    hold_end(s);
+    nbd_io_hold_end(s);
     block_timer_cancel(s->timers, s->open_timer);
     s->open_timer = NULL;
 }
@@ -441,7 +410,7 @@ void nbd_on_reconnect(void *opaque)
         }
         s->reviving = true;
         s->backoff = 0;
-        hold_begin(s);
+        nbd_io_hold_begin(s);
         enter(s, NBD_PHASE_CONNECT);
         break;
     default:

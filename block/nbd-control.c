@@ -52,7 +52,8 @@ void nbd_connection_yank(void *opaque)
     NbdPhase phase;
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        phase = s->phase;
+        /* What was cut already is not cut again. */
+        phase = s->yanked ? NBD_PHASE_YANKED : s->phase;
         s->yanked = true;
         if (s->task) {
             task_phase = qio_connect_task_phase(s->task);

@@ -22,6 +22,8 @@
 #include "qemu/fd-watch.h"
 #include "timer.h"
 
+#define NS_PER_S UINT64_C(1000000000)
+
 typedef enum NbdPhase {
     NBD_PHASE_CLOSED,  /* not open yet, or not any more */
     NBD_PHASE_CONNECT, /* resolves the address and connects */
@@ -175,5 +177,11 @@ void nbd_io_requeue(NbdState *s);
 void nbd_io_resend(NbdState *s);
 /* Fails what waits. */
 void nbd_io_fail_waiting(NbdState *s);
+/*
+ * From now on requests wait for a connection, if the node is to be patient,
+ * and for so long as it is to be; or they do so no more.
+ */
+void nbd_io_hold_begin(NbdState *s);
+void nbd_io_hold_end(NbdState *s);
 
 #endif

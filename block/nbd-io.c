@@ -260,3 +260,31 @@ void nbd_io_fail_waiting(NbdState *s)
         complete(s, req, -EIO);
     }
 }
+
+/* ---- Requests while there is no connection. ---- */
+
+static void hold_expired(void *opaque)
+{
+    NbdState *s = opaque;
+
+    s->hold_timer = NULL;
+    s->hold = false;
+    nbd_io_fail_waiting(s);
+}
+
+void nbd_io_hold_end(NbdState *s)
+{
+    block_timer_cancel(s->timers, s->hold_timer);
+    s->hold_timer = NULL;
+    s->hold = false;
+}
+
+void nbd_io_hold_begin(NbdState *s)
+{
+    nbd_io_hold_end(s);
+    if (s->reconnect_delay) {
+        s->hold = true;
+        s->hold_timer = block_timer_start(
+            s->timers, s->reconnect_delay * NS_PER_S, hold_expired, s);
+    }
+}
