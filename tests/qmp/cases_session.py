@@ -152,9 +152,9 @@ def _(target):
     return f'{count} greeted'
 
 
-@case('client that sends no more', 'gets its answers',
-      stock='gets none',
-      why='with yankd a script can pipe requests into a socket tool')
+# What stock does depends on which of its threads is faster: at times it
+# answers, at times it does not.
+@case('client that sends no more', 'gets its answers', program=None)
 def _(target):
     with target.qmp() as qmp:
         qmp.submit('query-name')
