@@ -37,8 +37,9 @@ class Rescuer:
 
     def see_hang(self, seconds=0.2):
         """An in-band command gets no answer; out-of-band ones do, at once."""
-        wait_for('command to run', lambda: any(
-            'running' in session
+        # A command that has just been answered may still be shown for a moment.
+        wait_for('command to hang', lambda: any(
+            session.get('running', {}).get('running-ms', 0) >= 20
             for session in self.helper.oob('query-dispatch')['sessions']))
         self._pending = self.probe.submit('query-name')
         assert self.probe.is_silent(seconds), 'the main loop does not hang'
