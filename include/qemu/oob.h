@@ -28,7 +28,7 @@ void oob_fast_lock_released(void);
 
 /*
  * States that @call may block; aborts if this thread may not.  Our own
- * waits call it, and the wrappers of libc's (util/oob-wrap.c).
+ * waits call it, and the wrappers of libc's (util/oob-wrap-*.c).
  */
 void oob_assert_may_block(const char *call);
 /* False under a mark. */
