@@ -422,6 +422,7 @@ static void serve(FakeServer *s, int fd)
         if (negotiate(s, fd)) {
             transmit(s, fd);
         }
+        count(s, FAKE_ENDS);
     }
     QEMU_LOCK_GUARD(&s->lock);
     close(fd);

@@ -57,6 +57,7 @@ void fake_server_listen(FakeServer *server);
 /* What it saw so far. */
 typedef enum FakeCount {
     FAKE_CONNECTIONS,
+    FAKE_ENDS, /* of connections */
     FAKE_REQUESTS,
     FAKE_WRITES,
     FAKE_FLUSHES,

@@ -217,6 +217,31 @@ static void test_reconnect_wait(void)
     server_end();
 }
 
+static void take_and_release(void *opaque)
+{
+    qemu_mutex_lock(opaque);
+    qemu_mutex_unlock(opaque);
+}
+
+/* The thread that yanks cuts the connection itself. */
+static void test_busy_iothread(void)
+{
+    QemuMutex busy;
+    BlockNode *node;
+
+    qemu_mutex_init_slow(&busy);
+    server_start(FAKE_OK);
+    node = nbd_add("");
+    qemu_mutex_lock(&busy);
+    iothread_post(block_node_iothread(node), take_and_release, &busy);
+    nbd_yank_cuts("connection to unix:PATH");
+    fake_server_wait(server, FAKE_ENDS, 1);
+    qemu_mutex_unlock(&busy);
+    nbd_del();
+    server_end();
+    qemu_mutex_destroy(&busy);
+}
+
 /* ---- While the main thread waits for requests. ---- */
 
 static void test_drain(void)
@@ -404,6 +429,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/nbd-yank/unsent", test_unsent);
     g_test_add_func("/block/nbd-yank/half-reply", test_half_reply);
     g_test_add_func("/block/nbd-yank/reconnect-wait", test_reconnect_wait);
+    g_test_add_func("/block/nbd-yank/busy-iothread", test_busy_iothread);
     g_test_add_func("/block/nbd-yank/drain", test_drain);
     g_test_add_func("/block/nbd-yank/del", test_del);
     g_test_add_func("/block/nbd-yank/reconnect-fails", test_reconnect_fails);
