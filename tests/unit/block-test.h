@@ -80,9 +80,8 @@ static inline void test_req_submit(void *opaque)
     block_submit(t->node, &t->req);
 }
 
-/* Submits it on the node's I/O thread; does not wait. */
-static inline TestReq *test_start(BlockNode *node, BlockOp op, uint64_t offset,
-                                  uint64_t bytes, void *buf)
+static inline TestReq *test_req_new(BlockNode *node, BlockOp op,
+                                    uint64_t offset, uint64_t bytes, void *buf)
 {
     TestReq *t = g_new0(TestReq, 1);
 
@@ -94,6 +93,15 @@ static inline TestReq *test_start(BlockNode *node, BlockOp op, uint64_t offset,
     t->req.bytes = bytes;
     t->req.buf = buf;
     t->req.cb = test_req_done;
+    return t;
+}
+
+/* Submits it on the node's I/O thread; does not wait. */
+static inline TestReq *test_start(BlockNode *node, BlockOp op, uint64_t offset,
+                                  uint64_t bytes, void *buf)
+{
+    TestReq *t = test_req_new(node, op, offset, bytes, buf);
+
     iothread_run(block_node_iothread(node), test_req_submit, t);
     return t;
 }

@@ -50,6 +50,7 @@ enum {
 /* Flush, FUA, trim, write zeroes, fast zeroes. */
 #define EXPORT_FLAGS_FULL (0x1 | 0x4 | 0x8 | 0x20 | 0x40 | 0x800)
 #define EXPORT_FLAG_READ_ONLY 0x2
+#define EXPORT_FLAG_FLUSH 0x4
 
 struct FakeServer {
     char *path;
@@ -218,6 +219,8 @@ static bool describe(FakeServer *s, int fd)
                           EXPORT_FLAGS_BARE | EXPORT_FLAG_READ_ONLY);
     case FAKE_BARE:
         return put_export(fd, FAKE_SIZE, EXPORT_FLAGS_BARE);
+    case FAKE_NO_FUA:
+        return put_export(fd, FAKE_SIZE, EXPORT_FLAGS_BARE | EXPORT_FLAG_FLUSH);
     case FAKE_LIMITS:
         return put_export(fd, FAKE_SIZE, EXPORT_FLAGS_FULL) &&
                put_limits(fd, 4096, 4096, 65536);

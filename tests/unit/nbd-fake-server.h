@@ -30,6 +30,7 @@ typedef enum FakeMode {
     FAKE_SMALLER,    /* an export of half the size */
     FAKE_READ_ONLY,  /* an export without writes */
     FAKE_BARE,       /* an export with reads and writes only */
+    FAKE_NO_FUA,     /* an export that can flush, and no more */
     FAKE_LIMITS,     /* blocks of 4 KiB, requests of up to 64 KiB */
     /* Transmission. */
     FAKE_FROZEN,      /* takes requests and answers none */

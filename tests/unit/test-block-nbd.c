@@ -114,6 +114,25 @@ static void test_bare(void)
     nbd_del();
     g_assert_cmpuint(fake_server_count(server, FAKE_WRITES), ==, 1);
     g_assert_cmpuint(fake_server_count(server, FAKE_TRIMS), ==, 0);
+    g_assert_cmpuint(fake_server_count(server, FAKE_FUAS), ==, 0);
+    g_assert_cmpuint(fake_server_count(server, FAKE_FLUSHES), ==, 0);
+    server_end();
+}
+
+/* A stable write is a write and a flush. */
+static void test_no_fua(void)
+{
+    BlockNode *node;
+
+    server_start(FAKE_NO_FUA);
+    node = nbd_add("");
+    g_assert_cmpint(
+        block_request_sync(node, BLOCK_OP_WRITE, 0, 3, "abc", BLOCK_REQ_FUA),
+        ==, 0);
+    g_assert_cmpuint(fake_server_count(server, FAKE_WRITES), ==, 1);
+    g_assert_cmpuint(fake_server_count(server, FAKE_FUAS), ==, 0);
+    g_assert_cmpuint(fake_server_count(server, FAKE_FLUSHES), ==, 1);
+    nbd_del();
     server_end();
 }
 
@@ -299,6 +318,49 @@ static void test_delay(void)
     server_end();
 }
 
+typedef struct Burst {
+    QemuMutex busy;
+    TestReq *reqs[3];
+} Burst;
+
+static void burst_submit(void *opaque)
+{
+    Burst *burst = opaque;
+
+    QEMU_LOCK_GUARD(&burst->busy);
+    for (int i = 0; i < 3; i++) {
+        test_req_submit(burst->reqs[i]);
+    }
+}
+
+/* The first request finds out, and those right behind it wait with it. */
+static void test_lost_by_sending(void)
+{
+    Burst burst;
+    BlockNode *node;
+
+    qemu_mutex_init_slow(&burst.busy);
+    server_start(FAKE_OK);
+    node = nbd_add(", 'reconnect-delay': 60");
+    g_assert_cmpint(do_read(node), ==, 0);
+    for (int i = 0; i < 3; i++) {
+        burst.reqs[i] = test_req_new(node, BLOCK_OP_WRITE, 0, 512, buf);
+    }
+    qemu_mutex_lock(&burst.busy);
+    iothread_post(block_node_iothread(node), burst_submit, &burst);
+    fake_server_stop(server);
+    fake_server_wait(server, FAKE_ENDS, 1);
+    fake_server_listen(server);
+    qemu_mutex_unlock(&burst.busy);
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmpint(test_wait(burst.reqs[i]), ==, 0);
+    }
+    g_assert_cmpuint(fake_server_count(server, FAKE_WRITES), ==, 3);
+    nbd_del();
+    server_end();
+    qemu_mutex_destroy(&burst.busy);
+}
+
 static void test_delay_expires(void)
 {
     BlockNode *node;
@@ -447,6 +509,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/nbd/data", test_data);
     g_test_add_func("/block/nbd/many", test_many);
     g_test_add_func("/block/nbd/bare", test_bare);
+    g_test_add_func("/block/nbd/no-fua", test_no_fua);
     g_test_add_func("/block/nbd/limits", test_limits);
     g_test_add_func("/block/nbd/read-only", test_read_only);
     g_test_add_func("/block/nbd/resize", test_resize);
@@ -456,6 +519,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/nbd/open-retry", test_open_retry);
     g_test_add_func("/block/nbd/lost", test_lost);
     g_test_add_func("/block/nbd/delay", test_delay);
+    g_test_add_func("/block/nbd/lost-by-sending", test_lost_by_sending);
     g_test_add_func("/block/nbd/delay-expires", test_delay_expires);
     g_test_add_func("/block/nbd/reconnect-now", test_reconnect_now);
     g_test_add_func("/block/nbd/changed", test_changed);

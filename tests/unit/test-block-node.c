@@ -184,8 +184,10 @@ static void test_drain_waits(void)
 /* What waits at the node below would keep the one above from draining. */
 static void test_drain_parent_first(void)
 {
-    BlockNode *below = test_add(SLOW("a", "50000000"));
-    BlockNode *above = test_add(FILTER("f", "a"));
+    BlockNode *below = test_add(RAM("a", "4096"));
+    BlockNode *above = test_add("{'driver': 'blkdebug', 'node-name': 'f',"
+                                " 'image': 'a', 'delay': [{'event': 'none',"
+                                " 'latency-ns': 50000000}]}");
     char buf[512];
     TestReq *reqs[8];
 
