@@ -197,6 +197,17 @@ BlockNode *block_node_add(const BlockdevOptions *options, Error **errp)
     return node;
 }
 
+/* Whether an export, say, uses it, and not only nodes. */
+static bool has_outer_user(BlockNode *node)
+{
+    for (GList *l = node->users.head; l; l = l->next) {
+        if (!((BlockUser *)l->data)->parent) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool block_node_del(const char *node_name, Error **errp)
 {
     BlockNode *node = node_lookup(node_name);
@@ -210,7 +221,8 @@ bool block_node_del(const char *node_name, Error **errp)
         return false;
     }
     if (!g_queue_is_empty(&node->users)) {
-        error_setg(errp, "Block device %s is in use", node->name);
+        error_setg(errp, "%s %s is in use",
+                   has_outer_user(node) ? "Node" : "Block device", node->name);
         return false;
     }
     node_close(node);

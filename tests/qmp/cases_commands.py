@@ -213,9 +213,7 @@ _case('used by another', [
       'GenericError: Block device n0 is in use')
 _case('used by an export', [NULL, SERVER, EXPORT,
                             ('blockdev-del', {'node-name': 'n0'})],
-      'GenericError: Block device n0 is in use',
-      stock='GenericError: Node n0 is in use',
-      why='yankd says the same whoever uses it')
+      'GenericError: Node n0 is in use')
 _case('null cannot', [NULL, ('block_resize', {'node-name': 'n0',
                                               'size': 512})],
       'GenericError: Image format driver does not support resize')

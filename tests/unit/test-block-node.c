@@ -48,7 +48,7 @@ static void test_users(void)
     g_assert_null(block_node_use(node, "x", true, NULL, NULL, &err));
     g_assert_cmpstr(error_get_pretty(err), ==, "Block node is read-only");
     user = block_node_use(node, "x", false, NULL, NULL, &error_abort);
-    del_fails("a", "Block device a is in use");
+    del_fails("a", "Node a is in use");
     block_node_unuse(user);
     block_node_del("a", &error_abort);
     test_finish();
