@@ -23,8 +23,6 @@ static int64_t shutdown_timeout_ms = 10000;
 static ShutdownCause shutdown_cause;
 static bool watchdog_started;
 static bool event_sent;
-
-/* Set once by shutdown_init(), before other threads run. */
 static IOThread *watchdog_thread;
 static void (*last_resort_fn)(void);
 
@@ -35,6 +33,7 @@ static void __attribute__((constructor)) shutdown_construct(void)
 
 void shutdown_init(IOThread *watchdog, void (*last_resort)(void))
 {
+    QEMU_LOCK_GUARD(&shutdown_lock);
     watchdog_thread = watchdog;
     last_resort_fn = last_resort;
 }
@@ -57,19 +56,30 @@ static void say(const char *what)
     }
 }
 
+static GMainContext *watchdog_context(void)
+{
+    QEMU_LOCK_GUARD(&shutdown_lock);
+    return iothread_get_g_main_context(watchdog_thread);
+}
+
 static void watchdog_arm(int64_t ms, GSourceFunc fn)
 {
     g_autoptr(GSource) timer = g_timeout_source_new(MIN(ms, UINT_MAX));
 
     g_source_set_callback(timer, fn, NULL, NULL);
-    g_source_attach(timer, iothread_get_g_main_context(watchdog_thread));
+    g_source_attach(timer, watchdog_context());
 }
 
 static gboolean watchdog_end_process(gpointer opaque)
 {
+    void (*last_resort)(void);
+
     say("yanking all peers did not help either, ending the hard way");
-    if (last_resort_fn) {
-        last_resort_fn();
+    WITH_QEMU_LOCK_GUARD(&shutdown_lock) {
+        last_resort = last_resort_fn;
+    }
+    if (last_resort) {
+        last_resort();
     }
     _exit(1);
 }
