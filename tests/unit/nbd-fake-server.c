@@ -3,6 +3,8 @@
  *
  * Plain blocking I/O on one thread; stopping it shuts its sockets down.
  *
+ * Longer than most files, as every way to misbehave is a few lines here.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"

@@ -3,6 +3,8 @@
  *
  * A yank comes from another thread wherever the main thread would wait.
  *
+ * Longer than most files, as every rule has a case of its own here.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"

@@ -5,6 +5,8 @@
  * Name resolution is replaced by one that the test holds up: the name
  * "held.test" is answered only when the test says so.
  *
+ * Longer than most files, as every rule has a case of its own here.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"

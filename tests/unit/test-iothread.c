@@ -1,6 +1,8 @@
 /*
  * IOThread: posts, runs, deferred functions, polling; and FdWatch on it.
  *
+ * Longer than most files, as every rule has a case of its own here.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"

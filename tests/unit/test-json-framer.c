@@ -5,6 +5,8 @@
  * errors as "!" and their message, each ended by a line feed.  Errors and
  * the places where reading goes on are stock QEMU's, measured.
  *
+ * Longer than most files, as every rule has a case of its own here.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"

@@ -2,6 +2,8 @@
  * The NBD server with its exports: requests, limits, and the ends of clients,
  * exports and server.
  *
+ * Longer than most files, as every rule has a case of its own here.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
