@@ -6,20 +6,25 @@ import os
 from sandbox import wait_for
 
 
-def opens_file(pid, path):
-    """Whether a thread of the process waits to open the FIFO @path: its name
-    is no open file yet, so look for a thread that sleeps in open()."""
+# Numbers of openat() on x86-64 and on the newer architectures.
+_OPENAT = ('257', '56')
+
+
+def _read(path):
+    try:
+        with open(path) as f:
+            return f.read()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return ''
+
+
+def waits_in_open(pid):
+    """Whether a thread of the process waits for the other end of a FIFO."""
     for task in os.listdir(f'/proc/{pid}/task'):
-        try:
-            with open(f'/proc/{pid}/task/{task}/wchan') as f:
-                if f.read() == 'wait_for_partner':
-                    return True
-            with open(f'/proc/{pid}/task/{task}/syscall') as f:
-                number = f.read().split()[0]
-            if number in ('257', '2', '56') and path:
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            pass
+        folder = f'/proc/{pid}/task/{task}'
+        if (_read(f'{folder}/wchan') == 'wait_for_partner' or
+                _read(f'{folder}/syscall').split(' ')[0] in _OPENAT):
+            return True
     return False
 
 
@@ -29,7 +34,7 @@ class FifoHang:
     No yank ends this hang; release() does.
     """
 
-    def __init__(self, box, pid, qmp, oob=True):
+    def __init__(self, box, pid, qmp):
         self.qmp = qmp
         self.node = box.unique('hang')
         self.fifo = box.path(f'{self.node}.fifo')
@@ -38,8 +43,7 @@ class FifoHang:
             'driver': 'blkdebug', 'node-name': self.node,
             'config': self.fifo,
             'image': {'driver': 'null-co', 'node-name': self.node + 'i'}})
-        wait_for('main loop hangs', lambda: opens_file(pid, self.fifo))
-        self._writer = None
+        wait_for('main loop hangs', lambda: waits_in_open(pid))
         box.on_exit(self.let_go)
 
     def let_go(self):
