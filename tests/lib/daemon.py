@@ -29,7 +29,10 @@ class Daemon:
         self.kind = kind
         self.sockets = [box.path(box.unique(f'{kind}-qmp') + '.sock')
                         for _ in range(monitors)]
-        argv = [program(kind)] + (_STOCK_QEMU if kind == 'qemu' else [])
+        path = program(kind)
+        if path is None:
+            raise FileNotFoundError(f'{kind} is not there')
+        argv = [path] + (_STOCK_QEMU if kind == 'qemu' else [])
         # Options are carried out in order: when the monitors listen, all
         # the others are done.
         argv += options
