@@ -131,10 +131,24 @@ def processes_with(tmpdir):
     mark = b"TMPDIR=" + os.fsencode(tmpdir)
     for path in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (path / "environ").read_bytes().split(b"\0"):
+            if mark in environment_of(path):
                 yield int(path.name)
         except OSError:
             continue    # gone, or another user's
+
+
+def environment_of(path):
+    """The environment of the process that @path of /proc shows.  In the midst
+    of execve() a process has a program, but neither arguments nor environment
+    to read: a moment that is waited out."""
+    deadline = time.monotonic() + 1
+    while True:
+        environ = (path / "environ").read_bytes()
+        if (environ or (path / "cmdline").read_bytes()
+                or time.monotonic() > deadline):
+            return environ.split(b"\0")
+        (path / "exe").readlink()   # kernel threads and the dead have none
+        time.sleep(0.001)
 
 
 def name_of(pid):
