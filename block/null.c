@@ -66,7 +66,7 @@ static void null_submit(BlockNode *node, BlockRequest *req)
 {
     NullState *s = node->opaque;
 
-    if (req->op == BLOCK_OP_READ && s->read_zeroes) {
+    if (req->op == BLOCK_OP_READ) {
         memset(req->buf, 0, req->bytes);
     }
     if (s->latency_ns) {
