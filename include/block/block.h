@@ -12,6 +12,7 @@
 #ifndef BLOCK_BLOCK_H
 #define BLOCK_BLOCK_H
 
+#include "block/dirty-bitmap.h"
 #include "qapi/qapi-types-block-core.h"
 #include "qemu/iothread.h"
 
@@ -24,6 +25,7 @@ typedef enum BlockOp {
     BLOCK_OP_FLUSH,
     BLOCK_OP_DISCARD,
     BLOCK_OP_WRITE_ZEROES,
+    BLOCK_OP_STATUS, /* what is there: see BlockRequest.status */
     BLOCK_OP__MAX,
 } BlockOp;
 
@@ -31,7 +33,14 @@ typedef enum BlockReqFlags {
     BLOCK_REQ_FUA = 1 << 0,         /* on stable storage when it completes */
     BLOCK_REQ_MAY_UNMAP = 1 << 1,   /* zeroes may be made by a hole */
     BLOCK_REQ_NO_FALLBACK = 1 << 2, /* zeroes fast, or -ENOTSUP */
+    BLOCK_REQ_UNHELD = 1 << 3,      /* runs while others wait: migration's */
 } BlockReqFlags;
+
+/* What a BLOCK_OP_STATUS found at the start of its range. */
+typedef struct BlockStatus {
+    uint64_t bytes; /* so many share it; at least 1 */
+    bool zero;      /* they read as zeroes, and no storage holds them */
+} BlockStatus;
 
 /* @ret: 0 or -errno.  On the I/O thread; may free the request. */
 typedef void BlockCompletionFn(BlockRequest *req, int ret);
@@ -48,6 +57,7 @@ struct BlockRequest {
     void *buf; /* @bytes long, for reads and writes */
     BlockCompletionFn *cb;
     void *opaque;
+    BlockStatus status;
     /* ---- */
     BlockNode *node;
     BlockRequest *next; /* in a queue of the node or of its driver */
@@ -134,6 +144,57 @@ bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp);
  */
 void block_drained_begin(BlockNode *node);
 void block_drained_end(BlockNode *node);
+
+/* ---- The role: whether this process serves the data it has. ---- */
+
+/*
+ * A process that is not active holds every request on every node, also on
+ * nodes that are added meanwhile, but for those marked BLOCK_REQ_UNHELD.  It
+ * is active unless block_inactivate() was called; one that expects a
+ * migration is made inactive before its first node.
+ *
+ * block_inactivate() calls @fn once, on any thread but never before it
+ * returned, when no request is in flight on any node; after block_activate()
+ * has returned, @fn is not running and never will.  @fn may be NULL.  Both:
+ * any thread, OOB-safe.  What was held starts when the process is active.
+ */
+void block_inactivate(void (*fn)(void *opaque), void *opaque);
+void block_activate(void);
+bool block_is_active(void);
+
+/* ---- For migration; the caller is a user of the node. ---- */
+
+/* Whether the content of @node is in this process or on this host. */
+bool block_node_is_local(const BlockNode *node);
+
+/* From now on @user's node cannot be resized.  Main thread. */
+void block_user_fix_size(BlockUser *user);
+
+/*
+ * Every write, zeroing or discard on @node that has ended, well or not, is
+ * set in @bitmap before its callback runs.  NULL: no more.  @bitmap stays the
+ * caller's.  Waits for the I/O thread for a moment; main or migration thread.
+ */
+void block_node_set_dirty_bitmap(BlockNode *node, BlockDirtyBitmap *bitmap);
+
+/*
+ * A gate sees each request that is not BLOCK_REQ_UNHELD before the driver
+ * does, on the I/O thread of @node.  True: it keeps the request, which counts
+ * as in flight, and ends it later by block_request_pass(), or by
+ * block_request_refuse() with -errno; both on that thread.  Set and removed
+ * (NULL) like the bitmap above; a gate that is removed keeps nothing.
+ */
+typedef bool BlockGateFn(BlockNode *node, BlockRequest *req, void *opaque);
+void block_node_set_gate(BlockNode *node, BlockGateFn *gate, void *opaque);
+void block_request_pass(BlockRequest *req);
+void block_request_refuse(BlockRequest *req, int ret);
+
+/*
+ * The content of a node that lies in memory, ready to be filled as a whole;
+ * NULL where it does not.  Only while no request runs on @node (the process
+ * is inactive) and its size is fixed.  Any thread.
+ */
+void *block_node_map(BlockNode *node);
 
 /*
  * Runs a request on @node and waits for it; 0 or -errno.  Main thread; blocks

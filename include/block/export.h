@@ -18,6 +18,14 @@ bool block_export_add(BlockExportOptions *options, Error **errp);
  */
 void block_export_close_all(void);
 
+/*
+ * The data is served elsewhere now: each client's connection ends after the
+ * last reply to it has left, and who connects later is sent away.  Requests
+ * that are held get no reply.  Any thread, OOB-safe; goes on in the
+ * background.
+ */
+void block_export_hand_over(void);
+
 bool nbd_server_start_options(NbdServerOptions *options, Error **errp);
 /* Ends the server with its exports, if it runs. */
 void nbd_server_stop(void);
