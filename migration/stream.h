@@ -70,6 +70,7 @@ typedef enum SectionType {
     SECTION_GO,         /* serve */
     SECTION_PUSH_END,   /* nothing is missing any more */
     SECTION_ABORT,      /* payload: why the source ends this */
+    SECTION_BYE,        /* the source knows that all has gone well */
     /* Destination to source. */
     SECTION_ACCEPT = 32, /* the volumes fit */
     SECTION_PASS_ACK,    /* offset: the number of the pass that is stored */
