@@ -15,7 +15,7 @@ typedef struct BlockDirtyBitmap BlockDirtyBitmap;
 
 /*
  * All clean.  @size: bytes of the volume; @granularity: bytes, power of two,
- * at least 512.  Any thread.
+ * at least 512.  NULL when there is no memory for it.  Any thread.
  */
 BlockDirtyBitmap *block_dirty_bitmap_new(uint64_t size, uint32_t granularity);
 /* NULL is fine.  Nobody may use it any more. */
@@ -38,6 +38,8 @@ bool block_dirty_bitmap_test(const BlockDirtyBitmap *bitmap, uint64_t offset,
  * The first run of dirty granules in [*@offset, @end): true with its start in
  * *@offset and its length in *@bytes, cut off after @max bytes and at @end
  * (the last granule of the volume may be short); false when all is clean.
+ * It is one of whole granules: *@offset is rounded down, @end up, @max down
+ * but not to nothing.
  */
 bool block_dirty_bitmap_next(const BlockDirtyBitmap *bitmap, uint64_t *offset,
                              uint64_t end, uint64_t max, uint64_t *bytes);
