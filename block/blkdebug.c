@@ -123,6 +123,9 @@ static int apply_rules(BlkdebugState *s, const BlockRequest *req,
     int error = 0;
 
     *latency_ns = 0;
+    if (req->op == BLOCK_OP_STATUS) {
+        return 0; /* no rule knows it */
+    }
     for (guint i = 0; i < s->rules->len; i++) {
         BlkdebugRule *rule = &g_array_index(s->rules, BlkdebugRule, i);
 
@@ -143,6 +146,7 @@ static void below_done(BlockRequest *below, int ret)
     BlkdebugRequest *r = container_of(below, BlkdebugRequest, below);
     BlockRequest *req = r->req;
 
+    req->status = below->status;
     g_free(r);
     block_request_complete(req, ret);
 }
@@ -168,7 +172,7 @@ static void blkdebug_submit(BlockNode *node, BlockRequest *req)
     r->error = apply_rules(s, req, &latency_ns);
     r->below = (BlockRequest){
         .op = req->op,
-        .flags = req->flags,
+        .flags = req->flags | BLOCK_REQ_OF_PARENT,
         .offset = req->offset,
         .bytes = req->bytes,
         .buf = req->buf,
@@ -203,4 +207,5 @@ const BlockDriver block_driver_blkdebug = {
     .truncate = blkdebug_truncate,
     .detach = blkdebug_detach,
     .filename = blkdebug_filename,
+    .has_status = true,
 };

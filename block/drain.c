@@ -38,7 +38,7 @@ static void quiesce(void *opaque)
 {
     BlockNode *node = opaque;
 
-    node->quiesced = true;
+    node->held |= BLOCK_HELD_DRAINED;
     block_drain_progress(node);
 }
 
@@ -46,7 +46,7 @@ static void resume(void *opaque)
 {
     BlockNode *node = opaque;
 
-    node->quiesced = false;
+    node->held &= ~BLOCK_HELD_DRAINED;
     block_request_restart(node);
 }
 

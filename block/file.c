@@ -427,4 +427,5 @@ const BlockDriver block_driver_file = {
     .truncate = file_truncate,
     .filename = file_filename,
     .actual_size = file_actual_size,
+    .local = true,
 };

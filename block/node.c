@@ -160,6 +160,7 @@ static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
         return NULL;
     }
     g_queue_push_tail(&nodes, node);
+    block_role_join(node);
     return node;
 }
 
@@ -167,9 +168,10 @@ static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
 static void node_close(BlockNode *node)
 {
     if (!node->read_only) {
-        block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0);
+        block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, BLOCK_REQ_UNHELD);
     }
     block_drained_begin(node);
+    block_role_leave(node);
     node->driver->close(node);
     g_queue_remove(&nodes, node);
     node_free(node);
@@ -277,6 +279,21 @@ void block_node_unuse(BlockUser *user)
     g_free(user);
 }
 
+void block_user_fix_size(BlockUser *user)
+{
+    user->fixed_size = true;
+}
+
+bool block_node_is_local(const BlockNode *node)
+{
+    return node->child ? block_node_is_local(node->child) : node->driver->local;
+}
+
+void *block_node_map(BlockNode *node)
+{
+    return node->driver->map ? node->driver->map(node) : NULL;
+}
+
 bool block_node_open_child(BlockNode *node, const BlockdevRef *ref,
                            Error **errp)
 {
@@ -333,6 +350,24 @@ static void notify_resized(BlockNode *node)
     }
 }
 
+/* What is above the node would change with it. */
+static bool check_resizable(BlockNode *node, Error **errp)
+{
+    for (GList *l = node->users.head; l; l = l->next) {
+        BlockUser *user = l->data;
+
+        if (user->fixed_size) {
+            error_setg(errp, "Node '%s' is in use by %s and cannot be resized",
+                       node->name, user->name);
+            return false;
+        }
+        if (user->parent && !check_resizable(user->parent, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool block_node_resize(BlockNode *node, uint64_t size, Error **errp)
 {
     bool ok;
@@ -343,6 +378,9 @@ bool block_node_resize(BlockNode *node, uint64_t size, Error **errp)
     }
     if (!node->driver->truncate) {
         error_setg(errp, "Image format driver does not support resize");
+        return false;
+    }
+    if (!check_resizable(node, errp)) {
         return false;
     }
     block_drained_begin(node);
@@ -375,6 +413,7 @@ static bool check_movable(BlockNode *node, Error **errp)
 
 static void node_move(BlockNode *node, IOThread *iothread)
 {
+    block_role_leave(node);
     if (node->driver->detach) {
         node->driver->detach(node);
     }
@@ -382,6 +421,7 @@ static void node_move(BlockNode *node, IOThread *iothread)
     if (node->driver->attach) {
         node->driver->attach(node);
     }
+    block_role_join(node);
 }
 
 bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp)

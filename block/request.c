@@ -25,7 +25,8 @@ static int64_t now_ns(void)
 
 static bool is_write(BlockOp op)
 {
-    return op != BLOCK_OP_READ && op != BLOCK_OP_FLUSH;
+    return op == BLOCK_OP_WRITE || op == BLOCK_OP_DISCARD ||
+           op == BLOCK_OP_WRITE_ZEROES;
 }
 
 int block_node_check_request(BlockNode *node, BlockOp op, uint64_t offset,
@@ -42,7 +43,7 @@ int block_node_check_request(BlockNode *node, BlockOp op, uint64_t offset,
     if ((offset | bytes) & (node->caps.min_block - 1)) {
         return -EINVAL;
     }
-    return 0;
+    return op == BLOCK_OP_STATUS && bytes == 0 ? -EINVAL : 0;
 }
 
 static void account(BlockNode *node, BlockRequest *req, int ret)
@@ -68,26 +69,47 @@ static void account(BlockNode *node, BlockRequest *req, int ret)
  */
 static void finish(BlockNode *node, BlockRequest *req, int ret)
 {
+    bool unheld = req->flags & BLOCK_REQ_UNHELD;
+
     req->cb(req, ret);
     node->in_flight--;
-    if (node->quiesced) {
-        block_drain_progress(node);
+    node->n_unheld -= unheld;
+    if (G_UNLIKELY(node->held)) {
+        if (node->held & BLOCK_HELD_DRAINED) {
+            block_drain_progress(node);
+        }
+        if (node->held & BLOCK_HELD_INACTIVE) {
+            block_role_progress(node);
+        }
     }
 }
 
-void block_request_complete(BlockRequest *req, int ret)
+/* The end of a request of which the driver has seen nothing. */
+static void end_untouched(BlockRequest *req, int ret)
 {
-    if (req->split) {
-        block_split_complete(req, ret);
-        return;
-    }
     account(req->node, req, ret);
     finish(req->node, req, ret);
 }
 
+void block_request_complete(BlockRequest *req, int ret)
+{
+    BlockNode *node = req->node;
+
+    if (req->split) {
+        block_split_complete(req, ret);
+        return;
+    }
+    if (G_UNLIKELY(node->dirty) && is_write(req->op)) {
+        block_dirty_bitmap_set(node->dirty, req->offset, req->bytes);
+    }
+    account(node, req, ret);
+    finish(node, req, ret);
+}
+
 /*
  * True when there is nothing to do: a flush of what needs none, a discard
- * that nobody wants or that cannot be done, as it is but a hint.
+ * that nobody wants or that cannot be done, as it is but a hint, the status
+ * of what may be anything.
  */
 static bool is_no_op(const BlockNode *node, const BlockRequest *req)
 {
@@ -96,9 +118,37 @@ static bool is_no_op(const BlockNode *node, const BlockRequest *req)
         return node->no_flush || !node->caps.flush;
     case BLOCK_OP_DISCARD:
         return !node->unmap || !node->caps.discard || req->bytes == 0;
+    case BLOCK_OP_STATUS:
+        return !node->driver->has_status;
     default:
         return req->bytes == 0;
     }
+}
+
+/* On to the driver. */
+static void run(BlockNode *node, BlockRequest *req)
+{
+    if (block_split_needed(node, req)) {
+        block_split_start(req);
+    } else {
+        node->driver->submit(node, req);
+    }
+}
+
+void block_request_pass(BlockRequest *req)
+{
+    run(req->node, req);
+}
+
+void block_request_refuse(BlockRequest *req, int ret)
+{
+    end_untouched(req, ret);
+}
+
+static bool gate_keeps(BlockNode *node, BlockRequest *req)
+{
+    return !(req->flags & BLOCK_REQ_UNHELD) &&
+           node->gate(node, req, node->gate_opaque);
 }
 
 static void start(BlockNode *node, BlockRequest *req)
@@ -106,6 +156,7 @@ static void start(BlockNode *node, BlockRequest *req)
     int ret = block_node_check_request(node, req->op, req->offset, req->bytes);
 
     node->in_flight++;
+    node->n_unheld += !!(req->flags & BLOCK_REQ_UNHELD);
     if (ret < 0) {
         STAT_ADD(node->stats[req->op].invalid, 1);
         finish(node, req, ret);
@@ -119,19 +170,20 @@ static void start(BlockNode *node, BlockRequest *req)
     if (!node->unmap) {
         req->flags &= ~BLOCK_REQ_MAY_UNMAP;
     }
+    if (req->op == BLOCK_OP_STATUS) {
+        req->status = (BlockStatus){.bytes = req->bytes, .zero = false};
+    }
     if (is_no_op(node, req)) {
-        block_request_complete(req, 0);
-    } else if (block_split_needed(node, req)) {
-        block_split_start(req);
-    } else {
-        node->driver->submit(node, req);
+        end_untouched(req, 0);
+    } else if (G_LIKELY(!node->gate) || !gate_keeps(node, req)) {
+        run(node, req);
     }
 }
 
 void block_submit(BlockNode *node, BlockRequest *req)
 {
     req->node = node;
-    if (node->quiesced) {
+    if (G_UNLIKELY(node->held) && !(req->flags & BLOCK_REQ_PASSES)) {
         block_queue_push(&node->waiting, req);
         return;
     }
@@ -142,9 +194,66 @@ void block_request_restart(BlockNode *node)
 {
     BlockRequest *req;
 
-    while (!node->quiesced && (req = block_queue_pop(&node->waiting))) {
+    while (!node->held && (req = block_queue_pop(&node->waiting))) {
         start(node, req);
     }
+}
+
+void block_cancel_waiting(BlockNode *node, const void *opaque)
+{
+    BlockQueue waiting = node->waiting, cancelled;
+    BlockRequest *req;
+
+    if (!waiting.head) {
+        return;
+    }
+    block_queue_init(&node->waiting);
+    block_queue_init(&cancelled);
+    while ((req = block_queue_pop(&waiting))) {
+        block_queue_push(req->opaque == opaque ? &cancelled : &node->waiting,
+                         req);
+    }
+    while ((req = block_queue_pop(&cancelled))) {
+        req->cb(req, -ECANCELED);
+    }
+}
+
+/* ---- What watches requests. ---- */
+
+typedef struct WatchCall {
+    BlockNode *node;
+    BlockDirtyBitmap *dirty;
+    BlockGateFn *gate;
+    void *gate_opaque;
+} WatchCall;
+
+static void set_dirty_bitmap(void *opaque)
+{
+    WatchCall *call = opaque;
+
+    call->node->dirty = call->dirty;
+}
+
+void block_node_set_dirty_bitmap(BlockNode *node, BlockDirtyBitmap *bitmap)
+{
+    WatchCall call = {.node = node, .dirty = bitmap};
+
+    iothread_run(block_node_iothread(node), set_dirty_bitmap, &call);
+}
+
+static void set_gate(void *opaque)
+{
+    WatchCall *call = opaque;
+
+    call->node->gate = call->gate;
+    call->node->gate_opaque = call->gate_opaque;
+}
+
+void block_node_set_gate(BlockNode *node, BlockGateFn *gate, void *opaque)
+{
+    WatchCall call = {.node = node, .gate = gate, .gate_opaque = opaque};
+
+    iothread_run(block_node_iothread(node), set_gate, &call);
 }
 
 /* ---- The main thread waits for a request of its own. ---- */

@@ -76,6 +76,13 @@ struct BlockRequest {
  */
 void block_submit(BlockNode *node, BlockRequest *req);
 
+/*
+ * Ends those requests that wait on @node and whose opaque is @opaque, with
+ * -ECANCELED, before this returns.  Of those that wait, nothing was done.
+ * I/O thread of the node.
+ */
+void block_cancel_waiting(BlockNode *node, const void *opaque);
+
 /* 0, -EINVAL or -ENOSPC for a range that does not fit.  Any thread. */
 int block_node_check_request(BlockNode *node, BlockOp op, uint64_t offset,
                              uint64_t bytes);
@@ -155,8 +162,11 @@ void block_drained_end(BlockNode *node);
  *
  * block_inactivate() calls @fn once, on any thread but never before it
  * returned, when no request is in flight on any node; after block_activate()
- * has returned, @fn is not running and never will.  @fn may be NULL.  Both:
- * any thread, OOB-safe.  What was held starts when the process is active.
+ * has returned, @fn is not running and never will.  @fn may be NULL; it runs
+ * under a fast lock and calls none of these.  Requests that are not held
+ * themselves do not count for it.  Inactive already: this @fn takes the place
+ * of the other.  Both: any thread, OOB-safe.  What was held starts when the
+ * process is active.
  */
 void block_inactivate(void (*fn)(void *opaque), void *opaque);
 void block_activate(void);

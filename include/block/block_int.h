@@ -49,7 +49,25 @@ typedef struct BlockDriver {
     char *(*filename)(BlockNode *node);
     /* Bytes taken on disk, -1 when unknown; NULL: none. */
     int64_t (*actual_size)(BlockNode *node);
+    /* block_node_map(); any thread; NULL where it does not lie in memory. */
+    void *(*map)(BlockNode *node);
+    bool local;      /* its content is on this host */
+    bool has_status; /* submit() takes BLOCK_OP_STATUS */
 } BlockDriver;
+
+/*
+ * A step of a request that a parent node has already started: it must go on
+ * for that one to end.  Beside BlockReqFlags in BlockRequest.flags.
+ */
+#define BLOCK_REQ_OF_PARENT (1u << 16)
+/* These do not wait where others are held. */
+#define BLOCK_REQ_PASSES (BLOCK_REQ_UNHELD | BLOCK_REQ_OF_PARENT)
+
+/* Why new requests wait on a node. */
+typedef enum BlockHeld {
+    BLOCK_HELD_DRAINED = 1 << 0,
+    BLOCK_HELD_INACTIVE = 1 << 1,
+} BlockHeld;
 
 /* What was done; written by the I/O thread, read by any (relaxed atomics). */
 typedef struct BlockOpStats {
@@ -91,9 +109,13 @@ struct BlockNode {
     unsigned drain_count;
 
     /* I/O thread. */
-    bool quiesced; /* new requests wait */
+    unsigned held; /* BlockHeld: new requests wait, but for those that pass */
     unsigned in_flight;
+    unsigned n_unheld; /* of these: BLOCK_REQ_UNHELD */
     BlockQueue waiting;
+    BlockDirtyBitmap *dirty; /* or NULL */
+    BlockGateFn *gate;       /* or NULL */
+    void *gate_opaque;
     BlockOpStats stats[BLOCK_OP__MAX];
     uint64_t wr_highest_offset;
 
@@ -104,6 +126,12 @@ struct BlockNode {
     QemuMutex drain_lock;
     QemuCond drain_cond;
     bool drained;
+
+    /*
+     * Of block/role.c, guarded by its lock and also read without: the end of
+     * the last request that is to be held is still awaited.
+     */
+    bool rest_pending;
 };
 
 struct BlockUser {
@@ -111,6 +139,7 @@ struct BlockUser {
     BlockNode *parent; /* when a node uses it */
     char *name;
     bool writable;
+    bool fixed_size; /* while it is there, the node keeps its size */
     void (*resized)(void *opaque);
     void *opaque;
 };
@@ -171,10 +200,18 @@ GList *block_node_list(void);
 /* block/drain.c; the parts of a drain, for request.c. */
 void block_drain_init(BlockNode *node);
 void block_drain_destroy(BlockNode *node);
-/* I/O thread: a request ended while the node was quiesced. */
+/* I/O thread: a request ended while the node was held for a drain. */
 void block_drain_progress(BlockNode *node);
 
-/* block/request.c: starts what waited for the end of a drain; I/O thread. */
+/* block/role.c.  Main thread, while no request is in flight on the node. */
+/* From now on the node follows the role. */
+void block_role_join(BlockNode *node);
+/* It is about to change its I/O thread, or to end; blocks for a moment. */
+void block_role_leave(BlockNode *node);
+/* I/O thread: a request ended while the node was held. */
+void block_role_progress(BlockNode *node);
+
+/* block/request.c: starts what waited, if nothing holds it; I/O thread. */
 void block_request_restart(BlockNode *node);
 
 /* block/split.c: does @req in steps that the driver can do; I/O thread. */
