@@ -342,6 +342,28 @@ static int do_discard(FileState *s, BlockRequest *req)
     return ret == -ENOTSUP ? 0 : ret;
 }
 
+/* A file system that knows of no holes has data everywhere. */
+static int do_status(FileState *s, BlockRequest *req)
+{
+    uint64_t end = req->offset + req->bytes;
+    int64_t data = lseek(s->fd, req->offset, SEEK_DATA);
+    int64_t hole;
+
+    if (data < 0 && errno == ENXIO) {
+        data = end; /* nothing but a hole up to the end */
+    }
+    req->status.zero = data > (int64_t)req->offset;
+    if (req->status.zero) {
+        req->status.bytes = MIN((uint64_t)data, end) - req->offset;
+    } else if (data >= 0) {
+        hole = lseek(s->fd, req->offset, SEEK_HOLE);
+        if (hole > (int64_t)req->offset) {
+            req->status.bytes = MIN((uint64_t)hole, end) - req->offset;
+        }
+    }
+    return 0;
+}
+
 static int do_flush(FileState *s)
 {
     return fdatasync(s->fd) < 0 ? -errno : 0;
@@ -358,6 +380,8 @@ static int file_work(void *opaque)
         return do_flush(s);
     case BLOCK_OP_DISCARD:
         return do_discard(s, req);
+    case BLOCK_OP_STATUS:
+        return do_status(s, req);
     case BLOCK_OP_WRITE_ZEROES:
         ret = do_zeroes(s, req);
         break;
@@ -428,4 +452,5 @@ const BlockDriver block_driver_file = {
     .filename = file_filename,
     .actual_size = file_actual_size,
     .local = true,
+    .has_status = true,
 };

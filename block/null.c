@@ -69,6 +69,7 @@ static void null_submit(BlockNode *node, BlockRequest *req)
     if (req->op == BLOCK_OP_READ) {
         memset(req->buf, 0, req->bytes);
     }
+    req->status.zero = true;
     if (s->latency_ns) {
         block_timer_start(s->timers, s->latency_ns, null_complete, req);
     } else {
@@ -96,6 +97,7 @@ const BlockDriver block_driver_null_co = {
     .open = null_open,
     .close = null_close,
     .submit = null_submit,
+    .has_status = true,
     .detach = null_detach,
     .filename = null_filename,
     .actual_size = null_actual_size,

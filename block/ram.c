@@ -2,7 +2,8 @@
  * Nodes in memory of this process.
  *
  * The memory is a private mapping: zeroes and discards give pages back, and
- * it can be resized.
+ * it can be resized.  A bitmap tells what was written since, so that nobody
+ * has to read the rest to find zeroes.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,9 +12,12 @@
 #include "block/block_int.h"
 #include "qapi/error.h"
 
+#define WRITTEN_GRANULE (64 * KiB)
+
 typedef struct RamState {
     char *mem;
-    size_t mapped; /* bytes, whole pages */
+    size_t mapped;             /* bytes, whole pages */
+    BlockDirtyBitmap *written; /* the rest is zeroes */
 } RamState;
 
 /* mmap() wants at least one page. */
@@ -45,12 +49,19 @@ static bool ram_open(BlockNode *node, const BlockdevOptions *options,
     if (!ram_check_size(size, errp)) {
         return false;
     }
+    s->written = block_dirty_bitmap_new(size, WRITTEN_GRANULE);
+    if (!s->written) {
+        error_setg_errno(errp, ENOMEM, "Could not allocate %" PRIu64 " bytes",
+                         size);
+        return false;
+    }
     s->mapped = ram_map_size(size);
     s->mem = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (s->mem == MAP_FAILED) {
         error_setg_errno(errp, errno, "Could not allocate %" PRIu64 " bytes",
                          size);
+        block_dirty_bitmap_free(s->written);
         return false;
     }
     node->size = size;
@@ -64,6 +75,7 @@ static void ram_close(BlockNode *node)
     RamState *s = node->opaque;
 
     munmap(s->mem, s->mapped);
+    block_dirty_bitmap_free(s->written);
 }
 
 /* Whole pages are given back and read as zeroes; the rest is written. */
@@ -83,6 +95,31 @@ static void ram_zero(RamState *s, uint64_t offset, uint64_t bytes)
     memset(s->mem + last, 0, end - last);
 }
 
+/* Most writes go where others went before, and looking is cheap. */
+static void ram_mark(RamState *s, uint64_t offset, uint64_t bytes)
+{
+    bool one =
+        offset / WRITTEN_GRANULE == (offset + bytes - 1) / WRITTEN_GRANULE;
+
+    if (!one || !block_dirty_bitmap_test(s->written, offset, bytes)) {
+        block_dirty_bitmap_set(s->written, offset, bytes);
+    }
+}
+
+static void ram_status(RamState *s, BlockRequest *req)
+{
+    uint64_t end = req->offset + req->bytes;
+    uint64_t start = req->offset, bytes;
+
+    if (!block_dirty_bitmap_next(s->written, &start, end, UINT64_MAX, &bytes)) {
+        start = end;
+        bytes = 0;
+    }
+    req->status.zero = start > req->offset;
+    req->status.bytes =
+        (req->status.zero ? start : MIN(start + bytes, end)) - req->offset;
+}
+
 static void ram_submit(BlockNode *node, BlockRequest *req)
 {
     RamState *s = node->opaque;
@@ -92,18 +129,38 @@ static void ram_submit(BlockNode *node, BlockRequest *req)
         memcpy(req->buf, s->mem + req->offset, req->bytes);
         break;
     case BLOCK_OP_WRITE:
+        ram_mark(s, req->offset, req->bytes);
         memcpy(s->mem + req->offset, req->buf, req->bytes);
+        break;
+    case BLOCK_OP_STATUS:
+        ram_status(s, req);
         break;
     default:
         ram_zero(s, req->offset, req->bytes);
+        block_dirty_bitmap_clear(s->written, req->offset, req->bytes);
         break;
     }
     block_request_complete(req, 0);
 }
 
+/* What was written and still fits. */
+static BlockDirtyBitmap *ram_resize_bitmap(RamState *s, uint64_t size)
+{
+    BlockDirtyBitmap *b = block_dirty_bitmap_new(size, WRITTEN_GRANULE);
+    uint64_t offset = 0, bytes;
+
+    while (b && block_dirty_bitmap_next(s->written, &offset, UINT64_MAX,
+                                        UINT64_MAX, &bytes)) {
+        block_dirty_bitmap_set(b, offset, bytes);
+        offset += bytes;
+    }
+    return b;
+}
+
 static bool ram_truncate(BlockNode *node, uint64_t size, Error **errp)
 {
     RamState *s = node->opaque;
+    g_autoptr(BlockDirtyBitmap) written = NULL;
     size_t mapped;
     void *mem;
 
@@ -111,13 +168,17 @@ static bool ram_truncate(BlockNode *node, uint64_t size, Error **errp)
         return false;
     }
     mapped = ram_map_size(size);
-    mem = mremap(s->mem, s->mapped, mapped, MREMAP_MAYMOVE);
+    written = ram_resize_bitmap(s, size);
+    mem = written ? mremap(s->mem, s->mapped, mapped, MREMAP_MAYMOVE)
+                  : MAP_FAILED;
     if (mem == MAP_FAILED) {
         error_setg_errno(errp, errno, "Could not resize to %" PRIu64 " bytes",
                          size);
         return false;
     }
     s->mem = mem;
+    block_dirty_bitmap_free(s->written);
+    s->written = g_steal_pointer(&written);
     s->mapped = mapped;
     /* What was cut off must not come back when it grows again. */
     if (size < node->size && size < mapped) {
@@ -127,12 +188,16 @@ static bool ram_truncate(BlockNode *node, uint64_t size, Error **errp)
     return true;
 }
 
-/* Filling it by faults of one page each would take as long again. */
+/*
+ * Filling it by faults of one page each would take as long again.  What will
+ * be filled nobody tells.
+ */
 static void *ram_map(BlockNode *node)
 {
     RamState *s = node->opaque;
 
     madvise(s->mem, s->mapped, MADV_HUGEPAGE);
+    block_dirty_bitmap_set(s->written, 0, node->size);
     return s->mem;
 }
 
@@ -152,4 +217,5 @@ const BlockDriver block_driver_ram = {
     .filename = ram_filename,
     .map = ram_map,
     .local = true,
+    .has_status = true,
 };

@@ -48,8 +48,9 @@ static uint64_t max_step(const BlockNode *node, const BlockRequest *req)
 
 bool block_split_needed(const BlockNode *node, const BlockRequest *req)
 {
-    return (req->op != BLOCK_OP_STATUS && req->bytes > max_step(node, req)) ||
-           needs_flush(node, req) || needs_data(node, req);
+    return req->op != BLOCK_OP_STATUS &&
+           (req->bytes > max_step(node, req) || needs_flush(node, req) ||
+            needs_data(node, req));
 }
 
 /* Sets the next step up; false when all is done. */
