@@ -129,7 +129,7 @@ bool section_unpack(const uint8_t in[STREAM_HEADER_SIZE], StreamSide side,
 bool section_check_range(const Section *section, const uint64_t *sizes,
                          uint32_t n_volumes, Error **errp);
 
-/* The checksum of payloads and headers: XXH3, 64 bits. */
+/* The checksum of payloads and headers: XXH3, 64 bits; of nothing, 0. */
 uint64_t stream_checksum(const void *buf, size_t len);
 /* Errors name the section's type and place. */
 bool section_check_payload(const Section *section, const void *payload,
@@ -144,6 +144,8 @@ typedef struct StreamVolume {
     bool remote; /* reached over the network; its content does not move */
 } StreamVolume;
 
+/* Size, flags and length of the name; and the name. */
+#define STREAM_VOLUME_MIN_SIZE (16 + 1)
 #define STREAM_VOLUME_MAX_SIZE (16 + STREAM_MAX_NAME)
 
 /* Returns how many bytes of @out it took. */
