@@ -225,6 +225,11 @@ void block_export_close_all(void)
     reap_exports();
 }
 
+void block_export_hand_over(void)
+{
+    nbd_export_hand_over_all();
+}
+
 BlockExportInfoList *block_export_query(void)
 {
     BlockExportInfoList *list = NULL;
@@ -237,7 +242,8 @@ BlockExportInfoList *block_export_query(void)
         info->id = g_strdup(exp->id);
         info->type = BLOCK_EXPORT_TYPE_NBD;
         info->node_name = g_strdup(block_node_name(exp->node));
-        info->shutting_down = exp->shutting_down;
+        info->shutting_down =
+            exp->shutting_down || nbd_export_is_handed_over(exp->nbd);
         *tail = g_new0(BlockExportInfoList, 1);
         (*tail)->value = info;
         tail = &(*tail)->next;

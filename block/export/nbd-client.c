@@ -64,6 +64,17 @@ static void client_cut_off(NbdClient *client)
     qio_channel_close(client->ioc);
     nbd_receive_abandon(client);
     nbd_reply_drop(client);
+    block_cancel_waiting(client->exp->node, client);
+}
+
+/*
+ * A close while there is something to be read would reset the connection, and
+ * replies on their way would be lost.  So it is for the client to close it.
+ */
+static void client_shut(NbdClient *client)
+{
+    client->shut = true;
+    qio_channel_shutdown(client->ioc, QIO_CHANNEL_SHUTDOWN_WRITE, NULL);
 }
 
 /* Requests that the node still has keep a client that is cut off. */
@@ -77,6 +88,9 @@ static void client_settle(NbdClient *client)
     if (client->watch) {
         bool read = !client->rx_ended && !client->rx_paused;
 
+        if (client->leaving && !client->shut && client->n_requests == 0) {
+            client_shut(client);
+        }
         client_watch_for(client, (read ? G_IO_IN : 0) |
                                      (client->tx_blocked ? G_IO_OUT : 0));
     } else if (client->n_requests == 0) {
@@ -169,6 +183,10 @@ static void client_begin(void *opaque)
     g_queue_push_tail_link(&client->exp->clients, &client->link);
     /* It was closed on the way, and does not know of this client. */
     client->dead = nbd_export_is_closing(client->exp);
+    if (nbd_export_is_handed_over(client->exp)) {
+        nbd_client_leave(client);
+        return;
+    }
     if (!client->dead) {
         nbd_receive_buffered(client);
     }
@@ -190,5 +208,17 @@ void nbd_client_start(NbdClient *client, NbdExport *exp, uint64_t size)
 void nbd_client_kill(NbdClient *client)
 {
     client->dead = true;
+    client_settle(client);
+}
+
+void nbd_client_leave(NbdClient *client)
+{
+    if (!client->dead) {
+        client->leaving = true;
+        client->rx_bulk = false;
+        nbd_receive_abandon(client);
+        nbd_receive_buffered(client); /* throws it away */
+        block_cancel_waiting(client->exp->node, client);
+    }
     client_settle(client);
 }

@@ -56,6 +56,8 @@ struct NbdClient {
     bool rx_paused;     /* the next request is beyond the limits */
     bool rx_ended;      /* the client sends no more */
     bool dead;          /* nor does it take any more */
+    bool leaving;       /* what it sends is thrown away ... */
+    bool shut;          /* ... and it has got its last reply */
 
     unsigned n_requests; /* under way, replies being sent included */
     uint64_t request_bytes;
@@ -81,6 +83,11 @@ void nbd_client_free(NbdClient *client);
 void nbd_client_start(NbdClient *client, NbdExport *exp, uint64_t size);
 /* Cuts it off; it is freed now or with its last request.  Its I/O thread. */
 void nbd_client_kill(NbdClient *client);
+/*
+ * Ends it once it has got the replies to what is under way, and has hung up;
+ * what waits is not done.  Its I/O thread.
+ */
+void nbd_client_leave(NbdClient *client);
 /* Has queued replies sent and reading resumed when this round is over. */
 void nbd_client_defer(NbdClient *client);
 /* Counts a request out and frees it. */

@@ -10,7 +10,7 @@
 #include "qemu/lockable.h"
 
 /*
- * Guards the table, and n_clients and closing of each export.  Fast; that of
+ * Guards the table, and n_clients, closing and handed_over of each export.  Fast; that of
  * an I/O thread's posts is taken under it.  No request takes it.
  */
 static QemuMutex exports_lock;
@@ -162,8 +162,21 @@ void nbd_export_foreach(void (*fn)(const NbdExport *exp, void *opaque),
 {
     QEMU_LOCK_GUARD(&exports_lock);
     for (GList *l = exports.head; l; l = l->next) {
-        fn(l->data, opaque);
+        NbdExport *exp = l->data;
+
+        if (!exp->handed_over) {
+            fn(exp, opaque);
+        }
     }
+}
+
+/* NULL also when it has been handed over, which @info then says. */
+static NbdExport *find_served_locked(const char *name, NbdExportInfo *info)
+{
+    NbdExport *exp = find_locked(name);
+
+    info->handed_over = exp && exp->handed_over;
+    return info->handed_over ? NULL : exp;
 }
 
 static void fill_info(const NbdExport *exp, NbdExportInfo *info)
@@ -181,7 +194,7 @@ bool nbd_export_get_info(const char *name, NbdExportInfo *info)
     NbdExport *exp;
 
     QEMU_LOCK_GUARD(&exports_lock);
-    exp = find_locked(name);
+    exp = find_served_locked(name, info);
     if (exp) {
         fill_info(exp, info);
     }
@@ -193,7 +206,7 @@ NbdExport *nbd_export_attach(const char *name, NbdExportInfo *info)
     NbdExport *exp;
 
     QEMU_LOCK_GUARD(&exports_lock);
-    exp = find_locked(name);
+    exp = find_served_locked(name, info);
     if (exp) {
         exp->n_clients++;
         fill_info(exp, info);
@@ -214,6 +227,39 @@ bool nbd_export_is_closing(NbdExport *exp)
 {
     QEMU_LOCK_GUARD(&exports_lock);
     return exp->closing;
+}
+
+static void export_let_clients_go(void *opaque)
+{
+    NbdExport *exp = opaque;
+    GList *next;
+
+    for (GList *l = exp->clients.head; l; l = next) {
+        next = l->next;
+        nbd_client_leave(l->data);
+    }
+    nbd_export_detach(exp);
+}
+
+void nbd_export_hand_over_all(void)
+{
+    QEMU_LOCK_GUARD(&exports_lock);
+    for (GList *l = exports.head; l; l = l->next) {
+        NbdExport *exp = l->data;
+
+        exp->handed_over = true;
+        if (exp->n_clients > 0) {
+            /* The visit to its I/O thread counts as one, to keep it. */
+            exp->n_clients++;
+            iothread_post(exp->iothread, export_let_clients_go, exp);
+        }
+    }
+}
+
+bool nbd_export_is_handed_over(NbdExport *exp)
+{
+    QEMU_LOCK_GUARD(&exports_lock);
+    return exp->handed_over;
 }
 
 void nbd_export_info_clear(NbdExportInfo *info)

@@ -36,6 +36,7 @@ struct NbdExport {
     /* Guarded by the lock in nbd-export.c. */
     unsigned n_clients; /* attached, on whichever thread they are */
     bool closing;       /* no new ones, and those there are have to go */
+    bool handed_over;   /* the same, but they get the last of their replies */
 
     GQueue clients; /* I/O thread of the export: those in transmission */
 };
@@ -48,6 +49,7 @@ typedef struct NbdExportInfo {
     uint32_t preferred_block;
     uint32_t max_block;
     char *description; /* may be NULL */
+    bool handed_over;  /* there is none, as it is served elsewhere now */
 } NbdExportInfo;
 
 /* Main thread.  @node must be in use for as long as the export is there. */
@@ -66,7 +68,7 @@ void nbd_export_free(NbdExport *exp);
 /* Main thread. */
 bool nbd_export_has_clients(NbdExport *exp);
 
-/* Calls @fn for each export, under a fast lock.  Any thread. */
+/* Calls @fn for each that is served, under a fast lock.  Any thread. */
 void nbd_export_foreach(void (*fn)(const NbdExport *exp, void *opaque),
                         void *opaque);
 /* Tells about the export called @name; false when there is none. */
@@ -77,6 +79,14 @@ NbdExport *nbd_export_attach(const char *name, NbdExportInfo *info);
 void nbd_export_detach(NbdExport *exp);
 /* Whether its clients have to go.  Any thread. */
 bool nbd_export_is_closing(NbdExport *exp);
+
+/*
+ * Lets the clients of all exports go, and no new ones come.  Any thread,
+ * OOB-safe; does not wait.
+ */
+void nbd_export_hand_over_all(void);
+/* Any thread. */
+bool nbd_export_is_handed_over(NbdExport *exp);
 
 void nbd_export_info_clear(NbdExportInfo *info);
 

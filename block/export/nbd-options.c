@@ -191,10 +191,15 @@ static void reply_infos(NbdNegotiation *n, const InfoRequest *req,
 }
 
 /* An error text is a string of limited length as well. */
-static NbdNegotiationState refuse_name(NbdNegotiation *n, const char *name)
+static NbdNegotiationState refuse_name(NbdNegotiation *n, const char *name,
+                                       const NbdExportInfo *info)
 {
     g_autofree char *why = NULL;
 
+    if (info->handed_over) {
+        return nbd_option_refuse(n, NBD_REP_ERR_SHUTDOWN,
+                                 "export is served elsewhere now");
+    }
     if (!name || strlen(name) > NBD_MAX_STRING / 2) {
         return nbd_option_refuse(n, NBD_REP_ERR_UNKNOWN, "export not present");
     }
@@ -214,7 +219,7 @@ static NbdNegotiationState opt_info(NbdNegotiation *n, const uint8_t *data,
         return nbd_option_refuse(n, NBD_REP_ERR_INVALID, why);
     }
     if (!name || !nbd_export_get_info(name, &info)) {
-        return refuse_name(n, name);
+        return refuse_name(n, name, &info);
     }
     reply_infos(n, &req, &info);
     nbd_export_info_clear(&info);
@@ -233,7 +238,7 @@ static NbdNegotiationState opt_go(NbdNegotiation *n, const uint8_t *data,
     }
     n->exp = name ? nbd_export_attach(name, &n->info) : NULL;
     if (!n->exp) {
-        return refuse_name(n, name);
+        return refuse_name(n, name, &n->info);
     }
     reply_infos(n, &req, &n->info);
     return NBD_NEGOTIATION_DONE;

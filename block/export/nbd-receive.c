@@ -160,9 +160,15 @@ static unsigned block_flags(const NbdExport *exp, const CommandInfo *cmd,
 static void request_done(BlockRequest *req, int ret)
 {
     NbdRequest *r = container_of(req, NbdRequest, req);
+    NbdClient *client = r->client;
 
+    /* It waited, and was not done; see block_cancel_waiting(). */
+    if (ret == -ECANCELED && (client->leaving || client->dead)) {
+        nbd_client_release(client, r);
+        return;
+    }
     r->error = to_nbd_error(-ret);
-    nbd_reply_queue(r->client, r);
+    nbd_reply_queue(client, r);
 }
 
 /* All of it is there. */
@@ -201,6 +207,7 @@ static void request_fill(NbdClient *client, NbdRequest *r,
     }
     req->flags = block_flags(client->exp, cmd, h->flags);
     req->cb = request_done;
+    req->opaque = client;
     req->offset = req->op == BLOCK_OP_FLUSH ? 0 : h->offset;
     req->bytes = req->op == BLOCK_OP_FLUSH ? 0 : h->length;
 }
@@ -309,6 +316,10 @@ static void compact(NbdClient *client)
 void nbd_receive_buffered(NbdClient *client)
 {
     client->rx_paused = false;
+    if (client->leaving) {
+        client->rx_start = client->rx_end = 0;
+        return;
+    }
     while (!client->dead && !client->rx_ended && !client->rx_paused) {
         if (client->rx_req) {
             payload_take(client);

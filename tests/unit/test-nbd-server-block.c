@@ -22,6 +22,8 @@ struct BlockNode {
     QemuCond cond;  /* one more is held */
     bool hold;
     GQueue held; /* of BlockRequest */
+    bool wait;
+    GQueue waiting; /* of BlockRequest */
     TestLastRequest last;
 };
 
@@ -58,6 +60,7 @@ BlockNode *test_node_new(const char *name, uint64_t size)
     qemu_mutex_init(&node->lock);
     qemu_cond_init(&node->cond);
     g_queue_init(&node->held);
+    g_queue_init(&node->waiting);
     g_queue_push_tail(&nodes, node);
     return node;
 }
@@ -66,6 +69,7 @@ void test_node_free(BlockNode *node)
 {
     g_assert_cmpuint(node->n_users, ==, 0);
     g_assert_true(g_queue_is_empty(&node->held));
+    g_assert_true(g_queue_is_empty(&node->waiting));
     g_queue_remove(&nodes, node);
     iothread_unref(node->iothread);
     qemu_cond_destroy(&node->cond);
@@ -116,6 +120,10 @@ void block_submit(BlockNode *node, BlockRequest *req)
 {
     g_assert_true(iothread_current() == node->iothread);
     WITH_QEMU_LOCK_GUARD(&node->lock) {
+        if (node->wait) {
+            g_queue_push_tail(&node->waiting, req);
+            return;
+        }
         node->last =
             (TestLastRequest){req->op, req->flags, req->offset, req->bytes};
         if (node->hold) {
@@ -196,6 +204,42 @@ void test_node_unhold(BlockNode *node)
         node->hold = false;
     }
     test_node_release(node, UINT_MAX, 0);
+}
+
+void test_node_make_wait(BlockNode *node)
+{
+    QEMU_LOCK_GUARD(&node->lock);
+    node->wait = true;
+}
+
+unsigned test_node_waiting(BlockNode *node)
+{
+    iothread_run(node->iothread, do_nothing, NULL);
+    QEMU_LOCK_GUARD(&node->lock);
+    return g_queue_get_length(&node->waiting);
+}
+
+static BlockRequest *take_waiting(BlockNode *node, const void *opaque)
+{
+    QEMU_LOCK_GUARD(&node->lock);
+    for (GList *l = node->waiting.head; l; l = l->next) {
+        BlockRequest *req = l->data;
+
+        if (req->opaque == opaque) {
+            g_queue_delete_link(&node->waiting, l);
+            return req;
+        }
+    }
+    return NULL;
+}
+
+void block_cancel_waiting(BlockNode *node, const void *opaque)
+{
+    BlockRequest *req;
+
+    while ((req = take_waiting(node, opaque))) {
+        req->cb(req, -ECANCELED);
+    }
 }
 
 TestLastRequest test_node_last(BlockNode *node)

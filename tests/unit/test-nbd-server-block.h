@@ -36,6 +36,11 @@ void test_node_release(BlockNode *node, unsigned n, int ret);
 /* Completes all, and lets new ones through. */
 void test_node_unhold(BlockNode *node);
 
+/* From now on requests wait, and nothing of them is done. */
+void test_node_make_wait(BlockNode *node);
+/* How many of them wait. */
+unsigned test_node_waiting(BlockNode *node);
+
 /* What the last request was. */
 typedef struct TestLastRequest {
     BlockOp op;
