@@ -16,5 +16,5 @@ QIOChannel *qio_channel_file_new(int read_fd, int write_fd, const char *name)
     if (write_fd >= 0) {
         g_unix_set_fd_nonblocking(write_fd, TRUE, NULL);
     }
-    return qio_channel_new(read_fd, write_fd, g_strdup(name), false);
+    return qio_channel_fd_new(read_fd, write_fd, g_strdup(name), false);
 }

@@ -51,12 +51,12 @@ QIOChannel *qio_channel_socket_new_fd(int fd, Error **errp)
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     /* Fails on a unix socket, which has no delay to turn off. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    return qio_channel_new(fd, fd, socket_peer_name(fd), true);
+    return qio_channel_fd_new(fd, fd, socket_peer_name(fd), true);
 }
 
 int qio_channel_socket_dup_fd(QIOChannel *ioc, Error **errp)
 {
-    int fd = fcntl(ioc->read_fd, F_DUPFD_CLOEXEC, 0);
+    int fd = fcntl(qio_channel_get_read_fd(ioc), F_DUPFD_CLOEXEC, 0);
 
     if (fd < 0) {
         error_setg_errno(errp, errno, "Unable to duplicate the socket of %s",

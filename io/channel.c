@@ -1,25 +1,18 @@
 /*
- * Channels: reading, writing, and being cut from any thread.
+ * Channels: what is the same for all kinds, and the way to what is not.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <sys/socket.h>
+#include <limits.h>
 #include "channel-internal.h"
-#include "qemu/lockable.h"
+#include "qemu/oob.h"
 
-QIOChannel *qio_channel_new(int read_fd, int write_fd, char *peer,
-                            bool is_socket)
+void qio_channel_init(QIOChannel *ioc, const QIOChannelOps *ops, char *peer)
 {
-    QIOChannel *ioc = g_new0(QIOChannel, 1);
-
+    ioc->ops = ops;
     ioc->refcount = 1;
     ioc->peer = peer;
-    ioc->is_socket = is_socket;
-    ioc->read_fd = read_fd;
-    ioc->write_fd = write_fd;
-    qemu_mutex_init(&ioc->lock);
-    return ioc;
 }
 
 QIOChannel *qio_channel_ref(QIOChannel *ioc)
@@ -34,48 +27,20 @@ void qio_channel_unref(QIOChannel *ioc)
         return;
     }
     qio_channel_close(ioc);
-    qemu_mutex_destroy(&ioc->lock);
     g_free(ioc->peer);
-    g_free(ioc);
-}
-
-/* The result of a transfer, in the terms of the header. */
-static ssize_t transferred(ssize_t n, const char *what, QIOChannel *ioc,
-                           Error **errp)
-{
-    if (n >= 0) {
-        return n;
-    }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        return QIO_CHANNEL_ERR_BLOCK;
-    }
-    error_setg_errno(errp, errno, "Unable to %s %s", what, ioc->peer);
-    return -1;
+    ioc->ops->destroy(ioc);
 }
 
 ssize_t qio_channel_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov,
                           Error **errp)
 {
-    ssize_t n;
-
-    do {
-        n = readv(ioc->read_fd, iov, niov);
-    } while (n < 0 && errno == EINTR);
-    return transferred(n, "read from", ioc, errp);
+    return ioc->ops->readv(ioc, iov, niov, QIO_CHANNEL_READ_SOME, errp);
 }
 
 ssize_t qio_channel_writev(QIOChannel *ioc, const struct iovec *iov,
                            size_t niov, Error **errp)
 {
-    struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = niov};
-    ssize_t n;
-
-    do {
-        /* A peer that is gone is an error, not a signal. */
-        n = ioc->is_socket ? sendmsg(ioc->write_fd, &msg, MSG_NOSIGNAL)
-                           : writev(ioc->write_fd, iov, niov);
-    } while (n < 0 && errno == EINTR);
-    return transferred(n, "write to", ioc, errp);
+    return ioc->ops->writev(ioc, iov, niov, errp);
 }
 
 ssize_t qio_channel_read(QIOChannel *ioc, void *buf, size_t len, Error **errp)
@@ -93,60 +58,96 @@ ssize_t qio_channel_write(QIOChannel *ioc, const void *buf, size_t len,
     return qio_channel_writev(ioc, &iov, 1, errp);
 }
 
-static int shutdown_how(QIOChannelShutdown how)
+bool qio_channel_set_blocking(QIOChannel *ioc, bool enabled, Error **errp)
 {
-    switch (how) {
-    case QIO_CHANNEL_SHUTDOWN_READ:
-        return SHUT_RD;
-    case QIO_CHANNEL_SHUTDOWN_WRITE:
-        return SHUT_WR;
-    default:
-        return SHUT_RDWR;
+    return ioc->ops->set_blocking(ioc, enabled, errp);
+}
+
+bool qio_channel_set_read_timeout(QIOChannel *ioc, unsigned ms, Error **errp)
+{
+    return ioc->ops->set_read_timeout(ioc, ms, errp);
+}
+
+/* What a transfer that must be complete makes of @n, which is not positive. */
+static int incomplete(QIOChannel *ioc, ssize_t n, bool started, Error **errp)
+{
+    if (n == QIO_CHANNEL_ERR_BLOCK) {
+        error_setg(errp, "The channel to %s does not wait", ioc->peer);
+        return -1;
     }
+    if (n == 0 && started) {
+        error_setg(errp, "Unexpected end of the stream from %s", ioc->peer);
+        return -1;
+    }
+    return n;
+}
+
+int qio_channel_read_all(QIOChannel *ioc, void *buf, size_t len, Error **errp)
+{
+    size_t done = 0;
+
+    oob_assert_may_block("qio_channel_read_all");
+    while (done < len) {
+        struct iovec iov = {(char *)buf + done, len - done};
+        ssize_t n = ioc->ops->readv(ioc, &iov, 1, QIO_CHANNEL_READ_FULL, errp);
+
+        if (n <= 0) {
+            return incomplete(ioc, n, done > 0, errp);
+        }
+        done += n;
+    }
+    return 1;
+}
+
+/* Drops the first @n bytes, and what is empty then. */
+static void iov_advance(struct iovec **iov, size_t *niov, size_t n)
+{
+    while (*niov && n >= (*iov)->iov_len) {
+        n -= (*iov)->iov_len;
+        (*iov)++;
+        (*niov)--;
+    }
+    if (n) {
+        (*iov)->iov_base = (char *)(*iov)->iov_base + n;
+        (*iov)->iov_len -= n;
+    }
+}
+
+int qio_channel_writev_all(QIOChannel *ioc, struct iovec *iov, size_t niov,
+                           Error **errp)
+{
+    oob_assert_may_block("qio_channel_writev_all");
+    iov_advance(&iov, &niov, 0);
+    while (niov) {
+        ssize_t n =
+            ioc->ops->writev(ioc, iov, MIN(niov, (size_t)IOV_MAX), errp);
+
+        if (n < 0) {
+            return incomplete(ioc, n, true, errp);
+        }
+        iov_advance(&iov, &niov, n);
+    }
+    return 0;
 }
 
 int qio_channel_shutdown(QIOChannel *ioc, QIOChannelShutdown how, Error **errp)
 {
-    QEMU_LOCK_GUARD(&ioc->lock);
-
-    if (!ioc->is_socket || ioc->read_fd < 0 || ioc->shut) {
-        error_setg(errp, "%s cannot be shut down: %s", ioc->peer,
-                   ioc->is_socket ? "it is closed" : "it is no socket");
-        return -1;
-    }
-    if (shutdown(ioc->read_fd, shutdown_how(how)) < 0) {
-        error_setg_errno(errp, errno, "Unable to shut down %s", ioc->peer);
-        return -1;
-    }
-    ioc->shut = how == QIO_CHANNEL_SHUTDOWN_BOTH;
-    return 0;
+    return ioc->ops->shutdown(ioc, how, errp);
 }
 
 void qio_channel_close(QIOChannel *ioc)
 {
-    int read_fd, write_fd;
-
-    WITH_QEMU_LOCK_GUARD(&ioc->lock) {
-        read_fd = ioc->read_fd;
-        write_fd = ioc->write_fd;
-        ioc->read_fd = ioc->write_fd = -1;
-    }
-    if (read_fd >= 0) {
-        close(read_fd);
-    }
-    if (write_fd >= 0 && write_fd != read_fd) {
-        close(write_fd);
-    }
+    ioc->ops->close(ioc);
 }
 
 int qio_channel_get_read_fd(QIOChannel *ioc)
 {
-    return ioc->read_fd;
+    return ioc->ops->get_read_fd(ioc);
 }
 
 int qio_channel_get_write_fd(QIOChannel *ioc)
 {
-    return ioc->write_fd;
+    return ioc->ops->get_write_fd(ioc);
 }
 
 const char *qio_channel_peer(QIOChannel *ioc)
