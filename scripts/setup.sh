@@ -25,6 +25,7 @@ build  libglib2.0-dev      pkg:glib-2.0   containers, main loops, unit tests
 build  libjson-c-dev       pkg:json-c     JSON values
 build  libnbd-dev          pkg:libnbd     NBD client of the nbd node
 build  libxxhash-dev       pkg:libxxhash  checksums of the migration stream
+build  libzstd-dev         pkg:libzstd    compression of the migration stream
 demo   nbdkit              nbdkit         NBD server to freeze and to thaw
 demo   qemu-utils          qemu-io        NBD clients; qemu-nbd as a server
 check  clang-format-14     clang-format-14  check the layout of the code
