@@ -1,0 +1,122 @@
+/*
+ * Connecting a domain: monitor, lane and agent at the same time, and one wait
+ * for all of them.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "domain-internal.h"
+
+/* What answers at its deadline is told a little later. */
+#define TOLD_WITHIN_MS 5000
+
+/* Under the domain's lock, but for the reference count. */
+typedef struct Attempt {
+    int refs; /* atomic; the waiter's, and each callback's */
+    YcDomain *dom;
+    unsigned pending;
+    GError *error; /* the monitor's */
+} Attempt;
+
+static void attempt_unref(void *opaque)
+{
+    Attempt *attempt = opaque;
+
+    if (g_atomic_int_dec_and_test(&attempt->refs)) {
+        g_clear_error(&attempt->error);
+        yc_domain_unhold(attempt->dom);
+        g_free(attempt);
+    }
+}
+
+static Attempt *attempt_expect(Attempt *attempt)
+{
+    g_atomic_int_inc(&attempt->refs);
+    attempt->pending++;
+    return attempt;
+}
+
+static void attempt_ended(Attempt *attempt, const GError *error)
+{
+    YC_LOCK_GUARD(&attempt->dom->lock);
+    if (error) {
+        attempt->error = g_error_copy(error);
+    }
+    attempt->pending--;
+    qemu_cond_broadcast(&attempt->dom->changed);
+}
+
+/* An attempt that was under way already is as good. */
+static void monitor_connected(json_object *result, const GError *err,
+                              void *opaque)
+{
+    bool under_way = g_error_matches(err, YC_ERROR, YC_ERROR_INVALID);
+
+    attempt_ended(opaque, under_way ? NULL : err);
+}
+
+static void other_connected(json_object *result, const GError *err,
+                            void *opaque)
+{
+    attempt_ended(opaque, NULL);
+}
+
+static void start(Attempt *attempt, int timeout_ms)
+{
+    YcDomain *dom = attempt->dom;
+    bool lane = dom->lane != dom->monitor &&
+                yc_qmp_client_state(dom->lane) != YC_QMP_READY;
+    bool agent = dom->agent && !yc_agent_client_is_connected(dom->agent);
+    bool monitor = yc_qmp_client_state(dom->monitor) != YC_QMP_READY;
+
+    if (lane) {
+        yc_qmp_client_connect_async(dom->lane, timeout_ms, other_connected,
+                                    attempt_expect(attempt), attempt_unref);
+    }
+    if (agent) {
+        yc_agent_client_connect_async(dom->agent, timeout_ms, other_connected,
+                                      attempt_expect(attempt), attempt_unref);
+    }
+    if (monitor) {
+        yc_qmp_client_connect_async(dom->monitor, timeout_ms, monitor_connected,
+                                    attempt_expect(attempt), attempt_unref);
+    }
+}
+
+/* True when the domain lives and nothing is pending. */
+static bool attempt_wait(Attempt *attempt, int timeout_ms, GError **errp)
+{
+    YcDomain *dom = attempt->dom;
+    int64_t deadline =
+        g_get_monotonic_time() + (timeout_ms + TOLD_WITHIN_MS) * INT64_C(1000);
+
+    while ((attempt->pending || !dom->alive) && !attempt->error &&
+           !dom->closed && yc_lock_wait(&dom->lock, &dom->changed, deadline)) {
+    }
+    if (attempt->error) {
+        g_propagate_error(errp, g_steal_pointer(&attempt->error));
+        return false;
+    }
+    return yc_domain_check_alive(dom, errp);
+}
+
+bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp)
+{
+    Attempt *attempt = g_new0(Attempt, 1);
+    bool ok;
+
+    if (timeout_ms == YC_DEFAULT_TIMEOUT_MS) {
+        timeout_ms = YC_WAIT_LIMIT_MS;
+    }
+    attempt->refs = 1;
+    attempt->dom = yc_domain_hold(dom);
+    yc_domain_lock(dom);
+    ok = !dom->closed || yc_domain_check_alive(dom, errp);
+    if (ok) {
+        start(attempt, timeout_ms);
+        ok = attempt_wait(attempt, timeout_ms, errp);
+    }
+    yc_domain_unlock(dom);
+    attempt_unref(attempt);
+    return ok;
+}
