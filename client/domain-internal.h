@@ -53,13 +53,15 @@ typedef struct YcJobs {
     GQueue waiters; /* of YcJobWaiter, first come first */
 } YcJobs;
 
+/* The in-band ping, of which there is one on its way at most. */
 typedef struct YcPingState {
-    bool in_flight;
-    int64_t sent; /* when the one in flight was */
+    QemuMutex lock; /* fast, innermost: guards what follows */
+    QemuCond answered;
+    int64_t sent; /* when the one on its way was; 0: there is none */
     uint64_t number;
-    uint64_t answered; /* number of the last that was */
-    int64_t answered_us;
-    GError *error; /* its answer, NULL: all is well */
+    uint64_t n_answered; /* @number of the latest that was */
+    int64_t took_us;     /* and how it ended: */
+    GError *error;       /* NULL: well */
 } YcPingState;
 
 struct YcDomain {
@@ -85,14 +87,19 @@ struct YcDomain {
     char *migration;
     int64_t stalled_since; /* -1: it is not */
     uint64_t n_events;
-    YcPingState ping;
 
     bool told_alive; /* event thread only */
+    YcPingState ping;
 
     QemuMutex handlers_lock; /* fast, innermost: guards what follows */
     GPtrArray *handlers;
     guint last_handler;
 };
+
+/* When what starts at @start and may take @timeout_ms must have ended. */
+int64_t yc_deadline_after(int64_t start, int timeout_ms);
+/* From now to @deadline in milliseconds, 1 at least. */
+int yc_ms_until(int64_t deadline);
 
 /* Not a user's reference: keeps the memory, not the domain. */
 YcDomain *yc_domain_hold(YcDomain *dom);

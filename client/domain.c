@@ -24,10 +24,27 @@ void yc_domain_unhold(YcDomain *dom)
     qemu_cond_destroy(&dom->changed);
     yc_lock_destroy(&dom->lock);
     g_clear_error(&dom->ping.error);
+    qemu_cond_destroy(&dom->ping.answered);
+    qemu_mutex_destroy(&dom->ping.lock);
     g_free(dom->migration);
     g_free(dom->reason);
     g_free(dom->name);
     g_free(dom);
+}
+
+int64_t yc_deadline_after(int64_t start, int timeout_ms)
+{
+    if (timeout_ms == YC_DEFAULT_TIMEOUT_MS) {
+        timeout_ms = YC_WAIT_LIMIT_MS;
+    }
+    return start + timeout_ms * INT64_C(1000);
+}
+
+int yc_ms_until(int64_t deadline)
+{
+    int64_t left_ms = (deadline - g_get_monotonic_time() + 999) / 1000;
+
+    return CLAMP(left_ms, 1, G_MAXINT);
 }
 
 static void unhold(void *dom)
@@ -55,6 +72,8 @@ YcDomain *yc_domain_new(const char *name, YcQmpClient *monitor,
     dom->stalled_since = -1;
     qemu_mutex_init(&dom->handlers_lock);
     dom->handlers = g_ptr_array_new();
+    qemu_mutex_init(&dom->ping.lock);
+    qemu_cond_init(&dom->ping.answered);
 
     dom->monitor = yc_qmp_client_ref(monitor);
     dom->lane = qmp_client_ref_or_null(lane ? lane : monitor);

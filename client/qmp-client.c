@@ -137,6 +137,11 @@ char *yc_qmp_client_package(YcQmpClient *client)
     return g_strdup(client->known.package);
 }
 
+pid_t yc_qmp_client_peer_pid(YcQmpClient *client)
+{
+    return client_known(client).peer_pid;
+}
+
 guint64 yc_qmp_client_dropped(YcQmpClient *client, YcQmpDropped what)
 {
     return __atomic_load_n(&client->dropped[what], __ATOMIC_RELAXED);

@@ -29,6 +29,7 @@ typedef struct YcQmpKnown {
     bool yankd;
     int major, minor, micro;
     char *package;
+    pid_t peer_pid;
 } YcQmpKnown;
 
 /* A request on the wire. */

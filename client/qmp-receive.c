@@ -73,6 +73,7 @@ static void client_read_greeting(YcQmpClient *client, json_object *qmp)
     g_free(greeting->package);
     *greeting = (YcQmpKnown){
         .oob = greeting_has_oob(qmp),
+        .peer_pid = yc_stream_peer_pid(client->stream),
         .major = int_member(qemu, "major"),
         .minor = int_member(qemu, "minor"),
         .micro = int_member(qemu, "micro"),

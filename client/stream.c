@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/socket.h>
 #include "io/connect-task.h"
 #include "qemu/fd-watch.h"
 #include "stream.h"
@@ -176,6 +177,18 @@ void yc_stream_free(YcStream *stream)
     g_clear_error(&stream->broken);
     g_free(stream->peer);
     g_free(stream);
+}
+
+pid_t yc_stream_peer_pid(const YcStream *stream)
+{
+    struct ucred peer = {0};
+    socklen_t len = sizeof(peer);
+
+    if (!stream->ioc || getsockopt(qio_channel_get_read_fd(stream->ioc),
+                                   SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+        return 0;
+    }
+    return peer.pid;
 }
 
 void yc_stream_send(YcStream *stream, GString *text)

@@ -33,6 +33,12 @@ void yc_stream_free(YcStream *stream);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(YcStream, yc_stream_free)
 
 /*
+ * The process that listens at the other end of a unix socket; 0 when it is
+ * another sort of socket, or not connected.
+ */
+pid_t yc_stream_peer_pid(const YcStream *stream);
+
+/*
  * Sends @text, which it takes.  One at a time: only when the stream is
  * connected and not busy.
  */

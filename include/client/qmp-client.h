@@ -197,6 +197,12 @@ void yc_qmp_client_version(YcQmpClient *client, int *major, int *minor,
 /* The package that the greeting tells, "yankd-0.1.0"; g_free() it. */
 char *yc_qmp_client_package(YcQmpClient *client);
 
+/*
+ * The process that made the unix socket at the other end listen, which is the
+ * server unless that was handed the socket; 0 when it cannot be told.
+ */
+pid_t yc_qmp_client_peer_pid(YcQmpClient *client);
+
 /* What has been dropped, counted since the client was made. */
 typedef enum YcQmpDropped {
     YC_QMP_DROPPED_UNKNOWN_ID, /* answers to what nobody asked */
