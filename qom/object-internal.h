@@ -26,6 +26,8 @@ struct Object {
 
 extern const ObjectClass object_class_iothread;
 extern const ObjectClass object_class_secret;
+extern const ObjectClass object_class_tls_creds_psk;
+extern const ObjectClass object_class_tls_creds_x509;
 
 /* NULL when there is no object @id of that class. */
 Object *object_find(const char *id, const ObjectClass *klass);

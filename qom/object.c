@@ -10,6 +10,8 @@
 static const ObjectClass *const classes[] = {
     [OBJECT_TYPE_IOTHREAD] = &object_class_iothread,
     [OBJECT_TYPE_SECRET] = &object_class_secret,
+    [OBJECT_TYPE_TLS_CREDS_PSK] = &object_class_tls_creds_psk,
+    [OBJECT_TYPE_TLS_CREDS_X509] = &object_class_tls_creds_x509,
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(classes) == OBJECT_TYPE__MAX);

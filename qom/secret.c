@@ -5,9 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "object-internal.h"
-
-/* Passwords and keys are short; a path to a device must not fill memory. */
-#define SECRET_MAX_FILE (1 * MiB)
+#include "read-file.h"
 
 typedef struct SecretObject {
     Object parent;
@@ -19,42 +17,14 @@ static SecretObject *to_secret(Object *obj)
     return container_of(obj, SecretObject, parent);
 }
 
-/* Overwrites before freeing, so that nothing is left in memory. */
 static void secret_wipe(void *opaque)
 {
-    GString *text = opaque;
-
-    explicit_bzero(text->str, text->allocated_len);
-    g_string_free(text, true);
+    object_wipe_string(opaque);
 }
 
 static GBytes *secret_bytes(GString *text)
 {
     return g_bytes_new_with_free_func(text->str, text->len, secret_wipe, text);
-}
-
-static GString *secret_read_file(const char *path, Error **errp)
-{
-    g_autofree char *buf = g_malloc(SECRET_MAX_FILE + 1);
-    GString *text = NULL;
-    size_t len;
-    FILE *file = fopen(path, "re");
-
-    if (!file) {
-        error_setg_errno(errp, errno, "Unable to read %s", path);
-        return NULL;
-    }
-    len = fread(buf, 1, SECRET_MAX_FILE + 1, file);
-    if (ferror(file)) {
-        error_setg_errno(errp, errno, "Unable to read %s", path);
-    } else if (len > SECRET_MAX_FILE) {
-        error_setg(errp, "Unable to read %s: a secret has at most 1 MiB", path);
-    } else {
-        text = g_string_new_len(buf, len);
-    }
-    fclose(file);
-    explicit_bzero(buf, len);
-    return text;
 }
 
 /* Decodes @text in place. */
@@ -89,11 +59,11 @@ static GString *secret_load(const SecretProperties *props, Error **errp)
         error_setg(errp, "Either 'file' or 'data' must be provided");
         return NULL;
     }
-    text = props->file ? secret_read_file(props->file, errp)
+    text = props->file ? object_read_file(props->file, "a secret", errp)
                        : g_string_new(props->data);
     if (text && props->format == QCRYPTO_SECRET_FORMAT_BASE64 &&
         !secret_decode_base64(text, errp)) {
-        secret_wipe(text);
+        object_wipe_string(text);
         return NULL;
     }
     return text;

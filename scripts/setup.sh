@@ -23,6 +23,7 @@ build  pkg-config          pkg-config     find libraries
 build  python3             python3        generate code from the QAPI schema
 build  libglib2.0-dev      pkg:glib-2.0   containers, main loops, unit tests
 build  libjson-c-dev       pkg:json-c     JSON values
+build  libgnutls28-dev     pkg:gnutls     TLS channels and their credentials
 build  libnbd-dev          pkg:libnbd     NBD client of the nbd node
 build  libxxhash-dev       pkg:libxxhash  checksums of the migration stream
 build  libzstd-dev         pkg:libzstd    compression of the migration stream
@@ -31,6 +32,7 @@ demo   qemu-utils          qemu-io        NBD clients; qemu-nbd as a server
 check  clang-format-14     clang-format-14  check the layout of the code
 check  iproute2            ip             networks that lose packets, in tests
 check  libnbd-bin          nbdcopy        NBD clients
+check  gnutls-bin          certtool       certificates and keys for tests
 check  fio                 fio            load for benchmarks and tests
 check  nbd-server          nbd-server     one more NBD server to work with
 check  qemu-system-common  qemu-storage-daemon  stock daemon to compare with

@@ -1,0 +1,21 @@
+/*
+ * Reading the small files that objects are made of.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef QOM_READ_FILE_H
+#define QOM_READ_FILE_H
+
+#include "qapi/error.h"
+
+/*
+ * The content of @path, which has at most 1 MiB; NULL with errp set on
+ * failure.  @what says in the message what it should be.  Blocks on the file
+ * system.  object_wipe_string() the result.
+ */
+GString *object_read_file(const char *path, const char *what, Error **errp);
+
+/* Overwrites before freeing, so that nothing is left in memory; NULL is fine. */
+void object_wipe_string(GString *text);
+
+#endif
