@@ -17,7 +17,7 @@
 typedef struct RamState {
     char *mem;
     size_t mapped;             /* bytes, whole pages */
-    BlockDirtyBitmap *written; /* the rest is zeroes */
+    BlockDirtyBitmap *written; /* the rest is zeroes; may be too large */
 } RamState;
 
 /* mmap() wants at least one page. */
@@ -49,19 +49,19 @@ static bool ram_open(BlockNode *node, const BlockdevOptions *options,
     if (!ram_check_size(size, errp)) {
         return false;
     }
-    s->written = block_dirty_bitmap_new(size, WRITTEN_GRANULE);
-    if (!s->written) {
-        error_setg_errno(errp, ENOMEM, "Could not allocate %" PRIu64 " bytes",
-                         size);
-        return false;
-    }
     s->mapped = ram_map_size(size);
     s->mem = mmap(NULL, s->mapped, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (s->mem == MAP_FAILED) {
         error_setg_errno(errp, errno, "Could not allocate %" PRIu64 " bytes",
                          size);
-        block_dirty_bitmap_free(s->written);
+        return false;
+    }
+    s->written = block_dirty_bitmap_new(size, WRITTEN_GRANULE);
+    if (!s->written) {
+        munmap(s->mem, s->mapped);
+        error_setg_errno(errp, ENOMEM, "Could not allocate %" PRIu64 " bytes",
+                         size);
         return false;
     }
     node->size = size;
@@ -143,46 +143,59 @@ static void ram_submit(BlockNode *node, BlockRequest *req)
     block_request_complete(req, 0);
 }
 
-/* What was written and still fits. */
-static BlockDirtyBitmap *ram_resize_bitmap(RamState *s, uint64_t size)
+static bool ram_grow_bitmap(RamState *s, uint64_t size)
 {
-    BlockDirtyBitmap *b = block_dirty_bitmap_new(size, WRITTEN_GRANULE);
+    BlockDirtyBitmap *grown = block_dirty_bitmap_new(size, WRITTEN_GRANULE);
     uint64_t offset = 0, bytes;
 
-    while (b && block_dirty_bitmap_next(s->written, &offset, UINT64_MAX,
-                                        UINT64_MAX, &bytes)) {
-        block_dirty_bitmap_set(b, offset, bytes);
+    if (!grown) {
+        return false;
+    }
+    while (block_dirty_bitmap_next(s->written, &offset, UINT64_MAX, UINT64_MAX,
+                                   &bytes)) {
+        block_dirty_bitmap_set(grown, offset, bytes);
         offset += bytes;
     }
-    return b;
+    block_dirty_bitmap_free(s->written);
+    s->written = grown;
+    return true;
+}
+
+/* Of memory and bitmap; nothing changes when it fails. */
+static bool ram_remap(RamState *s, uint64_t size, bool grow)
+{
+    size_t mapped = ram_map_size(size);
+    void *mem = mremap(s->mem, s->mapped, mapped, MREMAP_MAYMOVE);
+
+    if (mem == MAP_FAILED) {
+        return false;
+    }
+    s->mem = mem;
+    if (grow && !ram_grow_bitmap(s, size)) {
+        mremap(mem, mapped, s->mapped, 0); /* to less, which never fails */
+        errno = ENOMEM;
+        return false;
+    }
+    s->mapped = mapped;
+    return true;
 }
 
 static bool ram_truncate(BlockNode *node, uint64_t size, Error **errp)
 {
     RamState *s = node->opaque;
-    g_autoptr(BlockDirtyBitmap) written = NULL;
-    size_t mapped;
-    void *mem;
 
     if (!ram_check_size(size, errp)) {
         return false;
     }
-    mapped = ram_map_size(size);
-    written = ram_resize_bitmap(s, size);
-    mem = written ? mremap(s->mem, s->mapped, mapped, MREMAP_MAYMOVE)
-                  : MAP_FAILED;
-    if (mem == MAP_FAILED) {
+    if (!ram_remap(s, size, size > node->size)) {
         error_setg_errno(errp, errno, "Could not resize to %" PRIu64 " bytes",
                          size);
         return false;
     }
-    s->mem = mem;
-    block_dirty_bitmap_free(s->written);
-    s->written = g_steal_pointer(&written);
-    s->mapped = mapped;
     /* What was cut off must not come back when it grows again. */
-    if (size < node->size && size < mapped) {
-        ram_zero(s, size, mapped - size);
+    if (size < node->size) {
+        ram_zero(s, size, s->mapped - size);
+        block_dirty_bitmap_clear(s->written, size, UINT64_MAX);
     }
     __atomic_store_n(&node->size, size, __ATOMIC_RELAXED);
     return true;
