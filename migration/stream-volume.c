@@ -99,7 +99,7 @@ bool stream_volume_unpack(const uint8_t *in, size_t len, StreamVolume *volume,
         return false;
     }
     if (!name_is_fit((const char *)in + VOLUME_NAME, len - VOLUME_NAME)) {
-        error_setg(errp, "The name of a volume in the migration stream no "
+        error_setg(errp, "The name of a volume in the migration stream is no "
                          "UTF-8 without control characters");
         return false;
     }
@@ -116,10 +116,11 @@ bool stream_volume_unpack(const uint8_t *in, size_t len, StreamVolume *volume,
 
 char *stream_message_unpack(const uint8_t *in, size_t len)
 {
-    g_autofree char *text = NULL;
+    const char *raw = len ? (const char *)in : "";
+    g_autofree char *text =
+        g_utf8_make_valid(raw, MIN(len, (size_t)STREAM_MAX_MESSAGE));
     GString *out = g_string_new(NULL);
 
-    text = g_utf8_make_valid((const char *)in, MIN(len, STREAM_MAX_MESSAGE));
     for (const char *p = text; *p; p = g_utf8_next_char(p)) {
         gunichar c = g_utf8_get_char(p);
 

@@ -66,7 +66,7 @@ typedef enum SectionType {
     SECTION_ZERO,       /* zeroes there */
     SECTION_PASS_END,   /* on every channel; offset: number of the pass */
     SECTION_MISSING,    /* that range of volume is not at the destination */
-    SECTION_HAND_OVER,  /* that was the last pass; are you ready to serve? */
+    SECTION_HAND_OVER,  /* pass offset was the last; are you ready to serve? */
     SECTION_GO,         /* serve */
     SECTION_PUSH_END,   /* nothing is missing any more */
     SECTION_ABORT,      /* payload: why the source ends this */

@@ -17,6 +17,7 @@
 typedef struct DaemonSettings {
     bool daemonize;
     const char *pidfile;         /* NULL: none */
+    const char *incoming;        /* a URI or "defer"; NULL: no migration */
     int64_t shutdown_timeout_ms; /* how long to drain before a yank */
 } DaemonSettings;
 

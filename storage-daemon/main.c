@@ -8,6 +8,7 @@
 #include "block/export.h"
 #include "chardev/char.h"
 #include "daemon.h"
+#include "migration/migration.h"
 #include "monitor/monitor.h"
 #include "qemu/shutdown.h"
 #include "qemu/thread-pool.h"
@@ -17,12 +18,21 @@
 static bool start(int argc, char **argv, const DaemonSettings *settings,
                   Error **errp)
 {
-    if (!signals_watch(monitor_iothread(), errp) ||
-        !options_apply(argc, argv, settings, errp)) {
+    if (!signals_watch(monitor_iothread(), errp)) {
+        return false;
+    }
+    if (settings->incoming) {
+        migration_expect();
+    }
+    if (!options_apply(argc, argv, settings, errp)) {
         return false;
     }
     if (shutdown_requested() != SHUTDOWN_CAUSE_NONE) {
         return true;
+    }
+    if (settings->incoming && !migration_listen(settings->incoming, errp)) {
+        error_prepend(errp, "--incoming %s: ", settings->incoming);
+        return false;
     }
     if (settings->pidfile && !pidfile_create(settings->pidfile, errp)) {
         return false;
@@ -45,6 +55,7 @@ static void serve(void)
 static void stop(void)
 {
     shutdown_send_event();
+    migration_shutdown();
     block_export_close_all();
     nbd_server_stop();
     block_close_all();

@@ -30,6 +30,7 @@ enum {
     OPTION_CHARDEV,
     OPTION_DAEMONIZE,
     OPTION_EXPORT,
+    OPTION_INCOMING,
     OPTION_MONITOR,
     OPTION_NBD_SERVER,
     OPTION_OBJECT,
@@ -44,6 +45,7 @@ static const struct option long_options[] = {
     {"daemonize", no_argument, NULL, OPTION_DAEMONIZE},
     {"export", required_argument, NULL, OPTION_EXPORT},
     {"help", no_argument, NULL, 'h'},
+    {"incoming", required_argument, NULL, OPTION_INCOMING},
     {"monitor", required_argument, NULL, OPTION_MONITOR},
     {"nbd-server", required_argument, NULL, OPTION_NBD_SERVER},
     {"object", required_argument, NULL, OPTION_OBJECT},
@@ -245,6 +247,9 @@ static bool scan_option(int option, DaemonSettings *settings, Error **errp)
         return false;
     case OPTION_DAEMONIZE:
         settings->daemonize = true;
+        return true;
+    case OPTION_INCOMING:
+        settings->incoming = optarg;
         return true;
     case OPTION_OBJECT:
         scan_object_help(optarg);

@@ -1,0 +1,136 @@
+/*
+ * The destination listens.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include "destination.h"
+#include "io/connect-task.h"
+#include "io/net-listener.h"
+#include "stats.h"
+
+/* Connections that wait to be accepted: all channels of a source at once. */
+#define BACKLOG 256
+
+void destination_wake_listener(Destination *d)
+{
+    eventfd_write(d->wake_fd, 1);
+    qemu_cond_broadcast(&migration_cond);
+}
+
+static void listening_tried(Destination *d, const Error *err)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    d->listen_tried = true;
+    g_free(d->listen_error);
+    d->listen_error = err ? g_strdup(error_get_pretty(err)) : NULL;
+    stats_set_error(d->listen_error);
+    qemu_cond_broadcast(&migration_cond);
+}
+
+/* A descriptor that is connected already is the only client there will be. */
+static bool is_connected_fd(const SocketAddress *address)
+{
+    int fd, listening = 0;
+    socklen_t len = sizeof(listening);
+
+    if (address->type != SOCKET_ADDRESS_TYPE_FD) {
+        return false;
+    }
+    fd = atoi(address->u.fd.str); /* the URI was checked */
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 ||
+           !listening;
+}
+
+static void greet_fd(Destination *d, const SocketAddress *address)
+{
+    Error *err = NULL;
+    QIOChannel *ioc = qio_connect_sync(address, NULL, NULL, &err);
+
+    listening_tried(d, err);
+    if (ioc) {
+        destination_greet(d, ioc);
+    }
+    error_free(err);
+}
+
+static QIONetListener *listen_at(Destination *d, const SocketAddress *address)
+{
+    Error *err = NULL;
+    QIONetListener *listener;
+
+    if (is_connected_fd(address)) {
+        greet_fd(d, address);
+        return NULL;
+    }
+    listener = qio_net_listener_new(address, BACKLOG, &err);
+    stats_set_listening(listener ? qio_net_listener_address(listener) : NULL);
+    listening_tried(d, err);
+    error_free(err);
+    return listener;
+}
+
+typedef enum ListenStep {
+    LISTEN_ON,
+    LISTEN_ANEW,
+    LISTEN_END
+} ListenStep;
+
+/* What to do; waits while there is neither a listener nor an address. */
+static ListenStep next_step(Destination *d, bool has_listener,
+                            SocketAddress **address)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    for (;;) {
+        if (d->shutting_down || d->closed) {
+            return LISTEN_END;
+        }
+        if (d->listen_address) {
+            *address = g_steal_pointer(&d->listen_address);
+            return LISTEN_ANEW;
+        }
+        if (has_listener) {
+            return LISTEN_ON;
+        }
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
+}
+
+static void accept_one(Destination *d, QIONetListener *listener)
+{
+    QIOChannel *ioc = qio_net_listener_wait_client(listener, d->wake_fd, NULL);
+    eventfd_t value;
+
+    if (ioc) {
+        destination_greet(d, ioc);
+    } else {
+        eventfd_read(d->wake_fd, &value); /* it does not block */
+    }
+}
+
+void *destination_listener_thread(void *opaque)
+{
+    Destination *d = opaque;
+    g_autoptr(QIONetListener) listener = NULL;
+
+    for (;;) {
+        g_autoptr(SocketAddress) address = NULL;
+
+        switch (next_step(d, listener != NULL, &address)) {
+        case LISTEN_ON:
+            accept_one(d, listener);
+            break;
+        case LISTEN_ANEW:
+            g_clear_pointer(&listener, qio_net_listener_free);
+            listener = listen_at(d, address);
+            break;
+        case LISTEN_END:
+            stats_set_listening(NULL);
+            return NULL;
+        }
+    }
+}

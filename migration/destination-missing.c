@@ -1,0 +1,319 @@
+/*
+ * Blocks that are not here yet, after the hand-over of a postcopy migration.
+ *
+ * A bit of the volume's bitmap says that its granule is missing.  A request
+ * that touches such a granule waits, and the source is asked for it.  What
+ * comes is stored only where it is still missing, and no client's request
+ * touches a granule before its bit is clear: so content from the source never
+ * replaces what a client wrote.  Clients' requests, arrivals and the bits of
+ * one volume are all handled on the I/O thread of its node.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "block/block_int.h"
+#include "destination.h"
+
+struct MissingBlocks {
+    Destination *d;
+    Volume *volume;
+    uint32_t index;
+    /* I/O thread of the node. */
+    BlockDirtyBitmap *arriving; /* being stored just now */
+    BlockDirtyBitmap *asked;    /* asked for over this link */
+    BlockQueue waiting;         /* clients' requests */
+};
+
+bool destination_note_missing(Destination *d, const Section *section,
+                              Error **errp)
+{
+    Volume *volume;
+
+    if (!section_check_range(section, d->set->sizes, d->set->n, errp)) {
+        return false;
+    }
+    volume = &d->set->volumes[section->volume];
+    if (volume->remote) {
+        error_setg(errp, "Volume '%s' is remote, nothing of it is missing",
+                   volume->name);
+        return false;
+    }
+    if (!volume->bitmap) {
+        volume->bitmap =
+            block_dirty_bitmap_new(volume->size, VOLUME_GRANULARITY);
+    }
+    block_dirty_bitmap_set(volume->bitmap, section->offset, section->length);
+    return true;
+}
+
+/* ---- Asking. ---- */
+
+/* The first run in [*offset, end) whose bits are set in @yes, but not in @no. */
+static bool next_run(const BlockDirtyBitmap *yes, const BlockDirtyBitmap *no,
+                     uint64_t *offset, uint64_t end, uint64_t *bytes)
+{
+    while (block_dirty_bitmap_next(yes, offset, end, UINT64_MAX, bytes)) {
+        uint64_t at = *offset, len;
+
+        if (!block_dirty_bitmap_next(no, &at, *offset + *bytes, UINT64_MAX,
+                                     &len)) {
+            return true;
+        }
+        if (at > *offset) {
+            *bytes = at - *offset;
+            return true;
+        }
+        *offset = at + len;
+    }
+    return false;
+}
+
+static void say_fetch(MissingBlocks *m, uint64_t offset, uint64_t bytes)
+{
+    Section *section = g_new0(Section, 1);
+
+    section->type = SECTION_FETCH;
+    section->volume = m->index;
+    section->offset = offset;
+    section->length = bytes;
+    QEMU_LOCK_GUARD(&migration_lock);
+    g_queue_push_tail(&m->d->fetches, section);
+    qemu_cond_broadcast(&migration_cond);
+}
+
+/* The end of the last granule that the range touches. */
+static uint64_t granule_end(const Volume *volume, uint64_t end)
+{
+    end = (end + VOLUME_GRANULARITY - 1) & -VOLUME_GRANULARITY;
+    return MIN(end, volume->size);
+}
+
+static void ask_for(MissingBlocks *m, const BlockRequest *req)
+{
+    uint64_t offset = req->offset & -VOLUME_GRANULARITY;
+    uint64_t end = granule_end(m->volume, req->offset + req->bytes);
+    uint64_t bytes;
+
+    while (next_run(m->volume->bitmap, m->asked, &offset, end, &bytes)) {
+        block_dirty_bitmap_set(m->asked, offset, bytes);
+        say_fetch(m, offset, bytes);
+        offset += bytes;
+    }
+}
+
+/* ---- Clients' requests. ---- */
+
+static bool lacks(const MissingBlocks *m, const BlockRequest *req)
+{
+    return req->bytes > 0 &&
+           block_dirty_bitmap_test(m->volume->bitmap, req->offset, req->bytes);
+}
+
+/* A BlockGateFn. */
+static bool gate(BlockNode *node, BlockRequest *req, void *opaque)
+{
+    MissingBlocks *m = opaque;
+
+    if (req->op == BLOCK_OP_FLUSH || !lacks(m, req)) {
+        return false;
+    }
+    block_queue_push(&m->waiting, req);
+    ask_for(m, req);
+    return true;
+}
+
+/* What waited for blocks that have come goes on. */
+static void pass_waiting(MissingBlocks *m)
+{
+    BlockQueue queue;
+    BlockRequest *req;
+
+    block_queue_init(&queue);
+    block_queue_concat(&queue, &m->waiting);
+    while ((req = block_queue_pop(&queue))) {
+        if (lacks(m, req)) {
+            block_queue_push(&m->waiting, req);
+        } else {
+            block_request_pass(req);
+        }
+    }
+}
+
+/* ---- Arrivals. ---- */
+
+typedef struct Arrival {
+    BlockRequest req; /* stores one run that is missing */
+    VolumeRequest *r;
+    MissingBlocks *m;
+    BlockOp op;
+    uint64_t offset; /* what is left of the range */
+    uint64_t end;
+    uint64_t start; /* of the range */
+} Arrival;
+
+static void note_all_here(Destination *d)
+{
+    if (volumes_dirty_bytes(d->set) > 0) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&migration_lock);
+    d->all_here = true;
+    qemu_cond_broadcast(&migration_cond);
+}
+
+static void store_next(Arrival *a);
+
+static void run_stored(BlockRequest *req, int ret)
+{
+    Arrival *a = container_of(req, Arrival, req);
+    MissingBlocks *m = a->m;
+
+    block_dirty_bitmap_clear(m->arriving, req->offset, req->bytes);
+    if (ret < 0) {
+        volume_request_done(a->r, ret);
+        g_free(a);
+        return;
+    }
+    block_dirty_bitmap_clear(m->volume->bitmap, req->offset, req->bytes);
+    pass_waiting(m);
+    a->offset = req->offset + req->bytes;
+    store_next(a);
+}
+
+static void store_next(Arrival *a)
+{
+    MissingBlocks *m = a->m;
+    uint64_t bytes;
+
+    if (!next_run(m->volume->bitmap, m->arriving, &a->offset, a->end, &bytes)) {
+        note_all_here(m->d);
+        volume_request_done(a->r, 0);
+        g_free(a);
+        return;
+    }
+    block_dirty_bitmap_set(m->arriving, a->offset, bytes);
+    a->req = (BlockRequest){
+        .op = a->op,
+        .flags = BLOCK_REQ_UNHELD |
+                 (a->op == BLOCK_OP_WRITE_ZEROES ? BLOCK_REQ_MAY_UNMAP : 0),
+        .offset = a->offset,
+        .bytes = bytes,
+        .buf = a->r->buf + (a->op == BLOCK_OP_WRITE ? a->offset - a->start : 0),
+        .cb = run_stored,
+    };
+    block_submit(m->volume->node, &a->req);
+}
+
+/* I/O thread. */
+static void arrive(void *opaque)
+{
+    VolumeRequest *r = opaque;
+
+    store_next(r->req.opaque);
+}
+
+void destination_store_missing(Destination *d, VolumeRequest *r, Volume *volume,
+                               BlockOp op, uint64_t offset, uint64_t bytes)
+{
+    Arrival *a = g_new0(Arrival, 1);
+
+    a->r = r;
+    a->m = d->missing[volume - d->set->volumes];
+    a->op = op;
+    a->offset = a->start = offset;
+    a->end = offset + bytes;
+    r->req.opaque = a;
+    r->req.offset = offset;
+    volume_request_start_fn(r, volume, arrive);
+}
+
+/* ---- The gates as a whole. ---- */
+
+static MissingBlocks *missing_new(Destination *d, uint32_t index)
+{
+    MissingBlocks *m = g_new0(MissingBlocks, 1);
+
+    m->d = d;
+    m->index = index;
+    m->volume = &d->set->volumes[index];
+    m->arriving = block_dirty_bitmap_new(m->volume->size, VOLUME_GRANULARITY);
+    m->asked = block_dirty_bitmap_new(m->volume->size, VOLUME_GRANULARITY);
+    block_queue_init(&m->waiting);
+    return m;
+}
+
+void destination_free_missing(Destination *d)
+{
+    for (uint32_t i = 0; d->missing && i < d->set->n; i++) {
+        MissingBlocks *m = d->missing[i];
+
+        if (m) {
+            block_dirty_bitmap_free(m->arriving);
+            block_dirty_bitmap_free(m->asked);
+            g_free(m);
+        }
+    }
+    g_clear_pointer(&d->missing, g_free);
+}
+
+void destination_set_gates(Destination *d)
+{
+    for (uint32_t i = 0; i < d->set->n; i++) {
+        Volume *volume = &d->set->volumes[i];
+
+        if (volume->bitmap) {
+            d->missing[i] = missing_new(d, i);
+            block_node_set_gate(volume->node, gate, d->missing[i]);
+        }
+    }
+    note_all_here(d);
+}
+
+static void ask_again(void *opaque)
+{
+    MissingBlocks *m = opaque;
+
+    block_dirty_bitmap_clear(m->asked, 0, m->volume->size);
+    for (BlockRequest *req = m->waiting.head; req; req = req->next) {
+        ask_for(m, req);
+    }
+}
+
+void destination_ask_again(Destination *d)
+{
+    for (uint32_t i = 0; i < d->set->n; i++) {
+        if (d->missing[i]) {
+            iothread_run(block_node_iothread(d->set->volumes[i].node),
+                         ask_again, d->missing[i]);
+        }
+    }
+}
+
+typedef struct Refuse {
+    MissingBlocks *m;
+    int ret;
+} Refuse;
+
+static void refuse_waiting(void *opaque)
+{
+    Refuse *refuse = opaque;
+    BlockRequest *req;
+
+    while ((req = block_queue_pop(&refuse->m->waiting))) {
+        block_request_refuse(req, refuse->ret);
+    }
+}
+
+void destination_drop_gates(Destination *d, int ret)
+{
+    for (uint32_t i = 0; i < d->set->n; i++) {
+        MissingBlocks *m = d->missing[i];
+        Refuse refuse = {.m = m, .ret = ret};
+
+        if (m) {
+            block_node_set_gate(m->volume->node, NULL, NULL);
+            iothread_run(block_node_iothread(m->volume->node), refuse_waiting,
+                         &refuse);
+        }
+    }
+}

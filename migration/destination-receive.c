@@ -1,0 +1,290 @@
+/*
+ * The destination stores what the channels bring.
+ *
+ * Before this process serves, content goes to where it belongs at once: into
+ * the memory of nodes that lie in memory, by requests into others.  Later,
+ * clients' requests are in between: see destination-missing.c.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "destination.h"
+
+/* Requests of a receiver in flight. */
+#define WRITE_BEHIND 4
+
+/* ---- Requests. ---- */
+
+static bool finish(VolumeRequest *r, Error **errp)
+{
+    int ret;
+
+    if (!r->pending) {
+        return true;
+    }
+    ret = volume_request_wait(r);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret,
+                         "Cannot write volume '%s' at offset %" PRIu64,
+                         r->volume->name, r->req.offset);
+    }
+    return ret == 0;
+}
+
+static bool finish_all(Receiver *receiver, Error **errp)
+{
+    bool ok = true;
+
+    for (unsigned i = 0; i < receiver->io->depth; i++) {
+        ok = finish(volume_io_next(receiver->io), ok ? errp : NULL) && ok;
+    }
+    return ok;
+}
+
+/* A request whose buffer is free. */
+static VolumeRequest *next_request(Receiver *receiver, Error **errp)
+{
+    VolumeRequest *r = volume_io_next(receiver->io);
+
+    return finish(r, errp) ? r : NULL;
+}
+
+static void store(Receiver *receiver, VolumeRequest *r, const Section *section,
+                  BlockOp op)
+{
+    Destination *d = receiver->destination;
+    Volume *volume = &d->set->volumes[section->volume];
+
+    if (destination_phase(d) != PHASE_COPY) {
+        destination_store_missing(d, r, volume, op, section->offset,
+                                  section->length);
+    } else {
+        volume_request_start(r, volume, op, section->offset, section->length,
+                             op == BLOCK_OP_WRITE_ZEROES ? BLOCK_REQ_MAY_UNMAP
+                                                         : 0);
+    }
+}
+
+/* ---- Content. ---- */
+
+static bool receive_packed(Receiver *receiver, const Section *section,
+                           void *out, Error **errp)
+{
+    MigrationChannel *c = receiver->channel;
+    g_autofree uint8_t *packed = g_malloc(section->payload_size);
+
+    if (!c->compressor) {
+        c->compressor = compressor_new();
+    }
+    return migration_channel_receive_payload(c, section, packed, errp) &&
+           compressor_unpack(c->compressor, packed, section->payload_size, out,
+                             section->length, errp);
+}
+
+static bool receive_content(Receiver *receiver, const Section *section,
+                            void *out, Error **errp)
+{
+    if (section->flags & SECTION_FLAG_ZSTD) {
+        return receive_packed(receiver, section, out, errp);
+    }
+    return migration_channel_receive_payload(receiver->channel, section, out,
+                                             errp);
+}
+
+static bool apply_data(Receiver *receiver, const Section *section, Error **errp)
+{
+    Destination *d = receiver->destination;
+    uint8_t *map = d->maps[section->volume];
+    VolumeRequest *r;
+
+    if (map && destination_phase(d) == PHASE_COPY) {
+        return receive_content(receiver, section, map + section->offset, errp);
+    }
+    r = next_request(receiver, errp);
+    if (!r || !receive_content(receiver, section, r->buf, errp)) {
+        return false;
+    }
+    store(receiver, r, section, BLOCK_OP_WRITE);
+    return true;
+}
+
+static bool apply_zero(Receiver *receiver, const Section *section, Error **errp)
+{
+    VolumeRequest *r = next_request(receiver, errp);
+
+    if (!r) {
+        return false;
+    }
+    store(receiver, r, section, BLOCK_OP_WRITE_ZEROES);
+    return true;
+}
+
+static bool check_target(Destination *d, const Section *section, Error **errp)
+{
+    if (!section_check_range(section, d->set->sizes, d->set->n, errp)) {
+        return false;
+    }
+    if (d->set->volumes[section->volume].remote) {
+        error_setg(errp, "Content came for volume '%s', which is remote",
+                   d->set->volumes[section->volume].name);
+        return false;
+    }
+    /* After the hand-over, content is for what is missing only. */
+    if (destination_phase(d) != PHASE_COPY && !d->missing[section->volume]) {
+        error_setg(errp, "Content came for volume '%s', which lacks nothing",
+                   d->set->volumes[section->volume].name);
+        return false;
+    }
+    return true;
+}
+
+/* ---- Passes. ---- */
+
+static bool brings_content(const Destination *d, unsigned i)
+{
+    return d->multifd ? i > 0 : i == 0;
+}
+
+/* Whether all content up to the end of @pass is stored; migration_lock. */
+static bool pass_is_stored(Destination *d, uint64_t pass)
+{
+    for (unsigned i = 0; i < d->n_receivers; i++) {
+        if (brings_content(d, i) && d->receivers[i].pass < pass) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool end_pass(Receiver *receiver, const Section *section, Error **errp)
+{
+    Destination *d = receiver->destination;
+    bool stored;
+
+    if (!finish_all(receiver, errp)) {
+        return false;
+    }
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        receiver->pass = section->offset;
+        stored = section->offset && pass_is_stored(d, section->offset);
+        qemu_cond_broadcast(&migration_cond);
+    }
+    return !stored || !d->confirm ||
+           migration_channel_send_type(d->main, SECTION_PASS_ACK,
+                                       section->offset, errp);
+}
+
+bool destination_wait_pass(Destination *d, uint64_t pass, Error **errp)
+{
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        while (!link_is_cut_locked(d->link)) {
+            if (pass_is_stored(d, pass)) {
+                return true;
+            }
+            /* On the main channel nothing more comes before the answer. */
+            if (!d->multifd) {
+                error_setg(errp,
+                           "The hand-over names pass %" PRIu64
+                           ", which has not ended",
+                           pass);
+                return false;
+            }
+            qemu_cond_wait(&migration_cond, &migration_lock);
+        }
+    }
+    link_error(d->link, errp);
+    return false;
+}
+
+bool receiver_apply(Receiver *receiver, const Section *section, Error **errp)
+{
+    Destination *d = receiver->destination;
+
+    if (section->type == SECTION_PASS_END) {
+        return end_pass(receiver, section, errp);
+    }
+    if (!check_target(d, section, errp)) {
+        return false;
+    }
+    return section->type == SECTION_DATA ? apply_data(receiver, section, errp)
+                                         : apply_zero(receiver, section, errp);
+}
+
+/* ---- Threads. ---- */
+
+static bool receive_one(Receiver *receiver, Error **errp)
+{
+    MigrationChannel *c = receiver->channel;
+    Section section;
+    int ret = migration_channel_receive(c, &section, errp);
+
+    if (ret == 0) {
+        error_setg(errp, "%s closed a channel", qio_channel_peer(c->ioc));
+    }
+    if (ret <= 0) {
+        return false;
+    }
+    activity_progress(receiver->destination->activity);
+    switch (section.type) {
+    case SECTION_DATA:
+    case SECTION_ZERO:
+    case SECTION_PASS_END:
+        return receiver_apply(receiver, &section, errp);
+    default:
+        error_setg(errp, "A %s section is not expected on channel %u",
+                   section_type_name(section.type), c->index);
+        return false;
+    }
+}
+
+static void *receiver_thread(void *opaque)
+{
+    Receiver *receiver = opaque;
+    Error *err = NULL;
+
+    while (receive_one(receiver, &err)) {
+        /* Until the link is cut. */
+    }
+    finish_all(receiver, NULL);
+    destination_channel_failed(receiver->destination, err);
+    return NULL;
+}
+
+void destination_start_receivers(Destination *d, Assembly *a)
+{
+    d->n_receivers = a->hello.channels + 1;
+    d->receivers = g_new0(Receiver, d->n_receivers);
+    for (unsigned i = 0; i < d->n_receivers; i++) {
+        Receiver *receiver = &d->receivers[i];
+
+        receiver->destination = d;
+        receiver->io = volume_io_new(WRITE_BEHIND);
+        receiver->channel =
+            i == 0 ? d->main
+                   : migration_channel_new(g_steal_pointer(&a->channels[i]),
+                                           STREAM_FROM_SOURCE, i);
+    }
+    for (unsigned i = 1; i < d->n_receivers; i++) {
+        g_autofree char *name = g_strdup_printf("mig-recv-%u", i);
+
+        qemu_thread_create(&d->receivers[i].thread, name, receiver_thread,
+                           &d->receivers[i], QEMU_THREAD_JOINABLE);
+    }
+}
+
+void destination_join_receivers(Destination *d)
+{
+    for (unsigned i = 0; i < d->n_receivers; i++) {
+        Receiver *receiver = &d->receivers[i];
+
+        if (i > 0) {
+            qemu_thread_join(&receiver->thread);
+            migration_channel_free(receiver->channel);
+        } else {
+            finish_all(receiver, NULL);
+        }
+        volume_io_free(receiver->io);
+    }
+    g_clear_pointer(&d->receivers, g_free);
+    d->n_receivers = 0;
+}

@@ -1,0 +1,94 @@
+/*
+ * The speaker: tells the source what the destination lacks, and when it has
+ * everything.  I/O threads, which must not wait for a channel, leave it to
+ * this thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "destination.h"
+#include "state.h"
+#include "stats.h"
+
+typedef enum Word {
+    WORD_FETCH,
+    WORD_COMPLETE,
+    WORD_NONE
+} Word;
+
+static Word next_word(Destination *d, Section **fetch)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    for (;;) {
+        if (link_is_cut_locked(d->link)) {
+            return WORD_NONE;
+        }
+        if (d->all_here) {
+            return WORD_COMPLETE;
+        }
+        *fetch = g_queue_pop_head(&d->fetches);
+        if (*fetch) {
+            return WORD_FETCH;
+        }
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
+}
+
+/* From here on this is a node like any other. */
+static bool complete(Destination *d, Error **errp)
+{
+    destination_drop_gates(d, -EIO);
+    destination_enter_phase(d, PHASE_DONE);
+    activity_set_phase(d->activity, "completed");
+    stats_end();
+    migration_set_state(MIGRATION_STATUS_POSTCOPY_ACTIVE,
+                        MIGRATION_STATUS_COMPLETED);
+    return migration_channel_send_type(d->main, SECTION_COMPLETE, 0, errp);
+}
+
+static void *speaker_thread(void *opaque)
+{
+    Destination *d = opaque;
+    Error *err = NULL;
+
+    for (;;) {
+        g_autofree Section *fetch = NULL;
+        bool ok = true;
+
+        switch (next_word(d, &fetch)) {
+        case WORD_FETCH:
+            ok = migration_channel_send(d->main, fetch, NULL, &err);
+            break;
+        case WORD_COMPLETE:
+            if (complete(d, &err)) {
+                return NULL;
+            }
+            ok = false;
+            break;
+        case WORD_NONE:
+            return NULL;
+        }
+        if (!ok) {
+            destination_channel_failed(d, err);
+            return NULL;
+        }
+    }
+}
+
+void destination_start_speaker(Destination *d)
+{
+    qemu_thread_create(&d->speaker, "mig-speak", speaker_thread, d,
+                       QEMU_THREAD_JOINABLE);
+    d->has_speaker = true;
+}
+
+void destination_join_speaker(Destination *d)
+{
+    if (d->has_speaker) {
+        qemu_thread_join(&d->speaker);
+        d->has_speaker = false;
+    }
+    QEMU_LOCK_GUARD(&migration_lock);
+    g_queue_clear_full(&d->fetches, g_free);
+}

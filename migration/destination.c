@@ -1,0 +1,436 @@
+/*
+ * The destination of a migration: its coordinator, and what QMP asks of it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <sys/eventfd.h>
+#include "block/block.h"
+#include "destination.h"
+#include "main-call.h"
+#include "migration-internal.h"
+#include "qapi/clone-visitor.h"
+#include "qapi/qapi-visit-sockets.h"
+#include "qemu/yank.h"
+#include "state.h"
+#include "stats.h"
+
+/* The one there is, from destination_expect() on. */
+static Destination *destination;
+
+/* ---- Yank. ---- */
+
+/* Links that a cut has to reach: of greeters, of assemblies, of the session. */
+static void cut_links(Destination *d, void (*cut)(Link *link))
+{
+    g_autoptr(Link) hello = NULL;
+    g_autoptr(Link) half = NULL;
+    g_autoptr(Link) whole = NULL;
+    g_autoptr(Link) session = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        hello = d->hello_link;
+        d->hello_link = link_new();
+        half = d->assembly ? link_ref(d->assembly->link) : NULL;
+        whole = d->waiting ? link_ref(d->waiting->link) : NULL;
+        session = d->link ? link_ref(d->link) : NULL;
+    }
+    cut(hello);
+    if (half) {
+        cut(half);
+    }
+    if (whole) {
+        cut(whole);
+    }
+    if (session) {
+        cut(session);
+    }
+}
+
+static void destination_yank(void *opaque)
+{
+    cut_links(opaque, link_yank);
+}
+
+static void forget_yank(Destination *d)
+{
+    yank_unregister_function(MIGRATION_YANK_INSTANCE, destination_yank, d);
+    yank_unregister_instance(MIGRATION_YANK_INSTANCE);
+}
+
+/* ---- The coordinator. ---- */
+
+/* NULL: this is the end. */
+static Assembly *wait_for_assembly(Destination *d)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    while (!d->shutting_down && !d->waiting && !d->take_over) {
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
+    if (d->shutting_down || !d->waiting) {
+        return NULL;
+    }
+    link_unref(d->link);
+    d->link = link_ref(d->waiting->link);
+    d->failure_said = false;
+    return g_steal_pointer(&d->waiting);
+}
+
+/* The end of a session that leaves nothing to go on with. */
+static void forget_session(Destination *d)
+{
+    g_clear_pointer(&d->maps, g_free);
+    destination_free_missing(d);
+}
+
+static void start_session(Destination *d, Assembly *a)
+{
+    MigrationStatus from;
+
+    forget_session(d);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        memcpy(d->process, a->hello.process, STREAM_ID_SIZE);
+        memcpy(d->session, a->hello.session, STREAM_ID_SIZE);
+        destination_enter_phase(d, PHASE_SETUP);
+        d->ready_said = d->served = d->is_postcopy = d->all_here = false;
+    }
+    stats_begin(false);
+    do {
+        from = migration_state();
+    } while (from != MIGRATION_STATUS_SETUP &&
+             !migration_set_state(from, MIGRATION_STATUS_SETUP));
+}
+
+static bool run(Destination *d, Assembly *a, Error **errp)
+{
+    if (a->hello.flags & STREAM_HELLO_RESUME) {
+        migration_set_state(MIGRATION_STATUS_POSTCOPY_PAUSED,
+                            MIGRATION_STATUS_POSTCOPY_RECOVER);
+        return destination_resume_session(d, a, errp);
+    }
+    start_session(d, a);
+    return destination_run_session(d, a, errp);
+}
+
+/* Whether the source may have given up its role, so that we cannot go back. */
+static bool is_committed(Destination *d)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    return d->ready_said;
+}
+
+static void enter_paused(void)
+{
+    if (!migration_set_state(MIGRATION_STATUS_DEVICE,
+                             MIGRATION_STATUS_POSTCOPY_PAUSED) &&
+        !migration_set_state(MIGRATION_STATUS_POSTCOPY_ACTIVE,
+                             MIGRATION_STATUS_POSTCOPY_PAUSED)) {
+        migration_set_state(MIGRATION_STATUS_POSTCOPY_RECOVER,
+                            MIGRATION_STATUS_POSTCOPY_PAUSED);
+    }
+}
+
+static void enter_failed(void)
+{
+    MigrationStatus from;
+
+    if (migration_set_state(MIGRATION_STATUS_CANCELLING,
+                            MIGRATION_STATUS_CANCELLED)) {
+        return;
+    }
+    do {
+        from = migration_state();
+    } while (!migration_set_state(from, from == MIGRATION_STATUS_CANCELLING
+                                            ? MIGRATION_STATUS_CANCELLED
+                                            : MIGRATION_STATUS_FAILED));
+}
+
+static void end_session(Destination *d, const Error *err)
+{
+    if (migration_state() == MIGRATION_STATUS_COMPLETED) {
+        activity_set_phase(d->activity, "completed");
+        return;
+    }
+    stats_set_error(error_get_pretty(err));
+    if (is_committed(d)) {
+        activity_set_phase(d->activity, "postcopy-paused");
+        enter_paused();
+    } else {
+        activity_set_phase(d->activity, "listening");
+        stats_end();
+        enter_failed();
+    }
+}
+
+/* The user has decided: the source is gone for good. */
+static void take_over(Destination *d)
+{
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        d->served = true;
+    }
+    block_activate();
+    stats_end();
+    migration_set_state(MIGRATION_STATUS_POSTCOPY_PAUSED,
+                        MIGRATION_STATUS_COMPLETED);
+}
+
+static bool is_over(Destination *d)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    return d->goodbye;
+}
+
+static void run_sessions(Destination *d)
+{
+    Assembly *a;
+
+    while (!is_over(d) && (a = wait_for_assembly(d))) {
+        Error *err = NULL;
+
+        activity_begin(d->activity);
+        run(d, a, &err);
+        destination_hang_up(d, err);
+        activity_end(d->activity);
+        end_session(d, err);
+        assembly_free(a);
+        error_free(err);
+    }
+}
+
+static void release_volumes(void)
+{
+    if (destination && destination->closed) {
+        g_clear_pointer(&destination->set, volumes_release);
+    }
+}
+
+static void *coordinator_thread(void *opaque)
+{
+    Destination *d = opaque;
+    bool shutting_down;
+
+    run_sessions(d);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        shutting_down = d->shutting_down;
+    }
+    if (shutting_down) {
+        return NULL; /* destination_shutdown() does the rest */
+    }
+    if (!is_over(d)) {
+        take_over(d);
+    }
+    forget_session(d);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        d->closed = true;
+        destination_wake_listener(d);
+    }
+    forget_yank(d);
+    g_clear_pointer(&d->activity, activity_free);
+    migration_post_main(release_volumes);
+    return NULL;
+}
+
+/* ---- The main thread. ---- */
+
+void destination_expect(void)
+{
+    Destination *d = g_new0(Destination, 1);
+
+    d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (d->wake_fd < 0) {
+        g_error("eventfd: %s", g_strerror(errno));
+    }
+    d->hello_link = link_new();
+    g_queue_init(&d->fetches);
+    d->activity = activity_new("migration");
+    activity_set_phase(d->activity, "listening");
+    destination = d;
+    block_inactivate(NULL, NULL);
+    qemu_thread_create(&d->listener, "mig-listen", destination_listener_thread,
+                       d, QEMU_THREAD_JOINABLE);
+    qemu_thread_create(&d->coordinator, "migration", coordinator_thread, d,
+                       QEMU_THREAD_JOINABLE);
+}
+
+bool destination_wait_listening(Error **errp)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    while (!destination->listen_tried) {
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
+    if (destination->listen_error) {
+        error_setg(errp, "%s", destination->listen_error);
+    }
+    return !destination->listen_error;
+}
+
+static void cut_for_shutdown(Link *link)
+{
+    link_cut(link, "The process ends");
+}
+
+static void wait_for_greeters(Destination *d)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    while (d->n_greeters) {
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
+}
+
+void destination_shutdown(void)
+{
+    Destination *d = destination;
+    bool listened;
+
+    if (!d) {
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        d->shutting_down = true;
+        listened = d->listens;
+        destination_wake_listener(d);
+    }
+    cut_links(d, cut_for_shutdown);
+    qemu_thread_join(&d->listener);
+    wait_for_greeters(d);
+    qemu_thread_join(&d->coordinator);
+    if (listened && !d->closed) {
+        forget_yank(d);
+    }
+    if (d->missing) {
+        destination_drop_gates(d, -EIO);
+    }
+    forget_session(d);
+    volumes_release(d->set);
+    activity_free(d->activity);
+    assembly_free(d->assembly);
+    assembly_free(d->waiting);
+    link_unref(d->link);
+    link_unref(d->hello_link);
+    tls_creds_unref(d->creds);
+    qapi_free_SocketAddress(d->listen_address);
+    g_free(d->listen_error);
+    close(d->wake_fd);
+    g_free(d);
+    destination = NULL;
+}
+
+/* ---- Any thread, out-of-band. ---- */
+
+static void set_address(Destination *d, const SocketAddress *address)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    qapi_free_SocketAddress(d->listen_address);
+    d->listen_address = QAPI_CLONE(SocketAddress, address);
+    d->listens = true;
+    destination_wake_listener(d);
+}
+
+bool destination_listen(const SocketAddress *address, Error **errp)
+{
+    Destination *d = destination;
+
+    if (!d) {
+        error_setg(errp, "'-incoming' was not specified on the command line");
+        return false;
+    }
+    if (d->listens && migration_state() != MIGRATION_STATUS_FAILED &&
+        migration_state() != MIGRATION_STATUS_CANCELLED) {
+        error_setg(errp, "The incoming migration has already been started");
+        return false;
+    }
+    if (!d->listens) {
+        if (!yank_register_instance(MIGRATION_YANK_INSTANCE, errp)) {
+            return false;
+        }
+        yank_register_function(MIGRATION_YANK_INSTANCE, destination_yank, d);
+    }
+    migration_set_state(migration_state(), MIGRATION_STATUS_SETUP);
+    set_address(d, address);
+    return true;
+}
+
+bool destination_recover(const SocketAddress *address, Error **errp)
+{
+    if (!destination || migration_state() != MIGRATION_STATUS_POSTCOPY_PAUSED) {
+        error_setg(errp,
+                   "Migrate recover can only be run when postcopy is paused.");
+        return false;
+    }
+    set_address(destination, address);
+    return true;
+}
+
+static void cut_for_cancel(Link *link)
+{
+    link_cut(link, "The migration was cancelled");
+}
+
+static bool enter_cancelling(void)
+{
+    return migration_set_state(MIGRATION_STATUS_SETUP,
+                               MIGRATION_STATUS_CANCELLING) ||
+           migration_set_state(MIGRATION_STATUS_ACTIVE,
+                               MIGRATION_STATUS_CANCELLING);
+}
+
+/* A listener without a session has nothing to cancel. */
+bool destination_cancel(Error **errp)
+{
+    Destination *d = destination;
+
+    if (!d) {
+        return true;
+    }
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        if (d->ready_said) {
+            error_setg(errp, "The source may have given up its role, the "
+                             "migration cannot be cancelled here");
+            return false;
+        }
+        if (!d->link || link_is_cut_locked(d->link) || !enter_cancelling()) {
+            return true;
+        }
+    }
+    cut_links(d, cut_for_cancel);
+    return true;
+}
+
+static void cut_for_pause(Link *link)
+{
+    link_cut(link, "The migration was paused");
+}
+
+bool destination_pause(void)
+{
+    if (!destination) {
+        return false;
+    }
+    cut_links(destination, cut_for_pause);
+    return true;
+}
+
+bool destination_continue(Error **errp)
+{
+    Destination *d = destination;
+
+    QEMU_LOCK_GUARD(&migration_lock);
+    if (!d || !d->ready_said) {
+        error_setg(errp, "There is no migration to continue");
+        return false;
+    }
+    if (d->is_postcopy) {
+        error_setg(errp, "Not all content is here, only a resume can continue "
+                         "this");
+        return false;
+    }
+    d->take_over = true;
+    qemu_cond_broadcast(&migration_cond);
+    return true;
+}

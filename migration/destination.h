@@ -1,0 +1,173 @@
+/*
+ * The destination of a migration: what its files offer each other.
+ *
+ * Threads: the listener ("mig-listen") accepts; a greeter for each new
+ * connection ("mig-hello") reads its hello, and gathers those that belong
+ * together; the coordinator ("migration") runs one session after another and
+ * reads the main channel; receivers ("mig-recv-N") read the others; the
+ * speaker ("mig-speak") says what I/O threads want said.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_DESTINATION_H
+#define MIGRATION_DESTINATION_H
+
+#include "channel.h"
+#include "io/channel-tls.h"
+#include "link.h"
+#include "qemu/activity.h"
+#include "volume.h"
+
+typedef struct Destination Destination;
+
+/* The channels that a source has opened so far, for one session. */
+typedef struct Assembly {
+    StreamHello hello; /* of the first of them; its channel means nothing */
+    Link *link;
+    QIOChannel *channels[STREAM_MAX_CHANNELS + 1];
+    unsigned n;
+} Assembly;
+
+/* One of the channels that bring content. */
+typedef struct Receiver {
+    Destination *destination;
+    MigrationChannel *channel;
+    VolumeIO *io;
+    QemuThread thread;
+    uint64_t pass; /* the last one that has ended; migration_lock */
+} Receiver;
+
+/* What is expected from the source. */
+typedef enum DestinationPhase {
+    PHASE_SETUP,   /* which volumes there are */
+    PHASE_COPY,    /* content, while the source serves */
+    PHASE_READY,   /* its word to go */
+    PHASE_SERVING, /* the rest of the content */
+    PHASE_DONE,    /* its goodbye */
+} DestinationPhase;
+
+/* Blocks of one volume that are not here yet; see destination-missing.c. */
+typedef struct MissingBlocks MissingBlocks;
+
+struct Destination {
+    /* Of the session; the coordinator's, constant for other threads. */
+    VolumeSet *set; /* main thread claims and releases it */
+    void **maps;    /* of each volume, where its content lies in memory */
+    MissingBlocks **missing; /* of each volume, once not all is here */
+    MigrationChannel *main;
+    Receiver *receivers; /* the first is that of the main channel */
+    unsigned n_receivers;
+    bool multifd; /* content comes on the others */
+    bool confirm;
+    QemuThread speaker;
+    bool has_speaker;
+    Activity *activity;
+
+    /* migration_lock. */
+    uint8_t process[STREAM_ID_SIZE]; /* of the source */
+    uint8_t session[STREAM_ID_SIZE];
+    Link *link;             /* of the session that runs, or NULL */
+    DestinationPhase phase; /* atomic: read without the lock */
+    bool ready_said;        /* the source may give up its role any time */
+    bool served;            /* this process serves */
+    bool is_postcopy;       /* and does not have everything yet */
+    bool take_over;         /* migrate-continue was there */
+    bool goodbye;           /* the source knows that all is here */
+    bool failure_said;      /* the source has been told why this ends */
+    GQueue fetches;         /* of Section, for the speaker */
+    bool all_here;          /* nothing is missing any more */
+
+    /* How connections come; destination-listen.c; migration_lock. */
+    bool listens; /* it was told where, and is a yank instance */
+    SocketAddress *listen_address; /* to be listened at; NULL: as it is */
+    bool listen_tried;             /* and an error, if it failed */
+    char *listen_error;
+    int wake_fd; /* an eventfd that ends the listener's wait */
+    bool shutting_down;
+    bool closed;      /* no more sessions: the listener ends */
+    Link *hello_link; /* connections without a session yet */
+    unsigned n_greeters;
+    Assembly *assembly; /* not all channels are there */
+    Assembly *waiting;  /* all are there, for the coordinator */
+    QCryptoTLSCreds *creds;
+    QemuThread listener;
+    QemuThread coordinator;
+};
+
+static inline DestinationPhase destination_phase(const Destination *d)
+{
+    return __atomic_load_n(&d->phase, __ATOMIC_ACQUIRE);
+}
+
+static inline void destination_enter_phase(Destination *d,
+                                           DestinationPhase phase)
+{
+    __atomic_store_n(&d->phase, phase, __ATOMIC_RELEASE);
+}
+
+/* ---- destination-listen.c ---- */
+
+void *destination_listener_thread(void *opaque);
+/* Makes the listener look at what has changed.  Any thread, OOB-safe. */
+void destination_wake_listener(Destination *d);
+
+/* ---- destination-hello.c ---- */
+
+/* Takes @ioc over and reads its hello on a thread of its own. */
+void destination_greet(Destination *d, QIOChannel *ioc);
+/* NULL is fine. */
+void assembly_free(Assembly *a);
+
+/* ---- destination-session.c ---- */
+
+/* Runs a session until it ends; @err is set unless all went well. */
+bool destination_run_session(Destination *d, Assembly *a, Error **errp);
+/* Goes on with the one that was interrupted. */
+bool destination_resume_session(Destination *d, Assembly *a, Error **errp);
+/* Ends its link and threads; tells the source of @err, if there is one. */
+void destination_hang_up(Destination *d, const Error *err);
+/* A receiver failed: tells the source why and ends the link. */
+void destination_channel_failed(Destination *d, Error *err);
+
+/* ---- destination-receive.c ---- */
+
+/* Sets up receivers, and threads for all but the first, which has none. */
+void destination_start_receivers(Destination *d, Assembly *a);
+/* The link must be cut. */
+void destination_join_receivers(Destination *d);
+/* DATA, ZERO or PASS_END that came on @receiver's channel. */
+bool receiver_apply(Receiver *receiver, const Section *section, Error **errp);
+/* Waits until all that came before the end of @pass is stored. */
+bool destination_wait_pass(Destination *d, uint64_t pass, Error **errp);
+
+/* ---- destination-missing.c ---- */
+
+/* Frees d->missing; no gate may be set. */
+void destination_free_missing(Destination *d);
+
+/* A range is not here yet; before this process serves. */
+bool destination_note_missing(Destination *d, const Section *section,
+                              Error **errp);
+/* From now on requests wait for blocks that are missing. */
+void destination_set_gates(Destination *d);
+/*
+ * Content of a range that may be missing: it is stored where it is, and
+ * dropped where it is not.  @r has the content, and ends when it is stored.
+ */
+void destination_store_missing(Destination *d, VolumeRequest *r, Volume *volume,
+                               BlockOp op, uint64_t offset, uint64_t bytes);
+/* Over a new link, asks again for what requests wait for. */
+void destination_ask_again(Destination *d);
+/*
+ * Lets nothing wait any more: all is here, or the process ends (@ret: -errno
+ * for requests that wait).
+ */
+void destination_drop_gates(Destination *d, int ret);
+
+/* ---- destination-speak.c ---- */
+
+void destination_start_speaker(Destination *d);
+/* The link must be cut. */
+void destination_join_speaker(Destination *d);
+
+#endif

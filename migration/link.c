@@ -1,0 +1,179 @@
+/*
+ * Links, and how they are cut.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "link.h"
+#include "qemu/yank.h"
+
+struct Link {
+    unsigned refcount; /* atomic */
+    /* The rest: migration_lock. */
+    GPtrArray *channels; /* of QIOChannel, each a reference */
+    QIOConnectTask *task;
+    char *reason; /* not NULL: cut */
+};
+
+QemuMutex migration_lock;
+QemuCond migration_cond;
+
+static void __attribute__((constructor)) link_init(void)
+{
+    qemu_mutex_init(&migration_lock);
+    qemu_cond_init(&migration_cond);
+}
+
+Link *link_new(void)
+{
+    Link *link = g_new0(Link, 1);
+
+    link->refcount = 1;
+    link->channels =
+        g_ptr_array_new_with_free_func((GDestroyNotify)qio_channel_unref);
+    return link;
+}
+
+Link *link_ref(Link *link)
+{
+    __atomic_fetch_add(&link->refcount, 1, __ATOMIC_RELAXED);
+    return link;
+}
+
+void link_unref(Link *link)
+{
+    if (!link || __atomic_sub_fetch(&link->refcount, 1, __ATOMIC_ACQ_REL) > 0) {
+        return;
+    }
+    g_ptr_array_unref(link->channels);
+    qio_connect_task_unref(link->task);
+    g_free(link->reason);
+    g_free(link);
+}
+
+bool link_add_channel_locked(Link *link, QIOChannel *ioc)
+{
+    if (link->reason) {
+        qio_channel_shutdown(ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+        return false;
+    }
+    g_ptr_array_add(link->channels, qio_channel_ref(ioc));
+    return true;
+}
+
+bool link_add_channel(Link *link, QIOChannel *ioc, Error **errp)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    if (!link_add_channel_locked(link, ioc)) {
+        error_setg(errp, "%s", link->reason);
+        return false;
+    }
+    return true;
+}
+
+void link_remove_channel(Link *link, QIOChannel *ioc)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    g_ptr_array_remove_fast(link->channels, ioc);
+}
+
+void link_set_task(QIOConnectTask *task, void *opaque)
+{
+    Link *link = opaque;
+    QIOConnectTask *old;
+    bool cut;
+
+    qio_connect_task_ref(task);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        old = link->task;
+        link->task = task;
+        cut = link->reason != NULL;
+    }
+    if (cut) {
+        qio_connect_task_cancel(task);
+    }
+    qio_connect_task_unref(old);
+}
+
+/* Says so to the yank that runs, when @report. */
+static void cut_all(Link *link, bool report)
+{
+    if (link->task && qio_connect_task_cancel(link->task) && report) {
+        yank_report_cut("pending connection of the migration");
+    }
+    for (guint i = 0; i < link->channels->len; i++) {
+        QIOChannel *ioc = g_ptr_array_index(link->channels, i);
+
+        if (qio_channel_shutdown(ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL) == 0 &&
+            report) {
+            g_autofree char *what =
+                g_strdup_printf("connection to %s", qio_channel_peer(ioc));
+
+            yank_report_cut(what);
+        }
+    }
+}
+
+/* @reason becomes the link's, or is freed. */
+static bool cut_with(Link *link, char *reason, bool report)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    if (link->reason) {
+        g_free(reason);
+        return false;
+    }
+    link->reason = reason;
+    cut_all(link, report);
+    qemu_cond_broadcast(&migration_cond);
+    return true;
+}
+
+bool link_cut(Link *link, const char *fmt, ...)
+{
+    va_list ap;
+    char *reason;
+
+    va_start(ap, fmt);
+    reason = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    return cut_with(link, reason, false);
+}
+
+bool link_cut_error(Link *link, const Error *err)
+{
+    return cut_with(link, g_strdup(error_get_pretty(err)), false);
+}
+
+void link_yank(Link *link)
+{
+    cut_with(link, g_strdup("The migration was yanked"), true);
+}
+
+bool link_is_cut_locked(const Link *link)
+{
+    return link->reason != NULL;
+}
+
+bool link_is_cut(Link *link)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    return link_is_cut_locked(link);
+}
+
+char *link_reason(Link *link)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    return g_strdup(link->reason);
+}
+
+void link_error(Link *link, Error **errp)
+{
+    g_autofree char *reason = link_reason(link);
+
+    error_setg(errp, "%s", reason ? reason : "The migration was ended");
+}

@@ -1,0 +1,65 @@
+/*
+ * Link: the channels between source and destination, cut as one.
+ *
+ * One link is one attempt to connect; a resume makes a new one.  Whatever ends
+ * it (a yank, a cancel, an error on any channel) is recorded once, as the
+ * reason, and shuts all channels down, also those that come later: so each
+ * thread of the migration unwinds by itself, whatever it was doing.
+ *
+ * migration_lock is the one lock of migration: it guards links and what the
+ * threads of a source or destination tell each other, and migration_cond says
+ * that something of it has changed.  Fast; locks of channels come after it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_LINK_H
+#define MIGRATION_LINK_H
+
+#include "io/connect-task.h"
+#include "qemu/lockable.h"
+
+extern QemuMutex migration_lock;
+extern QemuCond migration_cond;
+
+typedef struct Link Link;
+
+/* Any thread. */
+Link *link_new(void);
+Link *link_ref(Link *link);
+/* NULL is fine. */
+void link_unref(Link *link);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Link, link_unref)
+
+/*
+ * Puts @ioc, or a connect task, under the link: a cut shuts it down, or
+ * cancels it.  False with the reason when the link is cut already; then that
+ * has been done.  The "locked" form is for holders of migration_lock.  Any
+ * thread.
+ */
+bool link_add_channel(Link *link, QIOChannel *ioc, Error **errp);
+bool link_add_channel_locked(Link *link, QIOChannel *ioc);
+void link_set_task(QIOConnectTask *task, void *link);
+
+/* Forgets @ioc, which may live on.  Any thread. */
+void link_remove_channel(Link *link, QIOChannel *ioc);
+
+/*
+ * Cuts the link; the first reason counts.  True when it was not cut before.
+ * Any thread, OOB-safe.
+ */
+bool link_cut(Link *link, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+/* The same because of @err, which stays the caller's. */
+bool link_cut_error(Link *link, const Error *err);
+/* The same from a yank function: reports each connection. */
+void link_yank(Link *link);
+
+/* Any thread, OOB-safe. */
+bool link_is_cut(Link *link);
+/* The same for a holder of migration_lock. */
+bool link_is_cut_locked(const Link *link);
+/* Why it was cut; g_free() it; NULL when it is not. */
+char *link_reason(Link *link);
+/* Sets @errp to the reason.  For threads that unwind after a cut. */
+void link_error(Link *link, Error **errp);
+
+#endif

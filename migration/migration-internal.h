@@ -1,0 +1,52 @@
+/*
+ * What the commands of QMP, and the end of the process, ask of the source and
+ * of the destination in this process; there is at most one of both.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_INTERNAL_H
+#define MIGRATION_INTERNAL_H
+
+#include "qapi/error.h"
+#include "qapi/qapi-types-migration.h"
+
+/* ---- source.c ---- */
+
+/* Starts to migrate to @address; does not block.  Main thread. */
+bool source_begin(const SocketAddress *address, Error **errp);
+/* Goes on from postcopy-paused.  Main thread. */
+bool source_resume_to(const SocketAddress *address, Error **errp);
+bool source_start_postcopy(Error **errp);
+/* Ends it, whatever it does; at exit.  Main thread. */
+void source_shutdown(void);
+/* True with nothing done when there is no source.  Any thread, OOB-safe. */
+bool source_cancel(Error **errp);
+/* Cuts the link; false when there is none.  Any thread, OOB-safe. */
+bool source_pause(void);
+/* Whether there is one that has not ended.  Any thread, OOB-safe. */
+bool source_is_running(void);
+/* Goes on from @state, which is the present one.  Any thread. */
+bool source_continue(MigrationStatus state, Error **errp);
+
+/* ---- destination.c ---- */
+
+/*
+ * Makes this process expect a migration.  Before the first node is made.
+ * Main thread.
+ */
+void destination_expect(void);
+/*
+ * Starts to listen; errors that come later are told by query-migrate.  Any
+ * thread, OOB-safe.
+ */
+bool destination_listen(const SocketAddress *address, Error **errp);
+/* Listens anew for a source that resumes.  Any thread, OOB-safe. */
+bool destination_recover(const SocketAddress *address, Error **errp);
+/* Waits until listening has begun or failed.  Main thread, at startup. */
+bool destination_wait_listening(Error **errp);
+void destination_shutdown(void);
+bool destination_cancel(Error **errp);
+bool destination_pause(void);
+bool destination_continue(Error **errp);
+
+#endif

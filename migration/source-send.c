@@ -1,0 +1,327 @@
+/*
+ * Senders: threads that read volumes and send their content.
+ *
+ * A stripe of a volume always goes over the same channel, so that content of
+ * a later pass cannot overtake that of an earlier one.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "source.h"
+#include "stats.h"
+
+/* Stripes that are read ahead of the one that is sent. */
+#define READ_AHEAD 3
+/*
+ * Pushes are short, so that what the destination asks for does not have to
+ * wait for long where both go over the one channel.
+ */
+#define PUSH_SIZE (128 * KiB)
+
+/* ---- What has been read. ---- */
+
+static bool is_zero(const uint8_t *buf, size_t len)
+{
+    uint64_t first;
+
+    if (len < sizeof(first)) {
+        static const uint8_t zeroes[sizeof(first)];
+
+        return memcmp(buf, zeroes, len) == 0;
+    }
+    memcpy(&first, buf, sizeof(first));
+    /* All is zero when the first bytes are, and each equals one before. */
+    return first == 0 &&
+           memcmp(buf, buf + sizeof(first), len - sizeof(first)) == 0;
+}
+
+/* Bytes of granules from @done on that are zero, or not, as the first is. */
+static uint64_t run_length(const VolumeRequest *r, uint64_t done, bool *zero)
+{
+    uint64_t len = 0;
+
+    while (done + len < r->req.bytes) {
+        uint64_t n =
+            MIN((uint64_t)VOLUME_GRANULARITY, r->req.bytes - done - len);
+        bool z = is_zero(r->buf + done + len, n);
+
+        if (len == 0) {
+            *zero = z;
+        } else if (z != *zero) {
+            break;
+        }
+        len += n;
+    }
+    return len;
+}
+
+static bool send_data(Source *s, MigrationChannel *channel,
+                      Compressor *compressor, Section *section,
+                      const void *content, Error **errp)
+{
+    size_t packed = 0;
+
+    section->type = SECTION_DATA;
+    section->payload_size = section->length;
+    if (compressor) {
+        const void *out;
+
+        packed = compressor_pack(compressor, content, section->length, &out);
+        if (packed) {
+            section->flags = SECTION_FLAG_ZSTD;
+            section->payload_size = packed;
+            content = out;
+        }
+    }
+    stats_count_normal(section->length);
+    return migration_channel_send(channel, section, content, errp);
+}
+
+static bool send_run(Source *s, MigrationChannel *channel,
+                     Compressor *compressor, Section *section,
+                     const void *content, bool zero, Error **errp)
+{
+    bool ok;
+
+    if (zero) {
+        section->type = SECTION_ZERO;
+        stats_count_zeroes(section->length);
+        ok = migration_channel_send(channel, section, NULL, errp);
+    } else {
+        ok = send_data(s, channel, compressor, section, content, errp);
+    }
+    if (ok) {
+        stats_sent(STREAM_HEADER_SIZE + section->payload_size,
+                   channel->index != 0);
+        activity_progress(s->activity);
+    }
+    return ok;
+}
+
+bool source_send_content(Source *s, MigrationChannel *channel,
+                         Compressor *compressor, VolumeRequest *r, Error **errp)
+{
+    uint64_t done = 0;
+
+    while (done < r->req.bytes) {
+        bool zero = false;
+        Section section = {
+            .volume = r->volume - s->set->volumes,
+            .offset = r->req.offset + done,
+            .length = run_length(r, done, &zero),
+        };
+
+        if (!send_run(s, channel, compressor, &section, r->buf + done, zero,
+                      errp)) {
+            return false;
+        }
+        done += section.length;
+    }
+    return true;
+}
+
+/* ---- A sender's sweep over its stripes. ---- */
+
+/* Waits for what @r reads and sends it, unless it was sent already. */
+static bool finish(SourceSender *sender, VolumeRequest *r, SourceWork work,
+                   Error **errp)
+{
+    Source *s = sender->source;
+    int ret;
+
+    if (!r->pending) {
+        return true;
+    }
+    ret = volume_request_wait(r);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret,
+                         "Cannot read volume '%s' at offset %" PRIu64,
+                         r->volume->name, r->req.offset);
+        return false;
+    }
+    if (work != SOURCE_WORK_FINAL_PASS) {
+        limiter_take(&s->limiter, s->link, r->req.bytes,
+                     work == SOURCE_WORK_PUSH ? migration_max_postcopy_bandwidth
+                                              : migration_max_bandwidth);
+    }
+    return source_send_content(s, sender->channel, sender->compressor, r, errp);
+}
+
+/* The same for all; only waits for them when something has failed (!@ok). */
+static bool finish_all(SourceSender *sender, SourceWork work, bool ok,
+                       Error **errp)
+{
+    for (unsigned i = 0; i < sender->io->depth; i++) {
+        VolumeRequest *r = volume_io_next(sender->io);
+
+        if (ok) {
+            ok = finish(sender, r, work, errp);
+        } else if (r->pending) {
+            volume_request_wait(r);
+        }
+    }
+    return ok;
+}
+
+/* Whether a pass is to be broken off: the link is cut, or postcopy begins. */
+static bool is_called_off(Source *s, SourceWork work)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    return link_is_cut_locked(s->link) ||
+           (work == SOURCE_WORK_PASS && s->want_postcopy);
+}
+
+static bool sweep_stripe(SourceSender *sender, Volume *volume, uint64_t offset,
+                         uint64_t end, SourceWork work, Error **errp)
+{
+    uint64_t max = work == SOURCE_WORK_PUSH ? PUSH_SIZE : STREAM_STRIPE;
+    uint64_t bytes;
+
+    while (block_dirty_bitmap_take(volume->bitmap, &offset, end, max, &bytes)) {
+        VolumeRequest *r = volume_io_next(sender->io);
+
+        if (!finish(sender, r, work, errp)) {
+            return false;
+        }
+        volume_request_start(r, volume, BLOCK_OP_READ, offset, bytes, 0);
+        offset += bytes;
+    }
+    return true;
+}
+
+static bool sweep_volume(SourceSender *sender, Volume *volume, SourceWork work,
+                         Error **errp)
+{
+    Source *s = sender->source;
+    uint64_t offset = 0, bytes;
+
+    while (block_dirty_bitmap_next(volume->bitmap, &offset, volume->size,
+                                   STREAM_STRIPE, &bytes)) {
+        uint64_t stripe = offset / STREAM_STRIPE;
+        uint64_t end = MIN((stripe + 1) * STREAM_STRIPE, volume->size);
+
+        if (stripe % s->n_senders == sender->index) {
+            if (is_called_off(s, work)) {
+                return true;
+            }
+            if (!sweep_stripe(sender, volume, offset, end, work, errp)) {
+                return false;
+            }
+        }
+        offset = end;
+    }
+    return true;
+}
+
+static bool sweep(SourceSender *sender, SourceWork work, Error **errp)
+{
+    VolumeSet *set = sender->source->set;
+    bool ok = true;
+
+    for (uint32_t i = 0; i < set->n && ok; i++) {
+        if (!set->volumes[i].remote) {
+            ok = sweep_volume(sender, &set->volumes[i], work, errp);
+        }
+    }
+    return finish_all(sender, work, ok, errp);
+}
+
+/* ---- Commands from the coordinator. ---- */
+
+static bool carry_out(SourceSender *sender, SourceWork work, Error **errp)
+{
+    Source *s = sender->source;
+
+    return sweep(sender, work, errp) &&
+           (work == SOURCE_WORK_PUSH ||
+            migration_channel_send_type(sender->channel, SECTION_PASS_END,
+                                        s->pass, errp));
+}
+
+/* The next command after that of @number; SOURCE_WORK_STOP after a cut. */
+static SourceWork next_work(Source *s, uint64_t *number)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    while (s->work_number == *number && !link_is_cut_locked(s->link)) {
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
+    if (s->work_number == *number) {
+        return SOURCE_WORK_STOP;
+    }
+    *number = s->work_number;
+    return s->work;
+}
+
+static void work_done(Source *s)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    s->work_done++;
+    qemu_cond_broadcast(&migration_cond);
+}
+
+static void *sender_thread(void *opaque)
+{
+    SourceSender *sender = opaque;
+    Source *s = sender->source;
+    uint64_t number = 0;
+    SourceWork work;
+    Error *err = NULL;
+
+    while ((work = next_work(s, &number)) != SOURCE_WORK_STOP) {
+        if (!carry_out(sender, work, &err)) {
+            source_channel_failed(s, err);
+            break;
+        }
+        work_done(s);
+    }
+    return NULL;
+}
+
+bool source_work_is_done(Source *s)
+{
+    return s->work_done == s->n_senders;
+}
+
+void source_command(Source *s, SourceWork work)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    s->work = work;
+    s->work_number++;
+    s->work_done = 0;
+    qemu_cond_broadcast(&migration_cond);
+}
+
+void source_start_senders(Source *s)
+{
+    s->work_number = 0;
+    for (unsigned i = 0; i < s->n_senders; i++) {
+        SourceSender *sender = &s->senders[i];
+        g_autofree char *name = g_strdup_printf("mig-send-%u", i);
+
+        sender->source = s;
+        sender->index = i;
+        sender->io = volume_io_new(READ_AHEAD);
+        if (s->params->multifd_compression == MULTI_FD_COMPRESSION_ZSTD) {
+            sender->compressor = compressor_new();
+        }
+        qemu_thread_create(&sender->thread, name, sender_thread, sender,
+                           QEMU_THREAD_JOINABLE);
+    }
+}
+
+void source_join_senders(Source *s)
+{
+    for (unsigned i = 0; i < s->n_senders; i++) {
+        SourceSender *sender = &s->senders[i];
+
+        if (sender->io) {
+            qemu_thread_join(&sender->thread);
+            g_clear_pointer(&sender->io, volume_io_free);
+            g_clear_pointer(&sender->compressor, compressor_free);
+        }
+    }
+}
