@@ -6,7 +6,7 @@
 #include "qemu/osdep.h"
 #include "uri.h"
 
-/* Reads @text as far as there are digits: true when that was all. */
+/* True when @text is digits and nothing else, up to @max. */
 static bool parse_number(const char *text, uint64_t max, uint64_t *out)
 {
     return g_ascii_string_to_unsigned(text, 10, 0, max, out, NULL);
