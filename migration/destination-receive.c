@@ -145,10 +145,13 @@ static bool brings_content(const Destination *d, unsigned i)
     return d->multifd ? i > 0 : i == 0;
 }
 
-/* Whether all content up to the end of @pass is stored; migration_lock. */
+/*
+ * Whether all content up to the end of @pass is stored; migration_lock.  That
+ * of pass 0 comes on the main channel, where its end comes after it.
+ */
 static bool pass_is_stored(Destination *d, uint64_t pass)
 {
-    for (unsigned i = 0; i < d->n_receivers; i++) {
+    for (unsigned i = 0; i < d->n_receivers && pass > 0; i++) {
         if (brings_content(d, i) && d->receivers[i].pass < pass) {
             return false;
         }
@@ -166,12 +169,11 @@ static bool end_pass(Receiver *receiver, const Section *section, Error **errp)
     }
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         receiver->pass = section->offset;
-        stored = section->offset && pass_is_stored(d, section->offset);
+        stored = pass_is_stored(d, section->offset);
         qemu_cond_broadcast(&migration_cond);
     }
-    return !stored || !d->confirm ||
-           migration_channel_send_type(d->main, SECTION_PASS_ACK,
-                                       section->offset, errp);
+    return !stored || migration_channel_send_type(d->main, SECTION_PASS_ACK,
+                                                  section->offset, errp);
 }
 
 bool destination_wait_pass(Destination *d, uint64_t pass, Error **errp)

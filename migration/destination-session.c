@@ -256,13 +256,6 @@ static bool serve(Destination *d, Error **errp)
 
 /* ---- The main channel, from setup on. ---- */
 
-static bool first_pass_end(Destination *d, const Section *section, Error **errp)
-{
-    return receiver_apply(&d->receivers[0], section, errp) &&
-           (section->offset != 0 ||
-            migration_channel_send_type(d->main, SECTION_PASS_ACK, 0, errp));
-}
-
 static bool handle(Destination *d, const Section *section, Error **errp)
 {
     DestinationPhase phase = destination_phase(d);
@@ -277,7 +270,7 @@ static bool handle(Destination *d, const Section *section, Error **errp)
         break;
     case SECTION_PASS_END:
         if (phase == PHASE_COPY) {
-            return first_pass_end(d, section, errp);
+            return receiver_apply(&d->receivers[0], section, errp);
         }
         break;
     case SECTION_MISSING:
@@ -333,7 +326,6 @@ static void adopt(Destination *d, Assembly *a)
 
     d->main = migration_channel_new(ioc, STREAM_FROM_SOURCE, 0);
     d->multifd = a->hello.channels > 0;
-    d->confirm = a->hello.flags & STREAM_HELLO_CONFIRM;
     activity_set_peer(d->activity, qio_channel_peer(ioc));
 }
 

@@ -58,7 +58,6 @@ struct Destination {
     Receiver *receivers; /* the first is that of the main channel */
     unsigned n_receivers;
     bool multifd; /* content comes on the others */
-    bool confirm;
     QemuThread speaker;
     bool has_speaker;
     Activity *activity;

@@ -51,8 +51,7 @@ static bool say_hello(Source *s, QIOChannel *ioc, uint16_t index, bool resume,
                       Error **errp)
 {
     StreamHello hello = {
-        .flags = (resume ? STREAM_HELLO_RESUME : 0) |
-                 (s->confirm ? STREAM_HELLO_CONFIRM : 0),
+        .flags = resume ? STREAM_HELLO_RESUME : 0,
         .channel = index,
         .channels = s->multifd ? s->n_senders : 0,
     };

@@ -25,7 +25,7 @@ static bool pass_is_over(Source *s)
     return source_work_is_done(s);
 }
 
-static bool pass_is_confirmed(Source *s)
+static bool pass_is_stored(Source *s)
 {
     return s->acked_pass == s->pass;
 }
@@ -39,7 +39,7 @@ static bool run_pass(Source *s, SourceWork work, Error **errp)
     stats_pass_begin(s->pass);
     source_command(s, work);
     if (!source_wait(s, pass_is_over, errp) ||
-        (s->confirm && !source_wait(s, pass_is_confirmed, errp))) {
+        (s->confirm && !source_wait(s, pass_is_stored, errp))) {
         return false;
     }
     stats_pass_end(stats_transferred() - before,
@@ -215,7 +215,14 @@ bool source_run_precopy(Source *s, Error **errp)
             return false;
         }
         postcopy = wants_postcopy(s);
-        if ((postcopy || rest_is_small(s)) && hold_requests(s)) {
+        if (!postcopy && !rest_is_small(s)) {
+            continue;
+        }
+        /* What is on its way still is not waited for with clients held. */
+        if (!source_wait(s, pass_is_stored, errp)) {
+            return false;
+        }
+        if (hold_requests(s)) {
             return switch_over(s, postcopy, errp);
         }
         if (link_is_cut(s->link)) {

@@ -34,9 +34,8 @@
 #define STREAM_HELLO_SIZE 64
 
 enum {
-    STREAM_HELLO_RESUME = 1 << 0,  /* goes on with a migration */
-    STREAM_HELLO_CONFIRM = 1 << 1, /* each pass is to be confirmed */
-    STREAM_HELLO__ALL = (1 << 2) - 1,
+    STREAM_HELLO_RESUME = 1 << 0, /* goes on with a migration */
+    STREAM_HELLO__ALL = (1 << 1) - 1,
 };
 
 typedef struct StreamHello {

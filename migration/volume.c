@@ -70,7 +70,7 @@ static bool moves(const BlockNode *node)
 
 VolumeSet *volumes_claim_all(Error **errp)
 {
-    g_autoptr(GList) nodes = block_node_list();
+    GList *nodes = block_node_list();
     g_autoptr(VolumeSet) set = set_new(g_list_length(nodes));
     uint32_t n = 0;
 
@@ -133,7 +133,7 @@ static BlockNode *find_node(GList *nodes, const char *name)
 
 VolumeSet *volumes_claim(const StreamVolume *wanted, uint32_t n, Error **errp)
 {
-    g_autoptr(GList) nodes = block_node_list();
+    GList *nodes = block_node_list();
     g_autoptr(VolumeSet) set = set_new(n);
 
     for (uint32_t i = 0; i < n; i++) {
