@@ -75,7 +75,9 @@ static void agent_message(json_object *value, Error *err, void *opaque)
     YcAgentClient *agent = opaque;
 
     if (agent->phase == YC_AGENT_RUNNING && err) {
-        agent_finish(agent, NULL, no_answer(agent, error_get_pretty(err)));
+        g_autofree char *what = yc_printable(error_get_pretty(err));
+
+        agent_finish(agent, NULL, no_answer(agent, what));
     } else if (agent->phase == YC_AGENT_RUNNING) {
         agent_answered(agent, value);
         return;

@@ -44,6 +44,11 @@ int64_t yc_deadline(int *timeout_ms);
  * Errors.
  */
 
+/*
+ * @text in valid UTF-8, with its control characters and what else is no text
+ * as \xNN: for what peers say.  g_free() it.
+ */
+char *yc_printable(const char *text);
 /* Sets @errp from @err, which it frees; the message stays. */
 void yc_error_take(GError **errp, YcError code, Error *err);
 /* What the error member of an answer says; PROTOCOL when it is malformed. */

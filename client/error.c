@@ -17,7 +17,10 @@ static const struct {
     {YC_ERROR_QMP_KVM_MISSING_CAP, "KVMMissingCap"},
 };
 
-G_DEFINE_QUARK(yc - error - quark, yc_error)
+GQuark yc_error_quark(void)
+{
+    return g_quark_from_static_string("yc-error-quark");
+}
 
 const char *yc_error_class(const GError *err)
 {
@@ -32,6 +35,29 @@ const char *yc_error_class(const GError *err)
 bool yc_error_is_answer(const GError *err)
 {
     return yc_error_class(err) != NULL;
+}
+
+char *yc_printable(const char *text)
+{
+    GString *out = g_string_new(NULL);
+
+    while (*text) {
+        gunichar c = g_utf8_get_char_validated(text, -1);
+        const char *next = text + 1;
+
+        if (c < (gunichar)-2) {
+            next = g_utf8_next_char(text);
+        }
+        if (c < (gunichar)-2 && !g_unichar_iscntrl(c)) {
+            g_string_append_len(out, text, next - text);
+        } else {
+            for (; text < next; text++) {
+                g_string_append_printf(out, "\\x%02x", (unsigned char)*text);
+            }
+        }
+        text = next;
+    }
+    return g_string_free(out, FALSE);
 }
 
 void yc_error_take(GError **errp, YcError code, Error *err)
@@ -53,6 +79,7 @@ static YcError class_code(const char *name)
 GError *yc_error_from_answer(const char *peer, json_object *error)
 {
     json_object *cls = NULL, *desc = NULL;
+    g_autofree char *words = NULL;
 
     if (!json_object_is_type(error, json_type_object) ||
         !json_object_object_get_ex(error, "class", &cls) ||
@@ -64,7 +91,7 @@ GError *yc_error_from_answer(const char *peer, json_object *error)
         return g_error_new(YC_ERROR, YC_ERROR_PROTOCOL,
                            "%s: sent a malformed error: %s", peer, text);
     }
+    words = yc_printable(json_object_get_string(desc));
     return g_error_new_literal(YC_ERROR,
-                               class_code(json_object_get_string(cls)),
-                               json_object_get_string(desc));
+                               class_code(json_object_get_string(cls)), words);
 }

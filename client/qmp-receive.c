@@ -180,6 +180,16 @@ static void client_take(YcQmpClient *client, json_object *message)
     }
 }
 
+static void client_no_json(YcQmpClient *client, const Error *err)
+{
+    g_autofree char *what = yc_printable(error_get_pretty(err));
+
+    client_break_protocol(
+        client, "%s%s",
+        client->state == YC_QMP_GREETING ? "this is no QMP server: " : "",
+        what);
+}
+
 void yc_qmp_message(json_object *value, Error *err, void *opaque)
 {
     YcQmpClient *client = opaque;
@@ -188,10 +198,7 @@ void yc_qmp_message(json_object *value, Error *err, void *opaque)
     if (client->broken) {
         json_object_put(value);
     } else if (err) {
-        client_break_protocol(
-            client, "%s%s",
-            client->state == YC_QMP_GREETING ? "this is no QMP server: " : "",
-            error_get_pretty(err));
+        client_no_json(client, err);
     } else {
         client_take(client, value);
     }

@@ -2,7 +2,8 @@
  * Errors of the client library: GError in the domain YC_ERROR.
  *
  * The message is one line for a person.  It names the socket, but for what a
- * server or a guest agent answered: that message is its own, word for word.
+ * server or a guest agent answered: that message is its own, word for word, but
+ * with control characters as \xNN.
  *
  * All public names of the library begin with yc_, Yc or YC_.
  *
