@@ -140,14 +140,32 @@ static bool check_cert(gnutls_x509_crt_t cert, const char *path, CertRole role,
            check_purpose(cert, path, role, errp);
 }
 
-static const char *verify_reason(unsigned status)
+const char *tls_creds_verify_reason(unsigned status)
 {
-    return status & GNUTLS_CERT_INSECURE_ALGORITHM
-               ? "The certificate uses an insecure algorithm"
-           : status & GNUTLS_CERT_REVOKED ? "The certificate has been revoked"
-           : status & GNUTLS_CERT_SIGNER_NOT_FOUND
-               ? "The certificate hasn't got a known issuer"
-               : "The certificate is not trusted";
+    static const struct {
+        unsigned bit;
+        const char *reason;
+    } reasons[] = {
+        /* The first that holds says most. */
+        {GNUTLS_CERT_INSECURE_ALGORITHM,
+         "The certificate uses an insecure algorithm"},
+        {GNUTLS_CERT_REVOKED, "The certificate has been revoked"},
+        {GNUTLS_CERT_SIGNER_NOT_FOUND,
+         "The certificate hasn't got a known issuer"},
+        {GNUTLS_CERT_NOT_ACTIVATED, "The certificate is not yet active"},
+        {GNUTLS_CERT_EXPIRED, "The certificate has expired"},
+        {GNUTLS_CERT_UNEXPECTED_OWNER,
+         "The certificate does not match the hostname"},
+        {GNUTLS_CERT_PURPOSE_MISMATCH,
+         "The certificate is for another purpose"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(reasons); i++) {
+        if (status & reasons[i].bit) {
+            return reasons[i].reason;
+        }
+    }
+    return "The certificate is not trusted";
 }
 
 static bool check_pair(const CertList *own, const char *own_path,
@@ -158,10 +176,10 @@ static bool check_pair(const CertList *own, const char *own_path,
                                           NULL, 0, 0, &status);
 
     if (ret < 0 || status) {
-        error_setg(errp,
-                   "Our own certificate %s failed validation against %s: %s",
-                   own_path, ca_path,
-                   ret < 0 ? gnutls_strerror(ret) : verify_reason(status));
+        error_setg(
+            errp, "Our own certificate %s failed validation against %s: %s",
+            own_path, ca_path,
+            ret < 0 ? gnutls_strerror(ret) : tls_creds_verify_reason(status));
         return false;
     }
     return true;

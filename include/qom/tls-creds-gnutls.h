@@ -24,4 +24,10 @@ struct QCryptoTLSCreds {
     GHashTable *psk_keys; /* user name -> GBytes; of a PSK server */
 };
 
+/*
+ * Why a certificate was refused, of the gnutls_certificate_status_t bits in
+ * @status: a sentence without its dot.  Any thread.
+ */
+const char *tls_creds_verify_reason(unsigned status);
+
 #endif
