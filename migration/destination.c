@@ -80,6 +80,9 @@ static Assembly *wait_for_assembly(Destination *d)
 /* The end of a session that leaves nothing to go on with. */
 static void forget_session(Destination *d)
 {
+    if (d->missing) {
+        destination_drop_gates(d, -EIO);
+    }
     g_clear_pointer(&d->maps, g_free);
     destination_free_missing(d);
 }
@@ -301,9 +304,6 @@ void destination_shutdown(void)
     qemu_thread_join(&d->coordinator);
     if (listened && !d->closed) {
         forget_yank(d);
-    }
-    if (d->missing) {
-        destination_drop_gates(d, -EIO);
     }
     forget_session(d);
     volumes_release(d->set);
