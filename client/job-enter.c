@@ -85,13 +85,11 @@ static bool job_enter(YcDomain *dom, YcAway away, const char *command,
     return true;
 }
 
-/*
- * Only the thread itself changes what its job says of it, so it may look
- * without the lock for whether it is away.
- */
+/* Takes the lock again, unless this is a mistake. */
 static YcJobState *check_exit(YcDomain *dom, YcAway away, const char *call,
                               GError **errp)
 {
+    YcRank rank = ways[away].rank;
     YcJobState *job = NULL;
 
     if (yc_lock_is_mine(&dom->lock)) {
@@ -99,18 +97,20 @@ static YcJobState *check_exit(YcDomain *dom, YcAway away, const char *call,
                   dom->name);
         return NULL;
     }
-    if (ways[away].rank) {
-        yc_rank_leave(ways[away].rank, ways[away].what, dom->name);
-    }
-    yc_domain_lock(dom);
-    job = job_for(dom, away);
-    if (!job || job->away != away) {
-        yc_misuse(errp, "%s() of domain '%s' by a thread that has not entered",
-                  call, dom->name);
+    if (!rank || yc_rank_is_entered(rank, dom->name)) {
+        if (rank) {
+            yc_rank_leave(rank, dom->name);
+        }
+        yc_domain_lock(dom);
+        job = job_for(dom, away);
+        if (job && job->away == away) {
+            return job;
+        }
         yc_domain_unlock(dom);
-        return NULL;
     }
-    return job;
+    yc_misuse(errp, "%s() of domain '%s' by a thread that has not entered",
+              call, dom->name);
+    return NULL;
 }
 
 /*

@@ -35,19 +35,29 @@ void yc_rank_enter(YcRank rank, const char *what, const char *name)
     held[n_held++] = (Held){.rank = rank, .what = what, .name = name};
 }
 
-/* Not always the latest: the domain goes before its monitor. */
-void yc_rank_leave(YcRank rank, const char *what, const char *name)
+static unsigned find_held(YcRank rank, const char *name)
 {
-    for (unsigned i = 0; i < n_held; i++) {
-        if (held[i].rank == rank && held[i].name == name) {
-            n_held--;
-            memmove(&held[i], &held[i + 1], (n_held - i) * sizeof(held[0]));
-            return;
-        }
+    unsigned i = 0;
+
+    while (i < n_held && (held[i].rank != rank || held[i].name != name)) {
+        i++;
     }
-    fprintf(stderr, "lock order: %s '%s' is not held by this thread\n", what,
-            name);
-    abort();
+    return i;
+}
+
+bool yc_rank_is_entered(YcRank rank, const char *name)
+{
+    return find_held(rank, name) < n_held;
+}
+
+/* Not always the latest: the domain goes before its monitor. */
+void yc_rank_leave(YcRank rank, const char *name)
+{
+    unsigned i = find_held(rank, name);
+
+    g_assert(i < n_held);
+    n_held--;
+    memmove(&held[i], &held[i + 1], (n_held - i) * sizeof(held[0]));
 }
 
 void yc_rank_assert_none(const char *where)
@@ -65,7 +75,12 @@ void yc_rank_enter(YcRank rank, const char *what, const char *name)
 {
 }
 
-void yc_rank_leave(YcRank rank, const char *what, const char *name)
+bool yc_rank_is_entered(YcRank rank, const char *name)
+{
+    return true;
+}
+
+void yc_rank_leave(YcRank rank, const char *name)
 {
 }
 

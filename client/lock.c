@@ -57,7 +57,7 @@ bool yc_lock_drop(YcLock *lock)
     }
     set_owner(lock, 0);
     qemu_mutex_unlock(&lock->mutex);
-    yc_rank_leave(lock->rank, lock->what, lock->name);
+    yc_rank_leave(lock->rank, lock->name);
     return true;
 }
 
@@ -69,7 +69,7 @@ bool yc_lock_wait(YcLock *lock, QemuCond *cond, int64_t deadline)
         return false;
     }
     set_owner(lock, 0);
-    yc_rank_leave(lock->rank, lock->what, lock->name);
+    yc_rank_leave(lock->rank, lock->name);
     yc_rank_assert_none("waiting under a lock");
     qemu_cond_timedwait(cond, &lock->mutex, MIN(left / 1000 + 1, G_MAXINT32));
     yc_rank_enter(lock->rank, lock->what, lock->name);

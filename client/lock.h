@@ -69,7 +69,9 @@ pid_t yc_thread_id(void);
 
 /* What is held without a mutex of its own: the monitor, the agent. */
 void yc_rank_enter(YcRank rank, const char *what, const char *name);
-void yc_rank_leave(YcRank rank, const char *what, const char *name);
+void yc_rank_leave(YcRank rank, const char *name);
+/* Whether this thread is in that; a release build does not know: true. */
+bool yc_rank_is_entered(YcRank rank, const char *name);
 /* Before code of the user is called. */
 void yc_rank_assert_none(const char *where);
 
