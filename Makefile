@@ -6,22 +6,27 @@
 # Warnings end a build of CI, and only that.
 WERROR := $(if $(filter true,$(CI)),true,false)
 FORMAT := clang-format-14
+# Seconds that "make fuzz" spends on each target.
+FUZZ_TIME := 60
 C_FILES = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check bench format check-format clean help
-.PHONY: setup-build setup-demo setup-check build-all build-debug build-tsan
+.PHONY: all demo check bench
+.PHONY: fuzz format check-format clean help
+.PHONY: setup-build setup-demo setup-check setup-fuzz
+.PHONY: build-all build-debug build-tsan
 
 help:
 	@echo 'make               build build/yankd'
 	@echo 'make demo          watch a hang and its rescue'
 	@echo 'make check         run every test'
 	@echo 'make bench         compare the speed with the stock daemon'
+	@echo 'make fuzz          look for inputs that break the parsers'
 	@echo 'make format        lay out the C code'
 	@echo 'make check-format  say where the layout is off'
 	@echo 'make clean         remove what was built'
 
-setup-build setup-demo setup-check:
+setup-build setup-demo setup-check setup-fuzz:
 	@scripts/setup.sh $(@:setup-%=%)
 
 build/build.ninja: | setup-build
@@ -57,6 +62,15 @@ check: setup-check check-format build-all build-debug build-tsan
 bench: setup-check all
 	@python3 tests/bench/bench.py
 
+build-fuzz/build.ninja: | setup-fuzz
+	CC=clang meson setup build-fuzz -Ddebug_checks=true \
+	    -Db_sanitize=address,undefined -Db_lundef=false \
+	    -Dc_args=-fsanitize=fuzzer-no-link
+
+fuzz: setup-fuzz build-fuzz/build.ninja
+	@ninja -C build-fuzz fuzzers
+	@tests/fuzz/run.sh build-fuzz $(FUZZ_TIME)
+
 format: setup-check
 	@$(FORMAT) -i $(C_FILES)
 
@@ -64,4 +78,4 @@ check-format: setup-check
 	@$(FORMAT) --dry-run -Werror $(C_FILES)
 
 clean:
-	rm -rf build build-debug build-tsan
+	rm -rf build build-debug build-tsan build-fuzz

@@ -3,11 +3,11 @@
 #
 # Installs the Debian packages that yankd is built and tested with.
 #
-#   scripts/setup.sh [build|demo|check]     (check when left out)
+#   scripts/setup.sh [build|demo|check|fuzz]   (check when left out)
 #
-# Each group takes in the ones before it.  Changes nothing, and is quick, when
-# all are there.  Where there is no apt it looks for the programs and
-# libraries themselves, and says which ones are missing.
+# Each group takes in the ones before it; fuzz takes in build only.  Changes
+# nothing, and is quick, when all are there.  Where there is no apt it looks
+# for the programs and libraries themselves, and says which ones are missing.
 
 set -eu
 
@@ -37,6 +37,8 @@ check  fio                 fio            load for benchmarks and tests
 check  nbd-server          nbd-server     one more NBD server to work with
 check  qemu-system-common  qemu-storage-daemon  stock daemon to compare with
 check  qemu-system-x86     qemu-system-x86_64   stock QMP to compare with
+fuzz   clang               clang          compiler with libFuzzer
+fuzz   libclang-rt-dev     -              libFuzzer itself
 '
 
 fail()
@@ -49,7 +51,8 @@ case "${1:-check}" in
 build) groups='build' ;;
 demo) groups='build|demo' ;;
 check) groups='build|demo|check' ;;
-*) fail "unknown group '$1'; allowed are build, demo and check" ;;
+fuzz) groups='build|fuzz' ;;
+*) fail "unknown group '$1'; allowed are build, demo, check and fuzz" ;;
 esac
 
 # Lines of the chosen groups, each as "package probe reason..."

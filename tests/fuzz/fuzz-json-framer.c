@@ -7,10 +7,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "fuzz.h"
 #include "qapi/error.h"
 #include "qobject/json.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char *read_and_write(const char *text)
 {
@@ -70,4 +69,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pieces = frame((const char *)data + 1, size - 1, 1 + data[0] % 16);
     g_assert_cmpstr(whole, ==, pieces);
     return 0;
+}
+
+GByteArray *fuzz_seed(size_t n)
+{
+    static const char *const seeds[] = {
+        "\0{\"execute\": \"qmp_capabilities\", \"id\": [1, -0.0, 1e3]}",
+        "\1{'a': 'b\\u00e9\\ud834\\udd1e\\n', 'c': null}[true, false]\n",
+        "\2[[[{\"x\": {}}], 18446744073709551615, -9223372036854775808]]",
+        "\3{\"broken\": \x1b{\"next\": 1} \xff 7 \"text\"",
+    };
+    GByteArray *out;
+
+    if (n >= G_N_ELEMENTS(seeds)) {
+        return NULL;
+    }
+    out = g_byte_array_new();
+    /* The first byte may be 0. */
+    g_byte_array_append(out, (const uint8_t *)seeds[n],
+                        1 + strlen(seeds[n] + 1));
+    return out;
 }

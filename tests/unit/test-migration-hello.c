@@ -83,8 +83,8 @@ static void test_hello_limits(void)
     StreamHello hello = good_hello;
 
     hello.flags = STREAM_HELLO__ALL + 1;
-    refuse_hello(hello, "Unknown flags 0x4 in the hello of the migration "
-                        "stream; allowed are 0x3");
+    refuse_hello(hello, "Unknown flags 0x2 in the hello of the migration "
+                        "stream; allowed are 0x1");
     hello.flags = 0;
     hello.channel = 9;
     refuse_hello(hello, "Channel 9 of migration is out of range; allowed are "
