@@ -8,8 +8,9 @@ import re
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-FOLDERS = ['block', 'chardev', 'client', 'include', 'io', 'monitor', 'qapi',
-           'qobject', 'qom', 'scripts', 'storage-daemon', 'tests', 'util']
+FOLDERS = ['block', 'chardev', 'client', 'include', 'io', 'migration', 'monitor',
+           'qapi', 'qobject', 'qom', 'scripts', 'storage-daemon', 'tests',
+           'tools', 'util']
 ENDINGS = {'.c', '.h', '.py', '.sh', '.json'}
 CORPUS = TOP / 'tests' / 'qapi-schema'    # its schemas are data
 
