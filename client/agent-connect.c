@@ -143,8 +143,8 @@ static void connect_call(void *opaque)
     agent->phase = YC_AGENT_CONNECTING;
     agent->connecting = call->req;
     yc_timer_set(agent->deadlines, call->req->deadline);
-    agent->stream =
-        yc_stream_new(agent->addr, agent->addr_text, &stream_ops, agent);
+    agent->stream = yc_stream_new(agent->addr, agent->addr_text, &agent->tls,
+                                  &stream_ops, agent);
 }
 
 static void connect_post(YcAgentClient *agent, YcRequest *req)

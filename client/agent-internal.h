@@ -25,6 +25,7 @@ struct YcAgentClient {
     /* Never changed after the first connect. */
     SocketAddress *addr;
     char *addr_text;
+    YcStreamTLS tls;          /* none */
     YcCallback state_changed; /* the event thread's */
 
     /* The rest is the I/O thread's. */

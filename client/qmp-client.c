@@ -61,6 +61,8 @@ void yc_qmp_free(YcQmpClient *client)
     g_free(client->known.package);
     g_free(client->greeting.package);
     qemu_mutex_destroy(&client->lock);
+    tls_creds_unref(client->tls.creds);
+    g_free(client->tls.hostname);
     qapi_free_SocketAddress(client->addr);
     g_free(client->addr_text);
     g_free(client);

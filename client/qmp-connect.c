@@ -63,8 +63,8 @@ static void client_attempt(void *opaque)
     yc_timer_set_earlier(client->deadlines, client->attempt_deadline);
     client->n_partial = 0;
     client->framer = json_framer_new(yc_qmp_message, client);
-    client->stream =
-        yc_stream_new(client->addr, client->addr_text, &stream_ops, client);
+    client->stream = yc_stream_new(client->addr, client->addr_text,
+                                   &client->tls, &stream_ops, client);
     yc_qmp_set_state(client, YC_QMP_CONNECTING, NULL);
 }
 

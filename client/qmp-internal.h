@@ -46,6 +46,7 @@ struct YcQmpClient {
     /* Never changed after the first connect. */
     SocketAddress *addr;
     char *addr_text;
+    YcStreamTLS tls;
     YcCallback event; /* the event thread's */
     YcCallback state_changed;
     int first_pause_ms; /* 0: does not reconnect */

@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
+#include "io/channel-tls.h"
 #include "io/connect-task.h"
 #include "qemu/fd-watch.h"
 #include "stream.h"
@@ -16,6 +17,7 @@ struct YcStream {
     char *peer;
     const YcStreamOps *ops;
     void *opaque;
+    const YcStreamTLS *tls;
 
     QIOConnectTask *task; /* until it has ended */
     QIOChannel *ioc;      /* once connected */
@@ -43,6 +45,8 @@ static void stream_read_failed(YcStream *stream, Error *err)
     stream->ops->failed(gerr, stream->opaque);
 }
 
+static void stream_read_more(void *opaque);
+
 /* False when there is nothing to read now; else @stream may be gone. */
 static bool stream_read(YcStream *stream)
 {
@@ -52,6 +56,9 @@ static bool stream_read(YcStream *stream)
     if (n == QIO_CHANNEL_ERR_BLOCK) {
         return false;
     }
+    if (n > 0 && stream->tls->creds) {
+        iothread_defer(stream_read_more, stream);
+    }
     if (n > 0) {
         stream->ops->received(read_buf, n, stream->opaque);
     } else if (n == 0) {
@@ -60,6 +67,12 @@ static bool stream_read(YcStream *stream)
         stream_read_failed(stream, err);
     }
     return true;
+}
+
+/* TLS may hold what has left the socket, which then no longer tells of it. */
+static void stream_read_more(void *opaque)
+{
+    stream_read(opaque);
 }
 
 /* Deferred: reads what there is, piece by piece, before the end. */
@@ -125,6 +138,68 @@ static void stream_ready(GIOCondition condition, void *opaque)
     }
 }
 
+/* Up to here it was on the way; now it is there. */
+static void stream_up(YcStream *stream)
+{
+    fd_watch_free(stream->watch);
+    stream->watch = fd_watch_new(iothread_get_g_main_context(yc_io_thread()),
+                                 qio_channel_get_read_fd(stream->ioc),
+                                 stream_ready, stream);
+    fd_watch_set_events(stream->watch, G_IO_IN);
+    if (stream->tls->creds) {
+        /* It may have come with the last of the handshake. */
+        iothread_defer(stream_read_more, stream);
+    }
+    stream->ops->connected(stream->opaque);
+}
+
+static void stream_tls_failed(YcStream *stream, Error *err)
+{
+    GError *gerr = NULL;
+
+    yc_error_take(&gerr, YC_ERROR_CONNECT, err);
+    stream->ops->failed(gerr, stream->opaque);
+}
+
+static void stream_handshake(GIOCondition condition, void *opaque)
+{
+    YcStream *stream = opaque;
+    Error *err = NULL;
+
+    switch (qio_channel_tls_handshake_step(stream->ioc, &err)) {
+    case QIO_CHANNEL_TLS_WANT_READ:
+        fd_watch_set_events(stream->watch, G_IO_IN);
+        break;
+    case QIO_CHANNEL_TLS_WANT_WRITE:
+        fd_watch_set_events(stream->watch, G_IO_OUT);
+        break;
+    case QIO_CHANNEL_TLS_DONE:
+        stream_up(stream);
+        break;
+    default:
+        stream_tls_failed(stream, err);
+        break;
+    }
+}
+
+static void stream_start_tls(YcStream *stream)
+{
+    Error *err = NULL;
+    QIOChannel *ioc = qio_channel_tls_new_client(
+        stream->ioc, stream->tls->creds, stream->tls->hostname, &err);
+
+    if (!ioc) {
+        stream_tls_failed(stream, err);
+        return;
+    }
+    qio_channel_unref(stream->ioc);
+    stream->ioc = ioc;
+    stream->watch =
+        fd_watch_new(iothread_get_g_main_context(yc_io_thread()),
+                     qio_channel_get_read_fd(ioc), stream_handshake, stream);
+    stream_handshake(0, stream);
+}
+
 static void stream_connected(QIOChannel *ioc, const Error *err, void *opaque)
 {
     YcStream *stream = opaque;
@@ -138,19 +213,21 @@ static void stream_connected(QIOChannel *ioc, const Error *err, void *opaque)
         return;
     }
     stream->ioc = ioc;
-    stream->watch =
-        fd_watch_new(iothread_get_g_main_context(yc_io_thread()),
-                     qio_channel_get_read_fd(ioc), stream_ready, stream);
-    fd_watch_set_events(stream->watch, G_IO_IN);
-    stream->ops->connected(stream->opaque);
+    if (stream->tls->creds) {
+        stream_start_tls(stream);
+    } else {
+        stream_up(stream);
+    }
 }
 
 YcStream *yc_stream_new(const SocketAddress *addr, const char *peer,
-                        const YcStreamOps *ops, void *opaque)
+                        const YcStreamTLS *tls, const YcStreamOps *ops,
+                        void *opaque)
 {
     YcStream *stream = g_new0(YcStream, 1);
 
     stream->peer = g_strdup(peer);
+    stream->tls = tls;
     stream->ops = ops;
     stream->opaque = opaque;
     stream->task =
@@ -169,6 +246,7 @@ void yc_stream_free(YcStream *stream)
         qio_connect_task_unref(stream->task);
     }
     iothread_undefer(stream_drain, stream);
+    iothread_undefer(stream_read_more, stream);
     g_clear_pointer(&stream->watch, fd_watch_free);
     qio_channel_unref(stream->ioc);
     if (stream->out) {
@@ -206,7 +284,9 @@ bool yc_stream_busy(const YcStream *stream)
 
 bool yc_stream_recall(YcStream *stream)
 {
-    if (!stream->out || stream->n_sent || stream->broken) {
+    /* TLS has encrypted some of it already, which must go its way. */
+    if (!stream->out || stream->n_sent || stream->broken ||
+        stream->tls->creds) {
         return false;
     }
     stream_out_done(stream);

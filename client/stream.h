@@ -9,6 +9,7 @@
 #define CLIENT_STREAM_H
 
 #include "client-internal.h"
+#include "qom/tls-creds.h"
 
 typedef struct YcStream YcStream;
 
@@ -25,9 +26,19 @@ typedef struct YcStreamOps {
 /* The largest piece that is received at once. */
 #define YC_STREAM_PIECE (64 * KiB)
 
-/* Starts to connect to @addr, known to users as @peer. */
+/* How to speak TLS; no TLS without @creds. */
+typedef struct YcStreamTLS {
+    QCryptoTLSCreds *creds;
+    char *hostname; /* whose certificate the peer must show */
+} YcStreamTLS;
+
+/*
+ * Starts to connect to @addr, known to users as @peer; with TLS, which must
+ * live as long as the stream, it is connected after the handshake.
+ */
 YcStream *yc_stream_new(const SocketAddress *addr, const char *peer,
-                        const YcStreamOps *ops, void *opaque);
+                        const YcStreamTLS *tls, const YcStreamOps *ops,
+                        void *opaque);
 /* Ends the connection; no callback comes any more.  NULL is fine. */
 void yc_stream_free(YcStream *stream);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(YcStream, yc_stream_free)

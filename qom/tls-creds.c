@@ -127,6 +127,21 @@ gnutls_datum_t tls_creds_datum(const GString *text)
     return (gnutls_datum_t){(unsigned char *)text->str, text->len};
 }
 
+QCryptoTLSCreds *tls_creds_new(const ObjectOptions *options, Error **errp)
+{
+    const ObjectClass *klass = options->qom_type == OBJECT_TYPE_TLS_CREDS_PSK
+                                   ? &object_class_tls_creds_psk
+                                   : &object_class_tls_creds_x509;
+    Object *obj = klass->create(options, errp);
+    QCryptoTLSCreds *creds = NULL;
+
+    if (obj) {
+        creds = tls_creds_ref(container_of(obj, TLSCredsObject, parent)->creds);
+        klass->destroy(obj);
+    }
+    return creds;
+}
+
 QCryptoTLSCreds *tls_creds_find(const char *id,
                                 QCryptoTLSCredsEndpoint endpoint, Error **errp)
 {

@@ -128,6 +128,14 @@ void yc_qmp_client_set_event_fn(YcQmpClient *client, YcQmpEventFn *fn,
 void yc_qmp_client_set_state_fn(YcQmpClient *client, YcQmpStateFn *fn,
                                 void *data, GDestroyNotify free_data);
 /*
+ * Speaks TLS, with the X.509 credentials in the folder @dir: ca-cert.pem and,
+ * for servers that ask who we are, client-cert.pem and client-key.pem.  The
+ * server must show a certificate of @hostname; NULL: of the host in the
+ * client's address.  False, with nothing set, on error.  Reads files.
+ */
+bool yc_qmp_client_set_tls(YcQmpClient *client, const char *dir,
+                           const char *hostname, GError **errp);
+/*
  * Connects again by itself whenever it failed to connect or lost the
  * connection, until yc_qmp_client_disconnect().  The first pause is
  * @first_ms, each next one twice as long, up to @max_ms; it starts anew once

@@ -23,6 +23,13 @@ typedef struct QCryptoTLSCreds QCryptoTLSCreds;
 QCryptoTLSCreds *tls_creds_find(const char *id,
                                 QCryptoTLSCredsEndpoint endpoint, Error **errp);
 
+/*
+ * Credentials that no object has, from @options of one of those kinds, whose
+ * id does not matter.  NULL with errp set on failure.  Any thread, unless
+ * they name a secret; reads files.
+ */
+QCryptoTLSCreds *tls_creds_new(const ObjectOptions *options, Error **errp);
+
 /* Any thread; NULL is fine for unref. */
 QCryptoTLSCreds *tls_creds_ref(QCryptoTLSCreds *creds);
 void tls_creds_unref(QCryptoTLSCreds *creds);

@@ -174,6 +174,11 @@ void fake_wait(FakePeer *peer)
     count_down(peer, &peer->n_go);
 }
 
+int fake_fd(FakePeer *peer)
+{
+    return peer->fd;
+}
+
 void fake_tell(FakePeer *peer)
 {
     count_up(peer, &peer->n_told);

@@ -43,6 +43,8 @@ void fake_peer_hear(FakePeer *peer);
  * then whatever gives something gives NULL.
  */
 void fake_wait(FakePeer *peer);
+/* The connection, which stays the peer's. */
+int fake_fd(FakePeer *peer);
 void fake_tell(FakePeer *peer);
 void fake_send(FakePeer *peer, const char *text);
 void fake_send_len(FakePeer *peer, const char *text, size_t len);
