@@ -107,6 +107,7 @@ void block_role_leave(BlockNode *node)
 {
     WITH_QEMU_LOCK_GUARD(&role.lock) {
         g_queue_remove(&role.nodes, node);
+        /* From now on it is not counted, nor to be counted out. */
         settle_locked(node);
     }
     /* What it was told before has been heard now. */

@@ -83,6 +83,10 @@ static void test_ram(void)
     expect(node, GRANULE + 7, 3, false, 3);
     expect(node, GRANULE + 7, SIZE - GRANULE - 7, false, 2 * GRANULE - 7);
     expect(node, 3 * GRANULE, SIZE - 3 * GRANULE, true, SIZE - 3 * GRANULE);
+    g_assert_cmpint(request(node, BLOCK_OP_WRITE, 3 * GRANULE - 1, 2), ==, 0);
+    expect(node, GRANULE, SIZE - GRANULE, false, 3 * GRANULE);
+    g_assert_cmpint(request(node, BLOCK_OP_WRITE_ZEROES, 3 * GRANULE, GRANULE),
+                    ==, 0);
 
     /* The end of the volume is no whole granule. */
     g_assert_cmpint(request(node, BLOCK_OP_WRITE, SIZE - 1, 1), ==, 0);

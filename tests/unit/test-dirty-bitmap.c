@@ -215,7 +215,7 @@ static void test_model(void)
 /* ---- Many threads. ---- */
 
 #define WRITERS 3
-#define ROUNDS 100000
+#define ROUNDS 50000
 #define SHARED_GRANULES 300
 #define SHARED_SIZE (SHARED_GRANULES * GRAIN)
 
@@ -287,6 +287,67 @@ static void test_writers_and_taker(void)
     g_assert_cmpuint(block_dirty_bitmap_count(b), ==, 0);
 }
 
+/* ---- A set and a take of one granule at the same moment. ---- */
+
+#define MEETINGS 100000
+
+typedef struct Meeting {
+    BlockDirtyBitmap *bitmap; /* a granule for each, dirty at first */
+    uint32_t data[MEETINGS];  /* atomic, relaxed */
+    uint32_t seen[MEETINGS];
+    int arrived; /* atomic */
+} Meeting;
+
+static void meet(Meeting *m, int i)
+{
+    int spins = 0;
+
+    __atomic_fetch_add(&m->arrived, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&m->arrived, __ATOMIC_ACQUIRE) < 2 * (i + 1)) {
+        if (++spins % 1000 == 0) {
+            g_thread_yield();
+        }
+    }
+}
+
+static void *meeting_writer(void *opaque)
+{
+    Meeting *m = opaque;
+
+    for (int i = 0; i < MEETINGS; i++) {
+        meet(m, i);
+        __atomic_store_n(&m->data[i], 1, __ATOMIC_RELAXED);
+        block_dirty_bitmap_set(m->bitmap, (uint64_t)i * GRAIN, 1);
+    }
+    return NULL;
+}
+
+/* Who does not see what was written leaves it dirty. */
+static void test_meetings(void)
+{
+    g_autoptr(BlockDirtyBitmap) b =
+        block_dirty_bitmap_new(MEETINGS * GRAIN, GRAIN);
+    g_autofree Meeting *m = g_new0(Meeting, 1);
+    GThread *thread;
+
+    m->bitmap = b;
+    block_dirty_bitmap_set(b, 0, MEETINGS * GRAIN);
+    thread = g_thread_new("writer", meeting_writer, m);
+    for (int i = 0; i < MEETINGS; i++) {
+        uint64_t offset = (uint64_t)i * GRAIN, bytes;
+
+        meet(m, i);
+        g_assert_true(
+            block_dirty_bitmap_take(b, &offset, offset + GRAIN, GRAIN, &bytes));
+        m->seen[i] = __atomic_load_n(&m->data[i], __ATOMIC_RELAXED);
+    }
+    g_thread_join(thread);
+    for (int i = 0; i < MEETINGS; i++) {
+        g_assert_true(m->seen[i] ||
+                      block_dirty_bitmap_test(b, (uint64_t)i * GRAIN, 1));
+    }
+}
+
 typedef struct Takers {
     BlockDirtyBitmap *bitmap;
     uint32_t taken[SHARED_GRANULES]; /* atomic: how often */
@@ -340,6 +401,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dirty-bitmap/too-large", test_too_large);
     g_test_add_func("/dirty-bitmap/model", test_model);
     g_test_add_func("/dirty-bitmap/writers-and-taker", test_writers_and_taker);
+    g_test_add_func("/dirty-bitmap/meetings", test_meetings);
     g_test_add_func("/dirty-bitmap/takers", test_takers);
     return g_test_run();
 }
