@@ -5,6 +5,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <poll.h>
+#include <sys/eventfd.h>
 #include "client-fake-domain.h"
 #include "client/driver.h"
 #include "client/yank.h"
@@ -103,61 +105,58 @@ static bool freeze_guest(YcDomain *dom, GError **errp)
 
 /* recipe: an asynchronous job */
 static void note_migration(YcDomain *dom, const char *name, json_object *event,
-                           void *queue)
+                           void *fd)
 {
     g_auto(YcDomainStatus) status = {0};
 
-    if (g_str_equal(name, "MIGRATION")) {
-        yc_domain_get_status(dom, &status);
-        g_async_queue_push(queue, g_strdup(status.migration));
+    yc_domain_get_status(dom, &status);
+    if (g_strcmp0(status.migration, "completed") == 0) {
+        eventfd_write(GPOINTER_TO_INT(fd), 1);
     }
 }
 
-/* Under the asynchronous job: its commands are nested jobs. */
-static bool migrate_in_job(YcDomain *dom, json_object *arguments,
-                           GAsyncQueue *queue, GError **errp)
+static void close_fd(void *fd)
 {
-    g_autofree char *status = NULL;
+    close(GPOINTER_TO_INT(fd));
+}
 
-    if (!yc_domain_command(dom, "migrate", arguments, 5000, NULL, errp)) {
+/* Under the asynchronous job: its commands are nested jobs. */
+static bool migrate_in_job(YcDomain *dom, json_object *arguments, int fd,
+                           GError **errp)
+{
+    struct pollfd completed = {.fd = fd, .events = POLLIN};
+
+    if (!yc_domain_command(dom, "migrate", arguments, 5000, NULL, errp) ||
+        !yc_domain_enter_remote(dom, "migrate", errp)) {
         return false;
     }
-    while (g_strcmp0(status, "completed") != 0) {
-        if (!yc_domain_enter_remote(dom, "migrate", errp)) {
-            return false;
-        }
-        /* Neither lock nor nested job is held: queries come through. */
-        g_free(status);
-        status = g_async_queue_timeout_pop(queue, 5 * G_USEC_PER_SEC);
-        if (!yc_domain_exit_remote(dom, errp)) {
-            return false;
-        }
-        if (!status) {
-            return yc_domain_command(dom, "migrate_cancel", NULL, 5000, NULL,
-                                     errp);
-        }
+    /* Neither the lock nor a nested job is held: queries come through. */
+    poll(&completed, 1, 60000);
+    if (!yc_domain_exit_remote(dom, errp)) {
+        return false;
     }
-    return yc_domain_command(dom, "query-migrate", NULL, 5000, NULL, errp);
+    return yc_domain_command(
+        dom, completed.revents ? "query-migrate" : "migrate_cancel", NULL, 5000,
+        NULL, errp);
 }
 
 static bool migrate(YcDomain *dom, json_object *arguments, GError **errp)
 {
-    GAsyncQueue *queue = g_async_queue_new_full(g_free);
+    int fd = eventfd(0, EFD_CLOEXEC);
     guint handler = yc_domain_add_handler(dom, note_migration, NULL,
-                                          g_async_queue_ref(queue),
-                                          (GDestroyNotify)g_async_queue_unref);
+                                          GINT_TO_POINTER(fd), close_fd);
     bool ok;
 
     yc_domain_lock(dom);
     ok = yc_domain_begin_async_job(dom, "migrate", YC_JOB_MASK_DEFAULT,
                                    YC_WAIT_DEFAULT, errp);
     if (ok) {
-        ok = migrate_in_job(dom, arguments, queue, errp);
+        ok = migrate_in_job(dom, arguments, fd, errp);
         yc_domain_end_async_job(dom, NULL);
     }
     yc_domain_unlock(dom);
+    /* The handler may be running, and has the descriptor until its end. */
     yc_domain_remove_handler(dom, handler);
-    g_async_queue_unref(queue);
     return ok;
 }
 /* end */
