@@ -190,11 +190,15 @@ static void set_error(Error **errp, TLSSession *session, const char *what,
                reason(session, ret));
 }
 
-/* Whether @ret is no more than a word of warning. */
-static bool should_repeat(int ret)
+/*
+ * Whether @ret says no more than "again": after a warning, and after what is
+ * the session's own, such as new keys, though there is more input.
+ */
+static bool should_repeat(TLSSession *session, int ret)
 {
     return ret == GNUTLS_E_INTERRUPTED ||
-           ret == GNUTLS_E_WARNING_ALERT_RECEIVED;
+           ret == GNUTLS_E_WARNING_ALERT_RECEIVED ||
+           (ret == GNUTLS_E_AGAIN && session->input_start < session->input_end);
 }
 
 int tls_session_handshake(TLSSession *session, Error **errp)
@@ -204,7 +208,7 @@ int tls_session_handshake(TLSSession *session, Error **errp)
     QEMU_LOCK_GUARD(&session->lock);
     do {
         ret = gnutls_handshake(session->handle);
-    } while (should_repeat(ret));
+    } while (should_repeat(session, ret));
     if (ret == GNUTLS_E_AGAIN) {
         return TLS_SESSION_NEEDS_INPUT;
     }
@@ -238,7 +242,7 @@ ssize_t tls_session_receive(TLSSession *session, void *buf, size_t len,
     QEMU_LOCK_GUARD(&session->lock);
     do {
         ret = gnutls_record_recv(session->handle, buf, len);
-    } while (should_repeat(ret));
+    } while (should_repeat(session, ret));
     switch (ret) {
     case GNUTLS_E_AGAIN:
         return TLS_SESSION_NEEDS_INPUT;

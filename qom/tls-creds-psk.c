@@ -179,7 +179,7 @@ static Object *psk_create(const ObjectOptions *options, Error **errp)
     const TlsCredsPskProperties *props = &options->u.tls_creds_psk;
 
     return tls_creds_create(qapi_TlsCredsPskProperties_base(props),
-                            GNUTLS_CRD_PSK, ":+ECDHE-PSK:+DHE-PSK:+PSK",
+                            GNUTLS_CRD_PSK, ":-KX-ALL:+ECDHE-PSK:+DHE-PSK:+PSK",
                             psk_load, props, errp);
 }
 
