@@ -71,7 +71,7 @@ struct BlockRequest {
  * Starts @req on @node; writes need a writable user.  A range that does not
  * fit fails as block_node_check_request() says.  @req->cb runs exactly once,
  * possibly before this returns.  I/O thread of the node.  While the node is
- * drained, requests wait.  No data of a failed read is any good, and what was
+ * drained, or the process is not active, requests wait.  No data of a failed read is any good, and what was
  * in the buffer before may still be there.
  */
 void block_submit(BlockNode *node, BlockRequest *req);

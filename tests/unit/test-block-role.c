@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "block-test.h"
+#include "qemu/oob.h"
 
 #define RAM(name) "{'driver': 'ram', 'node-name': '" name "', 'size': 65536}"
 #define SLOW_FILTER(name, below)                                               \
@@ -118,7 +119,11 @@ static void test_rest(void)
     rest_init(&rest);
     g_assert_true(block_is_active());
     before = start_kept(a);
+    oob_section_enter("test");
     block_inactivate(rest_fn, &rest);
+    block_activate();
+    block_inactivate(rest_fn, &rest);
+    oob_section_leave();
     g_assert_false(block_is_active());
     test_settle(a);
     held = start_read(b);

@@ -33,9 +33,23 @@ struct BlockUser {
 
 static GQueue nodes = G_QUEUE_INIT;
 
-uint8_t test_node_pattern(uint64_t offset)
+static inline uint8_t pattern(uint64_t offset)
 {
     return (offset * 7 + (offset >> 9)) & 0xff;
+}
+
+uint8_t test_node_pattern(uint64_t offset)
+{
+    return pattern(offset);
+}
+
+/* Nobody else knows the memory yet, and each test has a lot of it. */
+static void __attribute__((no_sanitize("address", "thread", "undefined")))
+fill(uint8_t *data, uint64_t size)
+{
+    for (uint64_t i = 0; i < size; i++) {
+        data[i] = pattern(i);
+    }
 }
 
 BlockNode *test_node_new(const char *name, uint64_t size)
@@ -45,9 +59,7 @@ BlockNode *test_node_new(const char *name, uint64_t size)
     node->name = g_strdup(name);
     node->size = size;
     node->data = g_malloc(size);
-    for (uint64_t i = 0; i < size; i++) {
-        node->data[i] = test_node_pattern(i);
-    }
+    fill(node->data, size);
     node->caps = (BlockNodeCaps){
         .flush = true,
         .discard = true,
