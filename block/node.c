@@ -286,7 +286,7 @@ void block_user_fix_size(BlockUser *user)
 
 bool block_node_is_local(const BlockNode *node)
 {
-    return node->child ? block_node_is_local(node->child) : node->driver->local;
+    return node->driver->local;
 }
 
 void *block_node_map(BlockNode *node)

@@ -174,7 +174,10 @@ bool block_is_active(void);
 
 /* ---- For migration; the caller is a user of the node. ---- */
 
-/* Whether the content of @node is in this process or on this host. */
+/*
+ * Whether @node holds its content in this process or on this host.  A node
+ * above another holds none: what is below it does.
+ */
 bool block_node_is_local(const BlockNode *node);
 
 /* From now on @user's node cannot be resized.  Main thread. */

@@ -238,7 +238,7 @@ static void test_local(void)
     int fd;
 
     g_assert_true(block_node_is_local(add_file(4096, &fd)));
-    g_assert_true(block_node_is_local(
+    g_assert_false(block_node_is_local(
         test_add("{'driver': 'blkdebug', 'node-name': 'f', 'image': 'a'}")));
     g_assert_true(block_node_is_local(
         test_add("{'driver': 'ram', 'node-name': 'r', 'size': 512}")));
