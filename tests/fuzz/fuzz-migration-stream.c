@@ -122,6 +122,9 @@ static void check_limits(const Section *s)
         g_assert_cmpuint(s->length, <=, INT64_MAX);
         g_assert_cmpuint(s->offset, <=, INT64_MAX - s->length);
     }
+    if (s->type != SECTION_DATA && s->type != SECTION_HAND_OVER) {
+        g_assert_cmphex(s->flags, ==, 0);
+    }
     if (s->type == SECTION_DATA) {
         g_assert_cmpuint(s->offset / STREAM_STRIPE, ==,
                          (s->offset + s->length - 1) / STREAM_STRIPE);
