@@ -11,7 +11,7 @@ FUZZ_TIME := 60
 C_FILES = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check bench
+.PHONY: all demo check bench bench-migration
 .PHONY: fuzz format check-format clean help
 .PHONY: setup-build setup-demo setup-check setup-fuzz
 .PHONY: build-all build-debug build-tsan
@@ -21,6 +21,7 @@ help:
 	@echo 'make demo          watch a hang and its rescue'
 	@echo 'make check         run every test'
 	@echo 'make bench         compare the speed with the stock daemon'
+	@echo 'make bench-migration  compare the speed of migration with stock'
 	@echo 'make fuzz          look for inputs that break the parsers'
 	@echo 'make format        lay out the C code'
 	@echo 'make check-format  say where the layout is off'
@@ -61,6 +62,10 @@ check: setup-check check-format build-all build-debug build-tsan
 
 bench: setup-check all
 	@python3 tests/bench/bench.py
+
+bench-migration: setup-check build/build.ninja
+	@ninja -C build yankd tests/bench/paced-writer
+	@python3 tests/bench/migration.py
 
 build-fuzz/build.ninja: | setup-fuzz
 	CC=clang meson setup build-fuzz -Ddebug_checks=true \

@@ -17,7 +17,6 @@ The exit status says whether it could measure, never how fast that was.
 """
 
 import argparse
-import json
 import sys
 
 import common
@@ -26,6 +25,7 @@ import daemon
 import gateway
 import roundtrip
 import yanks
+from common import say
 from sandbox import Sandbox
 
 
@@ -106,12 +106,6 @@ def measure(args, wanted, kinds, say):
     return rows
 
 
-def say(text):
-    """Shows what goes on, where somebody watches."""
-    if sys.stderr.isatty():
-        print(f'\r\033[K{text}', end='', file=sys.stderr, flush=True)
-
-
 def main():
     args = options()
     if args.list:
@@ -123,12 +117,7 @@ def main():
     if args.json != '-':
         print(common.table(rows))
     if args.json:
-        text = json.dumps([row.as_dict() for row in rows], indent=1)
-        if args.json == '-':
-            print(text)
-        else:
-            with open(args.json, 'w') as f:
-                f.write(text + '\n')
+        common.write_json(rows, args.json)
 
 
 if __name__ == '__main__':

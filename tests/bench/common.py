@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Rows of the benchmark: what was measured, and their table."""
 
+import json
 import os
 import statistics
 import sys
@@ -24,8 +25,7 @@ class Row:
         self.note = ''
 
     def median(self, who):
-        samples = self.samples[who]
-        return statistics.median(samples) if samples else None
+        return median(self.samples[who])
 
     def ratio(self):
         stock, yankd = self.median('stock'), self.median('yankd')
@@ -41,6 +41,10 @@ class Row:
                 'backend': self.median('backend'),
                 'ratio': self.ratio(), 'samples': self.samples,
                 'note': self.note}
+
+
+def median(samples):
+    return statistics.median(samples) if samples else None
 
 
 def number(value):
@@ -65,3 +69,43 @@ def table(rows):
                      f"{number(row.median('yankd')):>10}  {text}{mark}"
                      + (f'  {row.note}' if row.note else ''))
     return '\n'.join(lines)
+
+
+def spread(samples):
+    """The least and the greatest."""
+    if not samples:
+        return '-'
+    return f'{number(min(samples))} - {number(max(samples))}'
+
+
+def markdown(head, rows):
+    """A table that can be read as it is, too; all but the first and the last
+    column are numbers."""
+    widths = [max(len(row[i]) for row in [head] + rows)
+              for i in range(len(head))]
+    last = len(head) - 1
+
+    def line(row):
+        return '| ' + ' | '.join(
+            text.ljust(width) if i in (0, last) else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths))) + ' |'
+    rule = '|' + '|'.join(
+        '-' * (width + 2) if i in (0, last) else '-' * (width + 1) + ':'
+        for i, width in enumerate(widths)) + '|'
+    return '\n'.join([line(head), rule] + [line(row) for row in rows])
+
+
+def write_json(rows, path):
+    """Writes all samples to a file, - for stdout."""
+    text = json.dumps([row.as_dict() for row in rows], indent=1)
+    if path == '-':
+        print(text)
+    else:
+        with open(path, 'w') as f:
+            f.write(text + '\n')
+
+
+def say(text):
+    """Shows what goes on, where somebody watches."""
+    if sys.stderr.isatty():
+        print(f'\r\033[K{text}', end='', file=sys.stderr, flush=True)

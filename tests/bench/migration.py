@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compares the speed of a migration with that of the stock programs.
+
+All move the same random disk, over the loopback from memory to memory, in
+one run and in turn, so that what else the machine does hits them alike.  What
+arrived is compared with what was sent.
+
+    tests/bench/migration.py                   everything, 4 to 6 minutes
+    tests/bench/migration.py --list            names for --only
+    tests/bench/migration.py --only yankd      all that begin so
+    tests/bench/migration.py --rounds 1 --size 128   quick and rough
+    YANKD=build-x/yankd tests/bench/migration.py     another build
+
+The exit status says whether all could be measured and all bytes arrived,
+never how fast that was.
+"""
+
+import argparse
+import signal
+import sys
+
+import common
+
+import copies
+import disk
+import moves
+import stockram
+import yankdmove
+from common import say
+from daemon import program
+from sandbox import Sandbox
+
+# Stock's limit, unless told otherwise; and one for those who are in a hurry.
+LIMITS = (300, 20)
+# What is to be reached.
+SPEEDUP = 1.5
+DOWNTIME = 30
+SHORTER = 5
+
+
+def options():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--only', action='append', metavar='NAME',
+                        help='only what begins with NAME; may be repeated')
+    parser.add_argument('--list', action='store_true',
+                        help='list the names')
+    parser.add_argument('--rounds', type=int, default=5,
+                        help='rounds, of which the median counts (5)')
+    parser.add_argument('--size', type=int, default=1024, metavar='MIB',
+                        help='size of the disk (1024)')
+    parser.add_argument('--json', metavar='FILE',
+                        help='also write all samples to FILE, - for stdout')
+    return parser.parse_args()
+
+
+class Result:
+    """The samples of one competitor.
+
+    @samples: {'rate': [...], ...}, in MB/s and ms
+    @note: why there are none, or fewer
+    """
+
+    def __init__(self, competitor):
+        self.competitor = competitor
+        self.name = competitor.name
+        self.who = competitor.who
+        self.samples = {}
+        self.note = ''
+        self.failed = False
+
+    def measure(self, blocks):
+        """One round; what failed once is not tried again."""
+        if self.note:
+            return
+        try:
+            with Sandbox('yankd-bench-') as box:
+                sample = self.competitor.measure(box, blocks)
+        except Exception as error:  # a row that fails, not the whole run
+            self.note = f'FAILED: {error}'.strip()
+            self.failed = True
+            return
+        for key, value in sample.items():
+            self.samples.setdefault(key, []).append(value)
+
+    def median(self, key):
+        return common.median(self.samples.get(key))
+
+    def as_dict(self):
+        return {'name': self.name, 'who': self.who, 'samples': self.samples,
+                'medians': {key: self.median(key) for key in self.samples},
+                'note': self.note}
+
+
+class Bench:
+    """All competitors; what the later ones do depends on the first."""
+
+    def __init__(self):
+        self.speeds = [Result(c) for c in
+                       copies.copies() + stockram.migrations() +
+                       yankdmove.migrations()]
+        self.downtimes = []
+        for limit in LIMITS:
+            self.downtimes += [
+                Result(stockram.RamDowntime(
+                    f'QEMU, RAM, multifd, limit {limit} ms', limit,
+                    lambda: self.link_rate('stock'))),
+                Result(yankdmove.Downtime(
+                    f'yankd, ram, 4 channels, limit {limit} ms', limit,
+                    lambda: self.link_rate('yankd')))]
+
+    def results(self):
+        return self.speeds + self.downtimes
+
+    def choose(self, only):
+        def wanted(result):
+            return any(result.name.startswith(prefix) for prefix in only)
+        self.speeds = list(filter(wanted, self.speeds))
+        self.downtimes = list(filter(wanted, self.downtimes))
+        if not self.results():
+            sys.exit(f"bench: --only {' '.join(only)}: no such name; --list "
+                     'lists them')
+
+    def link_rate(self, who):
+        """What its RAM over 4 channels was moved with."""
+        name = {'stock': 'QEMU, RAM, multifd',
+                'yankd': 'yankd, ram, 4 channels'}[who]
+        for result in self.speeds:
+            if result.name == name and result.median('rate'):
+                return result.median('rate')
+        raise RuntimeError(f'needs the rate of "{name}" first')
+
+    def run(self, rounds, size):
+        with disk.random_disk(size) as blocks:
+            for group in (self.speeds, self.downtimes):
+                for turn in range(rounds):
+                    for result in group:
+                        say(f'round {turn + 1} of {rounds}: {result.name}')
+                        result.measure(blocks)
+        say('')
+
+
+def cells(result, keys):
+    """The medians, and the spread of the first."""
+    texts = [common.number(result.median(key)) for key in keys]
+    texts.insert(1, common.spread(result.samples.get(keys[0])))
+    return [result.name] + texts
+
+
+def best_stock(results):
+    rated = [r for r in results if r.who == 'stock' and r.median('rate')]
+    return max(rated, key=lambda r: r.median('rate'), default=None)
+
+
+def speed_table(results):
+    best = best_stock(results)
+    rows = []
+    for result in results:
+        rate = result.median('rate')
+        ratio = f"{rate / best.median('rate'):.2f}" if best and rate else '-'
+        rows.append(cells(result, ['rate', 'downtime']) +
+                    [ratio, result.note])
+    return common.markdown(
+        ['', 'MB/s', 'from - to', 'downtime ms', 'to best stock', ''], rows)
+
+
+def downtime_table(results):
+    rows = [cells(result, ['downtime', 'gap', 'idle-gap', 'dirtied']) +
+            [result.note] for result in results]
+    return common.markdown(
+        ['', 'downtime ms', 'from - to', 'longest gap ms', 'and before ms',
+         'dirtied MB/s', ''], rows)
+
+
+def verdict(text, value, reached, goal):
+    mark = 'reached' if reached else 'missed'
+    return f'{text}: {common.number(value)}, to reach {goal}: {mark}'
+
+
+def verdicts(bench):
+    """What was to be reached, and whether it was."""
+    lines = []
+    best = best_stock(bench.speeds)
+    mine = [r for r in bench.speeds
+            if r.who == 'yankd' and r.competitor.channels == moves.CHANNELS
+            and not r.competitor.tls and r.median('rate')]
+    for result in mine if best else []:
+        ratio = result.median('rate') / best.median('rate')
+        lines.append(verdict(f'{result.name}, to {best.name}', ratio,
+                             ratio >= SPEEDUP, SPEEDUP))
+    found = {(r.who, r.competitor.limit): r for r in bench.downtimes}
+    for limit in LIMITS:
+        stock, yankd = (found.get((who, limit)) for who in ('stock', 'yankd'))
+        gap = yankd and yankd.median('gap')
+        if gap is None:
+            continue
+        lines.append(verdict(f'longest gap, limit {limit} ms', gap,
+                             gap < DOWNTIME, f'less than {DOWNTIME} ms'))
+        if stock and stock.median('downtime') is not None:
+            ratio = stock.median('downtime') / gap
+            lines.append(verdict(
+                f"stock's downtime to that gap, limit {limit} ms", ratio,
+                ratio >= SHORTER, SHORTER))
+    return lines
+
+
+def main():
+    args = options()
+    bench = Bench()
+    if args.list:
+        print('\n'.join(result.name for result in bench.results()))
+        return 0
+    if args.only:
+        bench.choose(args.only)
+    # An end by a signal leaves nothing behind, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('bench: ended'))
+    leave_out(bench)
+    bench.run(args.rounds, args.size << 20)
+    if args.json != '-':
+        print(speed_table(bench.speeds), downtime_table(bench.downtimes),
+              '\n'.join(verdicts(bench)), sep='\n\n')
+    if args.json:
+        common.write_json(bench.results(), args.json)
+    return any(result.failed for result in bench.results())
+
+
+def leave_out(bench):
+    """Notes at those that cannot be measured here why that is so."""
+    with Sandbox('yankd-bench-') as box:
+        missing = yankdmove.missing(box)
+    for result in bench.results():
+        if result.who == 'yankd' and missing:
+            result.note = f'skipped: {missing}'
+
+
+if __name__ == '__main__':
+    sys.exit(main())
