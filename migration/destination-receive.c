@@ -60,8 +60,7 @@ static void store(Receiver *receiver, VolumeRequest *r, const Section *section,
                                   section->length);
     } else {
         volume_request_start(r, volume, op, section->offset, section->length,
-                             op == BLOCK_OP_WRITE_ZEROES ? BLOCK_REQ_MAY_UNMAP
-                                                         : 0);
+                             0);
     }
 }
 
@@ -108,10 +107,44 @@ static bool apply_data(Receiver *receiver, const Section *section, Error **errp)
     return true;
 }
 
+/* Before this process serves: what has no storage reads as zeroes already,
+ * and gets no storage. */
+static bool clear_range(Receiver *receiver, Volume *volume, uint64_t offset,
+                        uint64_t end, Error **errp)
+{
+    while (offset < end) {
+        VolumeRequest *r = next_request(receiver, errp);
+        uint64_t bytes;
+
+        if (!r) {
+            return false;
+        }
+        volume_request_start(r, volume, BLOCK_OP_STATUS, offset, end - offset,
+                             0);
+        if (!finish(r, errp)) {
+            return false;
+        }
+        bytes = r->req.status.bytes;
+        if (!r->req.status.zero) {
+            volume_request_start(r, volume, BLOCK_OP_WRITE_ZEROES, offset,
+                                 bytes, BLOCK_REQ_MAY_UNMAP);
+        }
+        offset += bytes;
+    }
+    return true;
+}
+
 static bool apply_zero(Receiver *receiver, const Section *section, Error **errp)
 {
-    VolumeRequest *r = next_request(receiver, errp);
+    Destination *d = receiver->destination;
+    VolumeRequest *r;
 
+    if (destination_phase(d) == PHASE_COPY) {
+        return clear_range(receiver, &d->set->volumes[section->volume],
+                           section->offset, section->offset + section->length,
+                           errp);
+    }
+    r = next_request(receiver, errp);
     if (!r) {
         return false;
     }
