@@ -20,6 +20,7 @@ typedef struct Greeter {
     Destination *destination;
     Link *link; /* the hello_link of its time */
     QIOChannel *ioc;
+    QCryptoTLSCreds *creds; /* NULL: no TLS */
 } Greeter;
 
 void assembly_free(Assembly *a)
@@ -248,7 +249,7 @@ void destination_greet(Destination *d, QIOChannel *ioc)
 {
     Greeter *g = g_new0(Greeter, 1);
     QemuThread thread;
-    bool welcome;
+    bool welcome = false;
 
     g->destination = d;
     g->ioc = ioc;

@@ -24,6 +24,31 @@ struct MissingBlocks {
     BlockQueue waiting;         /* clients' requests */
 };
 
+static void missing_free(MissingBlocks *m)
+{
+    block_dirty_bitmap_free(m->arriving);
+    block_dirty_bitmap_free(m->asked);
+    g_free(m);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MissingBlocks, missing_free)
+
+static MissingBlocks *missing_new(Destination *d, uint32_t index, Error **errp)
+{
+    g_autoptr(MissingBlocks) m = g_new0(MissingBlocks, 1);
+    Volume *volume = &d->set->volumes[index];
+
+    m->d = d;
+    m->index = index;
+    m->volume = volume;
+    block_queue_init(&m->waiting);
+    if (!(m->arriving = volume_bitmap_new(volume, errp)) ||
+        !(m->asked = volume_bitmap_new(volume, errp)) ||
+        !(volume->bitmap = volume_bitmap_new(volume, errp))) {
+        return NULL;
+    }
+    return g_steal_pointer(&m);
+}
+
 bool destination_note_missing(Destination *d, const Section *section,
                               Error **errp)
 {
@@ -38,9 +63,10 @@ bool destination_note_missing(Destination *d, const Section *section,
                    volume->name);
         return false;
     }
-    if (!volume->bitmap) {
-        volume->bitmap =
-            block_dirty_bitmap_new(volume->size, VOLUME_GRANULARITY);
+    if (!d->missing[section->volume] &&
+        !(d->missing[section->volume] =
+              missing_new(d, section->volume, errp))) {
+        return false;
     }
     block_dirty_bitmap_set(volume->bitmap, section->offset, section->length);
     return true;
@@ -229,28 +255,13 @@ void destination_store_missing(Destination *d, VolumeRequest *r, Volume *volume,
 
 /* ---- The gates as a whole. ---- */
 
-static MissingBlocks *missing_new(Destination *d, uint32_t index)
-{
-    MissingBlocks *m = g_new0(MissingBlocks, 1);
-
-    m->d = d;
-    m->index = index;
-    m->volume = &d->set->volumes[index];
-    m->arriving = block_dirty_bitmap_new(m->volume->size, VOLUME_GRANULARITY);
-    m->asked = block_dirty_bitmap_new(m->volume->size, VOLUME_GRANULARITY);
-    block_queue_init(&m->waiting);
-    return m;
-}
-
 void destination_free_missing(Destination *d)
 {
     for (uint32_t i = 0; d->missing && i < d->set->n; i++) {
         MissingBlocks *m = d->missing[i];
 
         if (m) {
-            block_dirty_bitmap_free(m->arriving);
-            block_dirty_bitmap_free(m->asked);
-            g_free(m);
+            missing_free(m);
         }
     }
     g_clear_pointer(&d->missing, g_free);
@@ -259,11 +270,8 @@ void destination_free_missing(Destination *d)
 void destination_set_gates(Destination *d)
 {
     for (uint32_t i = 0; i < d->set->n; i++) {
-        Volume *volume = &d->set->volumes[i];
-
-        if (volume->bitmap) {
-            d->missing[i] = missing_new(d, i);
-            block_node_set_gate(volume->node, gate, d->missing[i]);
+        if (d->missing[i]) {
+            block_node_set_gate(d->set->volumes[i].node, gate, d->missing[i]);
         }
     }
     note_all_here(d);

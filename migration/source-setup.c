@@ -169,8 +169,10 @@ bool source_start_tracking(Source *s, Error **errp)
         if (volume->remote) {
             continue;
         }
-        volume->bitmap =
-            block_dirty_bitmap_new(volume->size, VOLUME_GRANULARITY);
+        volume->bitmap = volume_bitmap_new(volume, errp);
+        if (!volume->bitmap) {
+            return false;
+        }
         block_dirty_bitmap_set(volume->bitmap, 0, volume->size);
         block_node_set_dirty_bitmap(volume->node, volume->bitmap);
     }

@@ -154,6 +154,20 @@ VolumeSet *volumes_claim(const StreamVolume *wanted, uint32_t n, Error **errp)
     return g_steal_pointer(&set);
 }
 
+BlockDirtyBitmap *volume_bitmap_new(const Volume *volume, Error **errp)
+{
+    BlockDirtyBitmap *bitmap =
+        block_dirty_bitmap_new(volume->size, VOLUME_GRANULARITY);
+
+    if (!bitmap) {
+        error_setg(errp,
+                   "There is no memory to track the %" PRIu64
+                   " bytes of volume '%s'",
+                   volume->size, volume->name);
+    }
+    return bitmap;
+}
+
 uint64_t volumes_dirty_bytes(const VolumeSet *set)
 {
     uint64_t bytes = 0;

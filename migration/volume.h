@@ -47,6 +47,12 @@ VolumeSet *volumes_claim(const StreamVolume *wanted, uint32_t n, Error **errp);
 void volumes_release(VolumeSet *set);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeSet, volumes_release)
 
+/*
+ * A bitmap for @volume, all clear; NULL with errp set when there is no memory
+ * for it.  Any thread.
+ */
+BlockDirtyBitmap *volume_bitmap_new(const Volume *volume, Error **errp);
+
 /* Bytes whose bits are set.  Any thread, OOB-safe. */
 uint64_t volumes_dirty_bytes(const VolumeSet *set);
 
