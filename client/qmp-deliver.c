@@ -9,6 +9,7 @@
 typedef struct EventNews {
     YcQmpClient *client;
     json_object *event;
+    size_t bytes;
 } EventNews;
 
 typedef struct StateNews {
@@ -35,23 +36,36 @@ static void event_deliver(void *opaque)
     } else {
         json_object_put(news->event);
     }
+    __atomic_fetch_sub(&client->undelivered_bytes, news->bytes,
+                       __ATOMIC_RELAXED);
     __atomic_fetch_sub(&client->n_undelivered, 1, __ATOMIC_RELAXED);
     g_free(news);
 }
 
-void yc_qmp_deliver_event(YcQmpClient *client, json_object *event)
+/* One event is always taken, of whatever size. */
+static bool client_has_room(YcQmpClient *client, size_t bytes)
+{
+    int n = __atomic_load_n(&client->n_undelivered, __ATOMIC_RELAXED);
+    size_t waiting =
+        __atomic_load_n(&client->undelivered_bytes, __ATOMIC_RELAXED);
+
+    return n == 0 ||
+           (n < YC_QMP_MAX_EVENTS && waiting + bytes <= YC_QMP_MAX_EVENT_BYTES);
+}
+
+void yc_qmp_deliver_event(YcQmpClient *client, json_object *event, size_t bytes)
 {
     EventNews *news;
 
-    if (__atomic_load_n(&client->n_undelivered, __ATOMIC_RELAXED) >=
-        YC_QMP_MAX_EVENTS) {
+    if (!client_has_room(client, bytes)) {
         yc_qmp_count_dropped(client, YC_QMP_DROPPED_EVENT);
         json_object_put(event);
         return;
     }
     __atomic_fetch_add(&client->n_undelivered, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&client->undelivered_bytes, bytes, __ATOMIC_RELAXED);
     news = g_new(EventNews, 1);
-    *news = (EventNews){client, event};
+    *news = (EventNews){client, event, bytes};
     iothread_post(yc_event_thread(), event_deliver, news);
 }
 

@@ -19,7 +19,11 @@
 #define YC_QMP_MAX_IN_BAND 7
 /* A greeting is a few hundred bytes. */
 #define YC_QMP_MAX_GREETING (64 * KiB)
+/* Events that wait for the event thread: that many, of so much text. */
 #define YC_QMP_MAX_EVENTS 4096
+#define YC_QMP_MAX_EVENT_BYTES (16 * MiB)
+/* Past so many on the wire, those whose deadline has passed are forgotten. */
+#define YC_QMP_MAX_REMEMBERED 8192
 #define YC_QMP_N_DROPPED (YC_QMP_DROPPED_EVENT + 1)
 
 /* What any thread may ask. */
@@ -59,6 +63,7 @@ struct YcQmpClient {
 
     guint64 dropped[YC_QMP_N_DROPPED]; /* atomic */
     int n_undelivered;                 /* events; atomic */
+    size_t undelivered_bytes;          /* the same */
 
     int64_t last_id; /* atomic */
 
@@ -67,6 +72,7 @@ struct YcQmpClient {
     YcStream *stream;   /* while connected or connecting */
     JSONFramer *framer; /* the same */
     size_t n_partial;   /* bytes since the last whole message */
+    size_t n_message;   /* bytes of the message at hand, roughly */
     GError *broken;     /* set inside the framer: why the stream must end */
 
     YcRequest *connecting;    /* who waits for the first attempt, or NULL */
@@ -119,7 +125,9 @@ void yc_qmp_deadlines_passed(void *opaque);
 void yc_qmp_sent_free(gpointer opaque);
 
 /* qmp-deliver.c; I/O thread, but what is named otherwise. */
-void yc_qmp_deliver_event(YcQmpClient *client, json_object *event);
+/* Takes @event, which was @bytes of text. */
+void yc_qmp_deliver_event(YcQmpClient *client, json_object *event,
+                          size_t bytes);
 void yc_qmp_deliver_state(YcQmpClient *client, YcQmpState state,
                           const GError *why);
 /* Lets the event thread free @client, behind all that it was sent. */

@@ -166,7 +166,8 @@ static void client_take(YcQmpClient *client, json_object *message)
     if (client->state == YC_QMP_GREETING) {
         client_greeted(client, message);
     } else if (member(message, "event", json_type_string)) {
-        yc_qmp_deliver_event(client, g_steal_pointer(&owned));
+        yc_qmp_deliver_event(client, g_steal_pointer(&owned),
+                             client->n_message);
     } else if (!json_object_is_type(message, json_type_object) ||
                !message_is_answer(message)) {
         g_autofree char *text = yc_message_excerpt(message);
@@ -194,6 +195,7 @@ void yc_qmp_message(json_object *value, Error *err, void *opaque)
 {
     YcQmpClient *client = opaque;
 
+    client->n_message = client->n_partial;
     client->n_partial = 0;
     if (client->broken) {
         json_object_put(value);

@@ -147,6 +147,16 @@ void yc_qmp_fail_requests(YcQmpClient *client, const GError *why)
     queue_fail(client, &client->in_band_queue, why);
 }
 
+/*
+ * Whether the server may owe us this answer for ever.  In-band ones count
+ * where they starve others, and are few there.
+ */
+static bool client_may_forget(YcQmpClient *client, const YcQmpSent *sent)
+{
+    return (sent->oob || client->yankd) &&
+           g_hash_table_size(client->sent) > YC_QMP_MAX_REMEMBERED;
+}
+
 /* The in-band request that has been on the wire the longest, or NULL. */
 static YcQmpSent *client_oldest_in_band(YcQmpClient *client)
 {
@@ -240,7 +250,7 @@ static int64_t sent_expire(YcQmpClient *client, int64_t now, int64_t next)
         recalled = sent->req->id == client->sending_id &&
                    yc_stream_recall(client->stream);
         request_expired(client, g_steal_pointer(&sent->req), !recalled);
-        if (recalled) {
+        if (recalled || client_may_forget(client, sent)) {
             client->n_in_band -= !sent->oob;
             g_hash_table_iter_remove(&iter);
         }

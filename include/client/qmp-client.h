@@ -215,7 +215,7 @@ pid_t yc_qmp_client_peer_pid(YcQmpClient *client);
 typedef enum YcQmpDropped {
     YC_QMP_DROPPED_UNKNOWN_ID, /* answers to what nobody asked */
     YC_QMP_DROPPED_LATE,       /* answers after the deadline */
-    YC_QMP_DROPPED_EVENT,      /* more than 4,096 events not delivered yet */
+    YC_QMP_DROPPED_EVENT,      /* 4,096 or 16 MiB were not delivered yet */
 } YcQmpDropped;
 guint64 yc_qmp_client_dropped(YcQmpClient *client, YcQmpDropped what);
 
