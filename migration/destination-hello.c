@@ -10,7 +10,10 @@
 #include "qemu/osdep.h"
 #include "destination.h"
 #include "main-call.h"
+#include "migration-internal.h"
 #include "options.h"
+#include "state.h"
+#include "stats.h"
 
 /* Connections whose hello is awaited, at most, and for how long. */
 #define MAX_GREETERS (STREAM_MAX_CHANNELS + 16)
@@ -52,8 +55,8 @@ static void find_creds(void *opaque)
 }
 
 /*
- * The credentials, found once for a session: a resume must not need the main
- * thread, which may be waiting for just that.
+ * The credentials.  Once only a resume can come they are those of the session:
+ * it must not need the main thread, which may be waiting for just that.
  */
 static QCryptoTLSCreds *get_creds(Greeter *g, const char *id, Error **errp)
 {
@@ -61,7 +64,7 @@ static QCryptoTLSCreds *get_creds(Greeter *g, const char *id, Error **errp)
     FindCreds find = {.id = id};
 
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        if (d->creds) {
+        if (d->ready_said && d->creds) {
             return tls_creds_ref(d->creds);
         }
     }
@@ -70,11 +73,6 @@ static QCryptoTLSCreds *get_creds(Greeter *g, const char *id, Error **errp)
         return NULL;
     }
     error_propagate(errp, find.err);
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        if (find.creds && !d->creds) {
-            d->creds = tls_creds_ref(find.creds);
-        }
-    }
     return find.creds;
 }
 
@@ -82,17 +80,16 @@ static QCryptoTLSCreds *get_creds(Greeter *g, const char *id, Error **errp)
 static QIOChannel *secure(Greeter *g, Error **errp)
 {
     g_autoptr(MigrationParameters) params = migration_parameters();
-    g_autoptr(QCryptoTLSCreds) creds = NULL;
     g_autoptr(QIOChannel) tls = NULL;
 
     if (!params->tls_creds[0]) {
         return qio_channel_ref(g->ioc);
     }
-    creds = get_creds(g, params->tls_creds, errp);
-    if (!creds) {
+    g->creds = get_creds(g, params->tls_creds, errp);
+    if (!g->creds) {
         return NULL;
     }
-    tls = qio_channel_tls_new_server(g->ioc, creds, errp);
+    tls = qio_channel_tls_new_server(g->ioc, g->creds, errp);
     if (!tls || qio_channel_tls_handshake(tls, errp) < 0) {
         return NULL;
     }
@@ -167,6 +164,7 @@ static const char *take(Greeter *g, const StreamHello *hello, QIOChannel *ioc,
                         Link **old)
 {
     Destination *d = g->destination;
+    g_autoptr(QCryptoTLSCreds) old_creds = NULL;
     const char *why;
     Assembly *a;
 
@@ -181,6 +179,8 @@ static const char *take(Greeter *g, const StreamHello *hello, QIOChannel *ioc,
     link_add_channel_locked(a->link, g->ioc);
     if (++a->n == hello->channels + 1u) {
         *old = d->link ? link_ref(d->link) : NULL;
+        old_creds = d->creds;
+        d->creds = g->creds ? tls_creds_ref(g->creds) : NULL;
         replace_session(d, a);
     }
     return NULL;
@@ -194,23 +194,37 @@ static void say_no(QIOChannel *ioc, const char *why)
     migration_channel_send_message(c, SECTION_ERROR, why, NULL);
 }
 
-static void read_hello(Greeter *g, QIOChannel *ioc)
+/* Nobody but the operator can be told who knocks in vain. */
+static void note_stranger(Greeter *g, const Error *err)
+{
+    g_autofree char *text =
+        g_strdup_printf("Connection from %s was refused: %s",
+                        qio_channel_peer(g->ioc), error_get_pretty(err));
+
+    if (migration_state() == MIGRATION_STATUS_SETUP && destination_is_idle()) {
+        stats_set_error(text);
+    }
+}
+
+static void read_hello(Greeter *g, QIOChannel *ioc, Error **errp)
 {
     uint8_t buf[STREAM_HELLO_SIZE];
     g_autoptr(Link) old = NULL;
     StreamHello hello;
     const char *why;
-    Error *err = NULL;
+    int ret = qio_channel_read_all(ioc, buf, sizeof(buf), errp);
 
-    if (qio_channel_read_all(ioc, buf, sizeof(buf), NULL) != 1) {
+    if (ret == 0) {
+        error_setg(errp, "It said nothing");
+    }
+    if (ret != 1) {
         return;
     }
-    if (!stream_hello_unpack(buf, &hello, &err)) {
-        say_no(ioc, error_get_pretty(err));
-        error_free(err);
+    if (!stream_hello_unpack(buf, &hello, errp)) {
+        say_no(ioc, error_get_pretty(*errp));
         return;
     }
-    if (!qio_channel_set_read_timeout(g->ioc, 0, NULL)) {
+    if (!qio_channel_set_read_timeout(g->ioc, 0, errp)) {
         return;
     }
     why = take(g, &hello, ioc, &old);
@@ -227,14 +241,20 @@ static void *greeter_thread(void *opaque)
     Greeter *g = opaque;
     Destination *d = g->destination;
     g_autoptr(QIOChannel) ioc = NULL;
+    Error *err = NULL;
 
-    if (qio_channel_set_blocking(g->ioc, true, NULL) &&
-        qio_channel_set_read_timeout(g->ioc, HELLO_TIMEOUT_MS, NULL)) {
-        ioc = secure(g, NULL);
+    if (qio_channel_set_blocking(g->ioc, true, &err) &&
+        qio_channel_set_read_timeout(g->ioc, HELLO_TIMEOUT_MS, &err)) {
+        ioc = secure(g, &err);
     }
     if (ioc) {
-        read_hello(g, ioc);
+        read_hello(g, ioc, &err);
     }
+    if (err) {
+        note_stranger(g, err);
+        error_free(err);
+    }
+    tls_creds_unref(g->creds);
     link_remove_channel(g->link, g->ioc);
     qio_channel_unref(g->ioc);
     link_unref(g->link);

@@ -402,6 +402,15 @@ bool destination_cancel(Error **errp)
     return true;
 }
 
+bool destination_is_idle(void)
+{
+    Destination *d = destination;
+
+    QEMU_LOCK_GUARD(&migration_lock);
+    return d && !d->ready_said && !d->waiting &&
+           (!d->link || link_is_cut_locked(d->link));
+}
+
 static void cut_for_pause(Link *link)
 {
     link_cut(link, "The migration was paused");

@@ -45,6 +45,11 @@ bool destination_recover(const SocketAddress *address, Error **errp);
 /* Waits until listening has begun or failed.  Main thread, at startup. */
 bool destination_wait_listening(Error **errp);
 void destination_shutdown(void);
+/*
+ * Whether there is one that waits for a source, and nothing of a migration is
+ * here.  Any thread, OOB-safe.
+ */
+bool destination_is_idle(void);
 bool destination_cancel(Error **errp);
 bool destination_pause(void);
 bool destination_continue(Error **errp);

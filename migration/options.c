@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "options.h"
+#include "migration-internal.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-migration.h"
@@ -65,10 +66,19 @@ uint64_t migration_downtime_limit(void)
     return __atomic_load_n(&parameters.downtime_limit, __ATOMIC_RELAXED);
 }
 
+/* Listening is "setup", too; but nothing is settled before a source comes. */
+static bool is_in_progress(void)
+{
+    MigrationStatus state = migration_state();
+
+    return migration_state_is_running(state) &&
+           !(state == MIGRATION_STATUS_SETUP && destination_is_idle());
+}
+
 void qmp_migrate_set_capabilities(MigrationCapabilityStatusList *list,
                                   Error **errp)
 {
-    if (migration_state_is_running(migration_state())) {
+    if (is_in_progress()) {
         error_setg(errp, "There's a migration process in progress");
         return;
     }
@@ -119,7 +129,7 @@ static bool check_running(const MigrateSetParameters *params, Error **errp)
                         : params->tls_hostname ? "tls_hostname"
                                                : NULL;
 
-    if (fixed && migration_state_is_running(migration_state())) {
+    if (fixed && is_in_progress()) {
         error_setg(errp,
                    "Parameter '%s' cannot be changed: There's a migration "
                    "process in progress",
