@@ -380,7 +380,7 @@ static bool enter_cancelling(void)
                                MIGRATION_STATUS_CANCELLING);
 }
 
-/* A listener without a session has nothing to cancel. */
+/* A listener without a session has nothing to cancel, nor has one that had. */
 bool destination_cancel(Error **errp)
 {
     Destination *d = destination;
@@ -389,6 +389,9 @@ bool destination_cancel(Error **errp)
         return true;
     }
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        if (d->closed || migration_state() == MIGRATION_STATUS_COMPLETED) {
+            return true;
+        }
         if (d->ready_said) {
             error_setg(errp, "The source may have given up its role, the "
                              "migration cannot be cancelled here");
