@@ -21,10 +21,11 @@ class Daemon:
         (stock system emulator without a machine)
     @monitors: how many QMP sockets to open
     @wrapper: a command to run it by, which must end in exec
+    @pass_fds: descriptors that it inherits
     """
 
     def __init__(self, box, kind='yankd', options=(), monitors=1,
-                 env=None, wait=True, wrapper=()):
+                 env=None, wait=True, wrapper=(), pass_fds=()):
         self.box = box
         self.kind = kind
         self.sockets = [box.path(box.unique(f'{kind}-qmp') + '.sock')
@@ -39,7 +40,8 @@ class Daemon:
         for i, path in enumerate(self.sockets):
             argv += self._monitor_options(f'mon{i}', path)
         environment = dict(os.environ, **(env or {}))
-        self.process = box.spawn([*wrapper, *argv], env=environment)
+        self.process = box.spawn([*wrapper, *argv], env=environment,
+                                 pass_fds=pass_fds)
         self.pid = self.process.pid
         if wait:
             self.wait_ready()
