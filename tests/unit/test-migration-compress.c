@@ -75,6 +75,26 @@ static void test_incompressible(void)
     check_round_trip(c, c, content, 4096);
 }
 
+/* As large as before is not smaller. */
+static void test_never_larger(void)
+{
+    g_autoptr(Compressor) c = compressor_new();
+    g_autofree uint8_t *content = g_malloc0(200);
+    const void *out = NULL;
+    size_t smaller = 0;
+
+    for (size_t noise = 0; noise < 200; noise++) {
+        make_noise(content, noise);
+        for (size_t len = noise + 1; len <= 200; len++) {
+            size_t size = compressor_pack(c, content, len, &out);
+
+            g_assert_cmpint(size, <, len);
+            smaller += size > 0;
+        }
+    }
+    g_assert_cmpint(smaller, >, 1000);
+}
+
 static void refuse(Compressor *c, const void *in, size_t len, size_t out_len,
                    const char *message)
 {
@@ -218,6 +238,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/compress/round-trip", test_round_trip);
     g_test_add_func("/compress/incompressible", test_incompressible);
+    g_test_add_func("/compress/never-larger", test_never_larger);
     g_test_add_func("/compress/sizes", test_sizes);
     g_test_add_func("/compress/corrupt", test_corrupt);
     g_test_add_func("/compress/bomb", test_bomb);
