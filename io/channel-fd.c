@@ -172,6 +172,7 @@ static void fd_destroy(QIOChannel *ioc)
 {
     QIOChannelFd *self = to_fd(ioc);
 
+    fd_close(ioc);
     qemu_mutex_destroy(&self->lock);
     g_free(self);
 }

@@ -26,7 +26,10 @@ typedef struct QIOChannelOps {
     void (*close)(QIOChannel *ioc);
     int (*get_read_fd)(QIOChannel *ioc);
     int (*get_write_fd)(QIOChannel *ioc);
-    /* It is closed, and nobody refers to it: frees the struct of its kind. */
+    /*
+     * Nobody refers to it: closes it, as any thread may, and frees the struct
+     * of its kind.
+     */
     void (*destroy)(QIOChannel *ioc);
 } QIOChannelOps;
 

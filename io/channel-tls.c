@@ -246,6 +246,16 @@ static ssize_t encrypt(QIOChannelTLS *self, const struct iovec *iov,
     return done;
 }
 
+static size_t pieces_size(const struct iovec *iov, size_t niov)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < niov; i++) {
+        size += iov[i].iov_len;
+    }
+    return size;
+}
+
 static ssize_t tls_writev(QIOChannel *ioc, const struct iovec *iov, size_t niov,
                           Error **errp)
 {
@@ -264,8 +274,8 @@ static ssize_t tls_writev(QIOChannel *ioc, const struct iovec *iov, size_t niov,
     if (n < 0) {
         return n;
     }
-    n = self->accepted;
-    self->accepted = 0;
+    n = MIN(self->accepted, pieces_size(iov, niov));
+    self->accepted -= n;
     return n;
 }
 
@@ -318,6 +328,7 @@ static void tls_destroy(QIOChannel *ioc)
 {
     QIOChannelTLS *self = to_tls(ioc);
 
+    qio_channel_close(self->master);
     tls_session_free(self->session);
     g_byte_array_unref(self->sending);
     g_free(self->gather);

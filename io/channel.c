@@ -26,7 +26,6 @@ void qio_channel_unref(QIOChannel *ioc)
     if (!ioc || __atomic_sub_fetch(&ioc->refcount, 1, __ATOMIC_ACQ_REL) > 0) {
         return;
     }
-    qio_channel_close(ioc);
     g_free(ioc->peer);
     ioc->ops->destroy(ioc);
 }

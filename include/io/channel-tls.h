@@ -7,7 +7,8 @@
  *
  * A stream that ends without the peer's good-bye was cut: reads say so with
  * an error, but for the side that shut it down itself, which sees an end.
- * qio_channel_close() says good-bye when that needs no wait.
+ * qio_channel_close() says good-bye when that needs no wait; who only drops
+ * the last reference, as on the way out of a failure, cuts the stream.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -26,7 +26,7 @@ typedef enum QIOChannelShutdown {
 } QIOChannelShutdown;
 
 QIOChannel *qio_channel_ref(QIOChannel *ioc);
-/* The last one closes the channel.  Any thread; NULL is fine. */
+/* The last one closes the channel.  Any thread, OOB-safe; NULL is fine. */
 void qio_channel_unref(QIOChannel *ioc);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QIOChannel, qio_channel_unref)
 
@@ -87,8 +87,9 @@ int qio_channel_writev_all(QIOChannel *ioc, struct iovec *iov, size_t niov,
 int qio_channel_shutdown(QIOChannel *ioc, QIOChannelShutdown how, Error **errp);
 
 /*
- * Closes the descriptor now; later calls fail.  Owner's thread, while nobody
- * reads or writes; does not block.
+ * Ends the stream in good order and closes the descriptor now; later calls
+ * fail.  Owner's thread, while nobody reads or writes; does not block, but is
+ * not OOB-safe.
  */
 void qio_channel_close(QIOChannel *ioc);
 

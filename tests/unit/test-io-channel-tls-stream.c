@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include "io-fixture.h"
+#include "qemu/oob.h"
 #include "tls-fixture.h"
 
 #define BULK (16 * MiB)
@@ -172,9 +173,11 @@ static void check_shutdown_wakes(QIOChannel *ioc,
     Waiter waiter = {.ioc = ioc, .wait = wait};
     GThread *thread = g_thread_new("waiter", waiter_thread, &waiter);
 
+    oob_section_enter("test");
     g_assert_cmpint(
         qio_channel_shutdown(ioc, QIO_CHANNEL_SHUTDOWN_BOTH, &error_abort), ==,
         0);
+    oob_section_leave();
     g_thread_join(thread);
     g_assert_cmpint(waiter.result, ==, result);
     g_assert_true(!waiter.err == (result >= 0));
@@ -279,6 +282,23 @@ static void test_early_end(void)
     tls_fixture_finish();
 }
 
+/* Who lets go of a channel without closing it did not end the stream. */
+static void test_unref_cuts(void)
+{
+    g_autoptr(Error) err = NULL;
+    TLSPair pair;
+
+    tls_fixture_start();
+    pair = tls_pair_ready();
+    oob_section_enter("test");
+    qio_channel_unref(pair.client);
+    oob_section_leave();
+    g_assert_cmpint(read_byte(pair.server, &err), ==, -1);
+    g_assert_nonnull(strstr(error_get_pretty(err), "was cut"));
+    qio_channel_unref(pair.server);
+    tls_fixture_finish();
+}
+
 /* Closing says good-bye only where that needs no wait. */
 static void test_close_does_not_wait(void)
 {
@@ -328,7 +348,7 @@ static void test_non_blocking(void)
 {
     g_autofree unsigned char *data = g_malloc(BULK);
     g_autofree unsigned char *got = g_malloc(BULK);
-    size_t sent = 0, received = 0;
+    size_t sent = 0, received = 0, offer = BULK;
     bool was_full = false;
     TLSPair pair;
 
@@ -341,12 +361,14 @@ static void test_non_blocking(void)
     while (received < BULK) {
         ssize_t n;
 
-        while (sent < BULK &&
-               (n = qio_channel_write(pair.client, data + sent, BULK - sent,
-                                      &error_abort)) > 0) {
+        while (sent < BULK && (n = qio_channel_write(pair.client, data + sent,
+                                                     MIN(BULK - sent, offer),
+                                                     &error_abort)) > 0) {
             sent += n;
         }
         was_full |= sent < BULK;
+        /* What was refused may come again in other portions. */
+        offer = offer == BULK ? 1000 : BULK;
         while ((n = qio_channel_read(pair.server, got + received,
                                      MIN(BULK - received, 100 * KiB),
                                      &error_abort)) > 0) {
@@ -395,6 +417,7 @@ int main(int argc, char **argv)
     g_test_add_func("/io/tls/read-timeout", test_read_timeout);
     g_test_add_func("/io/tls/cut", test_cut);
     g_test_add_func("/io/tls/early-end", test_early_end);
+    g_test_add_func("/io/tls/unref-cuts", test_unref_cuts);
     g_test_add_func("/io/tls/close-does-not-wait", test_close_does_not_wait);
     g_test_add_func("/io/tls/non-blocking", test_non_blocking);
     g_test_add_func("/io/tls/must-wait", test_must_wait);

@@ -10,6 +10,7 @@
 #include "io-fixture.h"
 #include "io/channel-file.h"
 #include "qapi/qapi-visit-sockets.h"
+#include "qemu/oob.h"
 
 typedef struct Pair {
     QIOChannel *ioc;
@@ -225,6 +226,148 @@ static void test_shutdown_against_close(void)
     io_fixture_finish();
 }
 
+static Pair blocking_pair_new(void)
+{
+    Pair pair = pair_new();
+
+    qio_channel_set_blocking(pair.ioc, true, &error_abort);
+    return pair;
+}
+
+#define MUCH (4 * MiB)
+
+/* In pieces so small and so many that no call takes them all. */
+static void *pieces_writer(void *opaque)
+{
+    const size_t n = 3000, size = MUCH / n;
+    g_autofree struct iovec *iov = g_new0(struct iovec, n + 2);
+    g_autofree char *data = g_malloc(MUCH);
+
+    for (size_t i = 0; i < MUCH; i++) {
+        data[i] = i % 251;
+    }
+    /* One that is empty is at the start, and one at the end. */
+    for (size_t i = 0; i < n; i++) {
+        iov[i + 1].iov_base = data + i * size;
+        iov[i + 1].iov_len = size;
+    }
+    g_assert_cmpint(qio_channel_writev_all(opaque, iov, n + 2, &error_abort),
+                    ==, 0);
+    return NULL;
+}
+
+static void test_all(void)
+{
+    Pair pair = blocking_pair_new();
+    QIOChannel *peer = qio_channel_socket_new_fd(pair.peer, &error_abort);
+    GThread *thread = g_thread_new("writer", pieces_writer, pair.ioc);
+    const size_t total = MUCH / 3000 * 3000;
+    g_autofree unsigned char *data = g_malloc(total);
+
+    qio_channel_set_blocking(peer, true, &error_abort);
+    g_assert_cmpint(qio_channel_read_all(peer, data, 0, &error_abort), ==, 1);
+    g_assert_cmpint(qio_channel_read_all(peer, data, total, &error_abort), ==,
+                    1);
+    for (size_t i = 0; i < total; i++) {
+        g_assert_cmpint(data[i], ==, i % 251);
+    }
+    g_thread_join(thread);
+    qio_channel_close(pair.ioc);
+    g_assert_cmpint(qio_channel_read_all(peer, data, 1, &error_abort), ==, 0);
+    qio_channel_unref(peer);
+    qio_channel_unref(pair.ioc);
+    io_fixture_finish();
+}
+
+static void test_early_end(void)
+{
+    Pair pair = blocking_pair_new();
+    g_autoptr(Error) err = NULL;
+    char buf[4];
+
+    g_assert_cmpint(write(pair.peer, "abc", 3), ==, 3);
+    shutdown(pair.peer, SHUT_WR);
+    g_assert_cmpint(qio_channel_read_all(pair.ioc, buf, 4, &err), ==, -1);
+    g_assert_cmpstr(error_get_pretty(err), ==,
+                    "Unexpected end of the stream from unix:");
+    pair_end(&pair);
+}
+
+static void test_does_not_wait(void)
+{
+    Pair pair = pair_new();
+    g_autoptr(Error) read_err = NULL;
+    g_autoptr(Error) write_err = NULL;
+    g_autofree char *much = g_malloc0(MUCH);
+    struct iovec iov = {much, MUCH};
+    char byte;
+
+    g_assert_cmpint(qio_channel_read_all(pair.ioc, &byte, 1, &read_err), ==,
+                    -1);
+    g_assert_nonnull(strstr(error_get_pretty(read_err), "does not wait"));
+    g_assert_cmpint(qio_channel_writev_all(pair.ioc, &iov, 1, &write_err), ==,
+                    -1);
+    g_assert_nonnull(strstr(error_get_pretty(write_err), "does not wait"));
+    pair_end(&pair);
+}
+
+static void test_read_timeout(void)
+{
+    Pair pair = blocking_pair_new();
+    g_autoptr(Error) err = NULL;
+    char buf[2];
+
+    qio_channel_set_read_timeout(pair.ioc, 10, &error_abort);
+    g_assert_cmpint(write(pair.peer, "a", 1), ==, 1);
+    g_assert_cmpint(qio_channel_read_all(pair.ioc, buf, 2, &err), ==, -1);
+    g_assert_cmpstr(error_get_pretty(err), ==,
+                    "Unable to read from unix:: silent for 10 ms");
+    qio_channel_set_read_timeout(pair.ioc, 0, &error_abort);
+    g_assert_cmpint(write(pair.peer, "ab", 2), ==, 2);
+    g_assert_cmpint(qio_channel_read_all(pair.ioc, buf, 2, &error_abort), ==,
+                    1);
+    /* And back among those that never wait. */
+    qio_channel_set_blocking(pair.ioc, false, &error_abort);
+    g_assert_cmpint(qio_channel_read(pair.ioc, buf, 2, &error_abort), ==,
+                    QIO_CHANNEL_ERR_BLOCK);
+    pair_end(&pair);
+}
+
+static void *blocking_reader(void *opaque)
+{
+    char buf[64];
+
+    return GINT_TO_POINTER(
+        qio_channel_read_all(opaque, buf, sizeof(buf), &error_abort));
+}
+
+static void *blocking_writer(void *opaque)
+{
+    g_autofree char *much = g_malloc0(MUCH);
+    struct iovec iov = {much, MUCH};
+
+    return GINT_TO_POINTER(qio_channel_writev_all(opaque, &iov, 1, NULL));
+}
+
+/* Whoever waits in a read or a write is woken up. */
+static void test_shutdown_blocking(void)
+{
+    Pair pair = blocking_pair_new();
+    GThread *reader = g_thread_new("reader", blocking_reader, pair.ioc);
+    GThread *writer = g_thread_new("writer", blocking_writer, pair.ioc);
+    struct pollfd pfd = {qio_channel_get_write_fd(pair.ioc), POLLOUT, 0};
+
+    while (poll(&pfd, 1, 0) == 1) {
+        g_thread_yield();
+    }
+    oob_section_enter("test");
+    qio_channel_shutdown(pair.ioc, QIO_CHANNEL_SHUTDOWN_BOTH, &error_abort);
+    oob_section_leave();
+    g_assert_cmpint(GPOINTER_TO_INT(g_thread_join(reader)), ==, 0);
+    g_assert_cmpint(GPOINTER_TO_INT(g_thread_join(writer)), ==, -1);
+    pair_end(&pair);
+}
+
 static void test_not_a_stream_socket(void)
 {
     g_autoptr(Error) err = NULL;
@@ -306,6 +449,11 @@ int main(int argc, char **argv)
     g_test_add_func("/io/channel/shutdown-wakes", test_shutdown_wakes);
     g_test_add_func("/io/channel/shutdown-against-close",
                     test_shutdown_against_close);
+    g_test_add_func("/io/channel/all", test_all);
+    g_test_add_func("/io/channel/early-end", test_early_end);
+    g_test_add_func("/io/channel/does-not-wait", test_does_not_wait);
+    g_test_add_func("/io/channel/read-timeout", test_read_timeout);
+    g_test_add_func("/io/channel/shutdown-blocking", test_shutdown_blocking);
     g_test_add_func("/io/channel/not-a-stream-socket",
                     test_not_a_stream_socket);
     g_test_add_func("/io/channel/file", test_file);
