@@ -268,6 +268,15 @@ bool section_unpack(const uint8_t in[STREAM_HEADER_SIZE], StreamSide side,
     return true;
 }
 
+/* What is missing is kept by blocks, so half of one could not be stored. */
+static bool is_whole_blocks(const Section *s, uint64_t size)
+{
+    uint64_t end = s->offset + s->length;
+
+    return s->offset % STREAM_BLOCK == 0 &&
+           (end % STREAM_BLOCK == 0 || end == size);
+}
+
 bool section_check_range(const Section *section, const uint64_t *sizes,
                          uint32_t n_volumes, Error **errp)
 {
@@ -285,6 +294,12 @@ bool section_check_range(const Section *section, const uint64_t *sizes,
         return refuse(section, errp,
                       "the range ends beyond the volume of %" PRIu64 " bytes",
                       size);
+    }
+    if (!is_whole_blocks(section, size)) {
+        return refuse(section, errp,
+                      "the range is not made of whole blocks of %" PRId64
+                      " bytes",
+                      STREAM_BLOCK);
     }
     return true;
 }

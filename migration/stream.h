@@ -25,6 +25,8 @@
 #define STREAM_MAX_CHANNELS 255
 /* Content of one section; a volume is cut into stripes of this size. */
 #define STREAM_STRIPE (1 * MiB)
+/* Ranges are whole blocks of this size, but for the end of a volume. */
+#define STREAM_BLOCK (16 * KiB)
 /* Texts in payloads: names and messages, in bytes. */
 #define STREAM_MAX_NAME 255
 #define STREAM_MAX_MESSAGE 1024
@@ -123,7 +125,7 @@ bool section_unpack(const uint8_t in[STREAM_HEADER_SIZE], StreamSide side,
 /*
  * Checks the range of a DATA, ZERO, MISSING, FETCH or LACKS section against
  * the volumes: the index is below @n_volumes, length is not 0, the range fits
- * sizes[volume].
+ * sizes[volume] and is made of whole blocks.
  */
 bool section_check_range(const Section *section, const uint64_t *sizes,
                          uint32_t n_volumes, Error **errp);

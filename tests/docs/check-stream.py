@@ -172,11 +172,12 @@ def test_limits():
             'STREAM_MAX_CHANNELS': 'up to %d more',
             'STREAM_MAX_VOLUMES': '%d at most',
             'STREAM_STRIPE': '%d bytes each',
+            'STREAM_BLOCK': 'whole blocks of %d bytes',
             'STREAM_MAX_NAME': 'bytes of the name, 1 to %d',
     }.items():
         assert words % constant(name) in ' '.join(DOC.split()), name
-    block = constant('VOLUME_GRANULARITY', source('migration/volume.h'))
-    assert 'in blocks of %d bytes' % block in ' '.join(DOC.split()), block
+    assert constant('STREAM_BLOCK') == constant(
+        'VOLUME_GRANULARITY', source('migration/volume.h'))
 
 
 def test_timeouts():

@@ -180,6 +180,7 @@ static bool apply(Peer *p, const Section *s, const uint8_t *payload)
             return false;
         }
         g_assert_cmpint(s->volume, <, p->n_volumes);
+        g_assert_cmpuint(s->offset % STREAM_BLOCK, ==, 0);
         g_assert_cmpuint(s->offset + s->length, <=, p->sizes[s->volume]);
     }
     switch (s->type) {
@@ -269,9 +270,10 @@ static void say_range(GByteArray *out, SectionType type, uint64_t offset,
 
 static void say_content(GByteArray *out, uint64_t offset, bool zstd)
 {
-    static const char content[512] = "some content, and then zeroes";
+    static const char content[STREAM_BLOCK] = "some content, then zeroes";
     g_autoptr(Compressor) compressor = compressor_new();
-    Section section = {SECTION_DATA, .offset = offset, .length = 512};
+    Section section = {SECTION_DATA, .offset = offset,
+                       .length = sizeof(content)};
     const void *payload = content;
     size_t size = sizeof(content);
 
@@ -313,8 +315,8 @@ static void seed_precopy(GByteArray *out)
 {
     say_setup(out);
     say_range(out, SECTION_ZERO, 0, 65536);
-    say_content(out, 4096, false);
-    say_content(out, 8192, true);
+    say_content(out, STREAM_BLOCK, false);
+    say_content(out, 2 * STREAM_BLOCK, true);
     say(out, (Section){SECTION_PASS_END, .offset = 1}, NULL, 0);
     say(out, (Section){SECTION_HAND_OVER, .offset = 1}, NULL, 0);
     say_type(out, SECTION_GO);
@@ -324,13 +326,13 @@ static void seed_precopy(GByteArray *out)
 static void seed_postcopy(GByteArray *out)
 {
     say_setup(out);
-    say_range(out, SECTION_MISSING, 4096, 1024);
+    say_range(out, SECTION_MISSING, STREAM_BLOCK, STREAM_BLOCK);
     say(out,
         (Section){SECTION_HAND_OVER, .flags = SECTION_FLAG_POSTCOPY,
                   .offset = 1},
         NULL, 0);
     say_type(out, SECTION_GO);
-    say_content(out, 4096, true);
+    say_content(out, STREAM_BLOCK, true);
     say_type(out, SECTION_PUSH_END);
     say(out, (Section){SECTION_ABORT}, "the disk\nis on fire", 19);
 }
@@ -347,7 +349,7 @@ static void seed_replies(GByteArray *out)
     say(out, (Section){SECTION_PASS_ACK, .offset = 1}, NULL, 0);
     say_type(out, SECTION_READY);
     say_type(out, SECTION_STARTED);
-    say_range(out, SECTION_FETCH, 65536, 4096);
+    say_range(out, SECTION_FETCH, 4 * STREAM_BLOCK, STREAM_BLOCK);
     say_range(out, SECTION_LACKS, 0, GiB);
     say_type(out, SECTION_LACKS_END);
     say_type(out, SECTION_COMPLETE);

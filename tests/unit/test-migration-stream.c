@@ -355,10 +355,26 @@ static void test_section_bounds(void)
            "length 4097): too many volumes; allowed are 4096");
 }
 
-static void refuse_range(Section section, const char *message)
+static const uint64_t sizes[] = {0, 3 * STREAM_BLOCK + 512};
+
+static void accept_range(uint64_t offset, uint64_t length)
 {
-    static const uint64_t sizes[] = {0, 4096};
+    Section section = {SECTION_FETCH, .volume = 1, .offset = offset,
+                       .length = length};
+
+    g_assert_true(section_check_range(&section, sizes, 2, &error_abort));
+}
+
+static void refuse_range(uint32_t volume, uint64_t offset, uint64_t length,
+                         const char *why)
+{
+    Section section = {SECTION_FETCH, .volume = volume, .offset = offset,
+                       .length = length};
     g_autoptr(Error) err = NULL;
+    g_autofree char *message = g_strdup_printf(
+        "Section 'fetch' of the migration stream (volume %u, offset %" PRIu64
+        ", length %" PRIu64 "): %s",
+        volume, offset, length, why);
 
     g_assert_false(section_check_range(&section, sizes, 2, &err));
     g_assert_cmpstr(error_get_pretty(err), ==, message);
@@ -366,37 +382,36 @@ static void refuse_range(Section section, const char *message)
 
 static void test_range(void)
 {
-    static const uint64_t sizes[] = {0, 4096};
-    Section section = {SECTION_FETCH, .volume = 1, .length = 4096};
+    static const char beyond[] = "the range ends beyond the volume of 49664 "
+                                 "bytes";
 
-    g_assert_true(section_check_range(&section, sizes, 2, &error_abort));
-    section.length = 4097;
-    refuse_range(section, "Section 'fetch' of the migration stream (volume 1, "
-                          "offset 0, length 4097): the range ends beyond the "
-                          "volume of 4096 bytes");
-    section.length = 1;
-    section.offset = 4096;
-    refuse_range(section, "Section 'fetch' of the migration stream (volume 1, "
-                          "offset 4096, length 1): the range ends beyond the "
-                          "volume of 4096 bytes");
-    section.offset = UINT64_MAX;
-    refuse_range(section, "Section 'fetch' of the migration stream (volume 1, "
-                          "offset 18446744073709551615, length 1): the range "
-                          "ends beyond the volume of 4096 bytes");
-    section.offset = 0;
-    section.length = 0;
-    refuse_range(section, "Section 'fetch' of the migration stream (volume 1, "
-                          "offset 0, length 0): the range is empty");
-    section.length = 1;
-    section.volume = 0;
-    refuse_range(section, "Section 'fetch' of the migration stream (volume 0, "
-                          "offset 0, length 1): the range ends beyond the "
-                          "volume of 0 bytes");
-    section.volume = 2;
-    refuse_range(section, "Section 'fetch' of the migration stream (volume 2, "
-                          "offset 0, length 1): there is no such volume among "
-                          "2");
-    g_assert_false(section_check_range(&section, NULL, 0, NULL));
+    accept_range(0, 49664);
+    accept_range(STREAM_BLOCK, STREAM_BLOCK);
+    refuse_range(1, 0, 49665, beyond);
+    refuse_range(1, 0, UINT64_MAX, beyond);
+    refuse_range(1, 49664, 1, beyond);
+    refuse_range(1, UINT64_MAX, 1, beyond);
+    refuse_range(1, UINT64_MAX - STREAM_BLOCK + 1, STREAM_BLOCK, beyond);
+    refuse_range(1, 0, 0, "the range is empty");
+    refuse_range(0, 0, 1, "the range ends beyond the volume of 0 bytes");
+    refuse_range(2, 0, 1, "there is no such volume among 2");
+    g_assert_false(
+        section_check_range(&(Section){SECTION_FETCH}, NULL, 0, NULL));
+}
+
+static void test_range_blocks(void)
+{
+    static const char halves[] = "the range is not made of whole blocks of "
+                                 "16384 bytes";
+
+    accept_range(3 * STREAM_BLOCK, 512);
+    accept_range(2 * STREAM_BLOCK, STREAM_BLOCK + 512);
+    refuse_range(1, 0, STREAM_BLOCK - 1, halves);
+    refuse_range(1, 0, STREAM_BLOCK + 1, halves);
+    refuse_range(1, 1, STREAM_BLOCK - 1, halves);
+    refuse_range(1, STREAM_BLOCK / 2, STREAM_BLOCK, halves);
+    refuse_range(1, 3 * STREAM_BLOCK, 511, halves);
+    refuse_range(1, 3 * STREAM_BLOCK + 1, 511, halves);
 }
 
 int main(int argc, char **argv)
@@ -413,5 +428,6 @@ int main(int argc, char **argv)
     g_test_add_func("/stream/section/data", test_section_data);
     g_test_add_func("/stream/section/bounds", test_section_bounds);
     g_test_add_func("/stream/range", test_range);
+    g_test_add_func("/stream/range/blocks", test_range_blocks);
     return g_test_run();
 }
