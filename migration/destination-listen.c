@@ -9,6 +9,7 @@
 #include "destination.h"
 #include "io/connect-task.h"
 #include "io/net-listener.h"
+#include "state.h"
 #include "stats.h"
 
 /* Connections that wait to be accepted: all channels of a source at once. */
@@ -28,6 +29,10 @@ static void listening_tried(Destination *d, const Error *err)
     g_free(d->listen_error);
     d->listen_error = err ? g_strdup(error_get_pretty(err)) : NULL;
     stats_set_error(d->listen_error);
+    if (err) {
+        /* So that it may be tried anew; a resume stays in postcopy-paused. */
+        migration_set_state(MIGRATION_STATUS_SETUP, MIGRATION_STATUS_FAILED);
+    }
     qemu_cond_broadcast(&migration_cond);
 }
 
