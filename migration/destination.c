@@ -405,6 +405,12 @@ bool destination_cancel(Error **errp)
     return true;
 }
 
+bool destination_is_expecting(void)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+    return destination && !destination->served;
+}
+
 bool destination_is_idle(void)
 {
     Destination *d = destination;

@@ -45,6 +45,8 @@ bool destination_recover(const SocketAddress *address, Error **errp);
 /* Waits until listening has begun or failed.  Main thread, at startup. */
 bool destination_wait_listening(Error **errp);
 void destination_shutdown(void);
+/* Whether this process has not become one that serves yet.  Main thread. */
+bool destination_is_expecting(void);
 /*
  * Whether there is one that waits for a source, and nothing of a migration is
  * here.  Any thread, OOB-safe.

@@ -387,6 +387,11 @@ bool source_begin(const SocketAddress *address, Error **errp)
     g_autoptr(Source) s = g_new0(Source, 1);
 
     reap();
+    if (destination_is_expecting()) {
+        error_setg(errp, "A process that waits for an incoming migration "
+                         "cannot migrate");
+        return false;
+    }
     if (source || migration_state_is_running(migration_state())) {
         error_setg(errp, "There's a migration process in progress");
         return false;
