@@ -1,5 +1,5 @@
 /*
- * TLS channels: peers that are not ours, and those that mean no good.
+ * TLS channels: peers that are not ours.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,212 +9,6 @@
 #include <sys/wait.h>
 #include "io-fixture.h"
 #include "tls-fixture.h"
-
-/* A blocking channel, and the socket at its other end. */
-typedef struct Half {
-    QIOChannel *ioc;
-    int peer;
-} Half;
-
-static Half half_of(QIOChannel *(*make)(QIOChannel *master), int fd, int peer)
-{
-    g_autoptr(QIOChannel) master = qio_channel_socket_new_fd(fd, &error_abort);
-    Half half = {.peer = peer};
-
-    qio_channel_set_blocking(master, true, &error_abort);
-    half.ioc = make(master);
-    return half;
-}
-
-static Half half_new(QIOChannel *(*make)(QIOChannel *master))
-{
-    int fds[2];
-
-    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==,
-                    0);
-    return half_of(make, fds[0], fds[1]);
-}
-
-static void half_end(Half *half)
-{
-    qio_channel_unref(half->ioc);
-    close(half->peer);
-}
-
-static QIOChannel *client_of(QIOChannel *master, QCryptoTLSCreds *creds)
-{
-    QIOChannel *ioc =
-        qio_channel_tls_new_client(master, creds, "localhost", &error_abort);
-
-    tls_creds_unref(creds);
-    return ioc;
-}
-
-static QIOChannel *server_of(QIOChannel *master, QCryptoTLSCreds *creds)
-{
-    QIOChannel *ioc = qio_channel_tls_new_server(master, creds, &error_abort);
-
-    tls_creds_unref(creds);
-    return ioc;
-}
-
-static QIOChannel *x509_client(QIOChannel *master)
-{
-    return client_of(master, tls_fixture_x509_creds(TLS_FIXTURE_CLIENT, false));
-}
-
-static QIOChannel *x509_server(QIOChannel *master)
-{
-    return server_of(master, tls_fixture_x509_creds(TLS_FIXTURE_SERVER, true));
-}
-
-static QIOChannel *psk_client(QIOChannel *master)
-{
-    return client_of(master, tls_fixture_psk_creds(TLS_FIXTURE_PSK, false));
-}
-
-static QIOChannel *psk_server(QIOChannel *master)
-{
-    return server_of(master, tls_fixture_psk_creds(TLS_FIXTURE_PSK, true));
-}
-
-#define BYTES(text) text, sizeof(text) - 1
-
-/* What no handshake begins with, or one that stops in the middle. */
-static const struct {
-    const char *bytes;
-    size_t len;
-} hostile[] = {
-    {BYTES("")},
-    {BYTES("\x16")},
-    {BYTES("GET / HTTP/1.1\r\n\r\n")},
-    {BYTES("NBDMAGICIHAVEOPT")},
-    {BYTES("\0\0\0\0\0\0\0\0")},
-    /* A handshake record of 65535 bytes, of 0, and of a kind unknown. */
-    {BYTES("\x16\x03\x01\xff\xff\x01\0\0\0")},
-    {BYTES("\x16\x03\x01\0\0")},
-    {BYTES("\x77\x03\x03\0\x01x")},
-    /* Application data, an alert, and a greeting that is cut short. */
-    {BYTES("\x17\x03\x03\0\x04"
-           "data")},
-    {BYTES("\x15\x03\x03\0\x02\x02\x28")},
-    {BYTES("\x16\x03\x01\0\x08\x01\xff\xff\xff\x03\x03\0\0")},
-    {BYTES("\x16\x03\x03\0\x08\x02\0\0\x04\x03\x03\0\0")},
-};
-
-static void check_hostile(QIOChannel *(*make)(QIOChannel *master),
-                          const char *bytes, size_t len)
-{
-    Half half = half_new(make);
-    g_autoptr(Error) err = NULL;
-
-    g_assert_cmpint(write(half.peer, bytes, len), ==, len);
-    shutdown(half.peer, SHUT_WR);
-    g_assert_cmpint(qio_channel_tls_handshake(half.ioc, &err), ==, -1);
-    g_assert_nonnull(strstr(error_get_pretty(err), "TLS handshake with unix:"));
-    half_end(&half);
-}
-
-static void test_hostile_handshake(void)
-{
-    tls_fixture_start();
-    for (size_t i = 0; i < G_N_ELEMENTS(hostile); i++) {
-        check_hostile(x509_client, hostile[i].bytes, hostile[i].len);
-        check_hostile(x509_server, hostile[i].bytes, hostile[i].len);
-        check_hostile(psk_client, hostile[i].bytes, hostile[i].len);
-        check_hostile(psk_server, hostile[i].bytes, hostile[i].len);
-    }
-    tls_fixture_finish();
-}
-
-static void test_random_handshake(void)
-{
-    guint32 bytes[256];
-
-    tls_fixture_start();
-    for (int i = 0; i < 100; i++) {
-        for (size_t j = 0; j < G_N_ELEMENTS(bytes); j++) {
-            bytes[j] = g_test_rand_int();
-        }
-        /* Half of them get past the header of a record. */
-        if (i % 2) {
-            memcpy(bytes, "\x16\x03\x03\x03\xfb\x01\0\x03\xf7\x03\x03", 11);
-        }
-        check_hostile(x509_server, (const char *)bytes, sizeof(bytes));
-    }
-    tls_fixture_finish();
-}
-
-/* Who can write into the connection cannot write into the stream. */
-static void test_hostile_records(void)
-{
-    static const char record[] = "\x17\x03\x03\0\x20"
-                                 "this was not encrypted by anyone";
-    g_autoptr(Error) err = NULL;
-    TLSPair pair;
-    char buf[64];
-
-    tls_fixture_start();
-    pair = tls_pair_ready();
-    g_assert_cmpint(write(qio_channel_get_write_fd(pair.client), record,
-                          sizeof(record) - 1),
-                    ==, sizeof(record) - 1);
-    g_assert_cmpint(qio_channel_read_all(pair.server, buf, 1, &err), ==, -1);
-    g_assert_nonnull(
-        strstr(error_get_pretty(err), "Reading TLS of unix: failed: "));
-    /* What is broken stays so. */
-    g_assert_cmpint(qio_channel_read(pair.server, buf, 1, NULL), ==, -1);
-    tls_pair_end(&pair);
-    tls_fixture_finish();
-}
-
-/* A client by GnuTLS itself. */
-static gnutls_session_t raw_client(int fd, const char *priority,
-                                   gnutls_credentials_type_t type, void *creds)
-{
-    gnutls_session_t session;
-
-    gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
-    g_assert_cmpint(gnutls_priority_set_direct(session, priority, NULL), ==, 0);
-    gnutls_credentials_set(session, type, creds);
-    gnutls_transport_set_int(session, fd);
-    return session;
-}
-
-static void *anonymous_thread(void *opaque)
-{
-    gnutls_anon_client_credentials_t creds;
-    gnutls_session_t session;
-
-    gnutls_anon_allocate_client_credentials(&creds);
-    session = raw_client(*(int *)opaque,
-                         "NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+ANON-ECDH:"
-                         "+ANON-DH",
-                         GNUTLS_CRD_ANON, creds);
-    g_assert_cmpint(gnutls_handshake(session), <, 0);
-    gnutls_deinit(session);
-    gnutls_anon_free_client_credentials(creds);
-    return NULL;
-}
-
-static void test_anonymous(void)
-{
-    QIOChannel *(*const makers[])(QIOChannel * master) = {x509_server,
-                                                          psk_server};
-
-    tls_fixture_start();
-    for (size_t i = 0; i < G_N_ELEMENTS(makers); i++) {
-        Half half = half_new(makers[i]);
-        GThread *thread = g_thread_new("anon", anonymous_thread, &half.peer);
-        g_autoptr(Error) err = NULL;
-
-        g_assert_cmpint(qio_channel_tls_handshake(half.ioc, &err), ==, -1);
-        g_assert_nonnull(err);
-        g_thread_join(thread);
-        half_end(&half);
-    }
-    tls_fixture_finish();
-}
 
 #define ECHO_TOTAL (8 * MiB)
 /* GnuTLS refuses a peer that asks for more than 8 new keys a second. */
@@ -235,10 +29,10 @@ static void *echo_thread(void *opaque)
 
     gnutls_psk_allocate_client_credentials(&creds);
     gnutls_psk_set_client_credentials(creds, "qemu", &key, GNUTLS_PSK_KEY_HEX);
-    session = raw_client(*(int *)opaque,
-                         "NORMAL:-VERS-ALL:+VERS-TLS1.3:+PSK:"
-                         "+ECDHE-PSK:+DHE-PSK",
-                         GNUTLS_CRD_PSK, creds);
+    session = tls_raw_client(*(int *)opaque,
+                             "NORMAL:-VERS-ALL:+VERS-TLS1.3:+PSK:"
+                             "+ECDHE-PSK:+DHE-PSK",
+                             GNUTLS_CRD_PSK, creds);
     g_assert_cmpint(gnutls_handshake(session), ==, 0);
     while (total < ECHO_TOTAL) {
         ssize_t n = gnutls_record_recv(session, buf, 16 * KiB);
@@ -274,14 +68,12 @@ static void *write_all_thread(void *opaque)
     return NULL;
 }
 
-static void test_key_update(void)
+static void check_key_update(void)
 {
     g_autofree unsigned char *got = g_malloc(64 * KiB);
+    TLSHalf half = tls_half_new(tls_psk_server);
     GThread *echo, *writer;
-    Half half;
 
-    tls_fixture_start();
-    half = half_new(psk_server);
     echo = g_thread_new("echo", echo_thread, &half.peer);
     g_assert_cmpint(qio_channel_tls_handshake(half.ioc, &error_abort), ==, 0);
     writer = g_thread_new("writer", write_all_thread, half.ioc);
@@ -293,7 +85,16 @@ static void test_key_update(void)
     }
     g_thread_join(writer);
     g_thread_join(echo);
-    half_end(&half);
+    tls_half_end(&half);
+}
+
+/* What goes wrong here does so now and then. */
+static void test_key_update(void)
+{
+    tls_fixture_start();
+    for (int i = 0; i < 6; i++) {
+        check_key_update();
+    }
     tls_fixture_finish();
 }
 
@@ -341,13 +142,12 @@ static void tool_expect(Tool *tool, const char *text)
     }
 }
 
-static Half half_connected(QIOChannel *(*make)(QIOChannel *master),
-                           const char *path)
+static TLSHalf half_connected(TLSMakeFn *make, const char *path)
 {
     int fd = io_fixture_connect_unix(path, false);
 
     g_assert_cmpint(fd, >=, 0);
-    return half_of(make, fd, -1);
+    return tls_half_of(make, fd, -1);
 }
 
 static void expect_read(QIOChannel *ioc, const char *text)
@@ -360,12 +160,11 @@ static void expect_read(QIOChannel *ioc, const char *text)
 }
 
 /* What OpenSSL serves, reversing each line. */
-static void check_openssl_server(QIOChannel *(*make)(QIOChannel *master),
-                                 const char *const *options)
+static void check_openssl_server(TLSMakeFn *make, const char *const *options)
 {
     g_autofree char *path = io_fixture_path("s");
     const char *argv[32] = {"openssl", "s_server", "-unix", path, "-rev"};
-    Half half;
+    TLSHalf half;
     Tool tool;
 
     for (int i = 0; options[i]; i++) {
@@ -384,21 +183,20 @@ static void check_openssl_server(QIOChannel *(*make)(QIOChannel *master),
 }
 
 /* What OpenSSL asks of our server. */
-static void check_openssl_client(QIOChannel *(*make)(QIOChannel *master),
-                                 const char *const *options)
+static void check_openssl_client(TLSMakeFn *make, const char *const *options)
 {
     g_autofree char *path = io_fixture_path("s");
     int listener = io_fixture_listen_unix(path, 1);
     const char *argv[32] = {"openssl", "s_client", "-unix", path, "-quiet"};
     char byte;
-    Half half;
+    TLSHalf half;
     Tool tool;
 
     for (int i = 0; options[i]; i++) {
         argv[5 + i] = options[i];
     }
     tool = tool_start(argv);
-    half = half_of(make, accept4(listener, NULL, NULL, SOCK_CLOEXEC), -1);
+    half = tls_half_of(make, accept4(listener, NULL, NULL, SOCK_CLOEXEC), -1);
     g_assert_cmpint(qio_channel_tls_handshake(half.ioc, &error_abort), ==, 0);
     g_assert_cmpint(write(tool.in, "to server\n", 10), ==, 10);
     expect_read(half.ioc, "to server\n");
@@ -441,8 +239,8 @@ static void check_openssl_x509(const char *version)
                              version,
                              NULL};
 
-    check_openssl_server(x509_client, serve);
-    check_openssl_client(x509_server, connect);
+    check_openssl_server(tls_x509_client, serve);
+    check_openssl_client(tls_x509_server, connect);
 }
 
 static void test_openssl_x509(void)
@@ -466,8 +264,8 @@ static void check_openssl_psk(const char *version)
         "-psk_identity", "qemu", "-psk", "00112233445566778899aabbccddeeff",
         version,         NULL};
 
-    check_openssl_server(psk_client, serve);
-    check_openssl_client(psk_server, connect);
+    check_openssl_server(tls_psk_client, serve);
+    check_openssl_client(tls_psk_server, connect);
 }
 
 static void test_openssl_psk(void)
@@ -483,10 +281,6 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     /* Writing to a tool that is gone. */
     signal(SIGPIPE, SIG_IGN);
-    g_test_add_func("/io/tls/hostile-handshake", test_hostile_handshake);
-    g_test_add_func("/io/tls/random-handshake", test_random_handshake);
-    g_test_add_func("/io/tls/hostile-records", test_hostile_records);
-    g_test_add_func("/io/tls/anonymous", test_anonymous);
     g_test_add_func("/io/tls/key-update", test_key_update);
     g_test_add_func("/io/tls/openssl-x509", test_openssl_x509);
     g_test_add_func("/io/tls/openssl-psk", test_openssl_psk);

@@ -367,3 +367,78 @@ void tls_pair_end(TLSPair *pair)
     qio_channel_unref(pair->client);
     qio_channel_unref(pair->server);
 }
+
+TLSHalf tls_half_of(TLSMakeFn *make, int fd, int peer)
+{
+    g_autoptr(QIOChannel) master = qio_channel_socket_new_fd(fd, &error_abort);
+    TLSHalf half = {.peer = peer};
+
+    qio_channel_set_blocking(master, true, &error_abort);
+    half.ioc = make(master);
+    return half;
+}
+
+TLSHalf tls_half_new(TLSMakeFn *make)
+{
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==,
+                    0);
+    return tls_half_of(make, fds[0], fds[1]);
+}
+
+void tls_half_end(TLSHalf *half)
+{
+    qio_channel_unref(half->ioc);
+    close(half->peer);
+}
+
+static QIOChannel *client_of(QIOChannel *master, QCryptoTLSCreds *creds)
+{
+    QIOChannel *ioc =
+        qio_channel_tls_new_client(master, creds, "localhost", &error_abort);
+
+    tls_creds_unref(creds);
+    return ioc;
+}
+
+static QIOChannel *server_of(QIOChannel *master, QCryptoTLSCreds *creds)
+{
+    QIOChannel *ioc = qio_channel_tls_new_server(master, creds, &error_abort);
+
+    tls_creds_unref(creds);
+    return ioc;
+}
+
+QIOChannel *tls_x509_client(QIOChannel *master)
+{
+    return client_of(master, tls_fixture_x509_creds(TLS_FIXTURE_CLIENT, false));
+}
+
+QIOChannel *tls_x509_server(QIOChannel *master)
+{
+    return server_of(master, tls_fixture_x509_creds(TLS_FIXTURE_SERVER, true));
+}
+
+QIOChannel *tls_psk_client(QIOChannel *master)
+{
+    return client_of(master, tls_fixture_psk_creds(TLS_FIXTURE_PSK, false));
+}
+
+QIOChannel *tls_psk_server(QIOChannel *master)
+{
+    return server_of(master, tls_fixture_psk_creds(TLS_FIXTURE_PSK, true));
+}
+
+/* A client by GnuTLS itself. */
+gnutls_session_t tls_raw_client(int fd, const char *priority,
+                                   gnutls_credentials_type_t type, void *creds)
+{
+    gnutls_session_t session;
+
+    gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
+    g_assert_cmpint(gnutls_priority_set_direct(session, priority, NULL), ==, 0);
+    gnutls_credentials_set(session, type, creds);
+    gnutls_transport_set_int(session, fd);
+    return session;
+}

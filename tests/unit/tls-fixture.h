@@ -85,4 +85,27 @@ TLSPair tls_pair_ready(void);
 bool tls_pair_handshake(TLSPair *pair, Error **client_err, Error **server_err);
 void tls_pair_end(TLSPair *pair);
 
+/* A blocking channel, and the socket at its other end. */
+typedef struct TLSHalf {
+    QIOChannel *ioc;
+    int peer;
+} TLSHalf;
+
+/* Makes a TLS channel of a socket; below are those of usual credentials. */
+typedef QIOChannel *TLSMakeFn(QIOChannel *master);
+
+QIOChannel *tls_x509_client(QIOChannel *master);
+QIOChannel *tls_x509_server(QIOChannel *master);
+QIOChannel *tls_psk_client(QIOChannel *master);
+QIOChannel *tls_psk_server(QIOChannel *master);
+
+TLSHalf tls_half_new(TLSMakeFn *make);
+/* The same of @fd, that is connected already. */
+TLSHalf tls_half_of(TLSMakeFn *make, int fd, int peer);
+void tls_half_end(TLSHalf *half);
+
+/* A client by GnuTLS itself, on a blocking socket. */
+gnutls_session_t tls_raw_client(int fd, const char *priority,
+                                gnutls_credentials_type_t type, void *creds);
+
 #endif
