@@ -122,17 +122,13 @@ bool source_send_content(Source *s, MigrationChannel *channel,
 
 /* ---- A sender's sweep over its stripes. ---- */
 
-/* Waits for what @r reads and sends it, unless it was sent already. */
-static bool finish(SourceSender *sender, VolumeRequest *r, SourceWork work,
-                   Error **errp)
+/* Waits for what @r reads and sends it. */
+static bool send_read(SourceSender *sender, VolumeRequest *r, SourceWork work,
+                      Error **errp)
 {
     Source *s = sender->source;
-    int ret;
+    int ret = volume_request_wait(r);
 
-    if (!r->pending) {
-        return true;
-    }
-    ret = volume_request_wait(r);
     if (ret < 0) {
         error_setg_errno(errp, -ret,
                          "Cannot read volume '%s' at offset %" PRIu64,
@@ -147,6 +143,20 @@ static bool finish(SourceSender *sender, VolumeRequest *r, SourceWork work,
     return source_send_content(s, sender->channel, sender->compressor, r, errp);
 }
 
+/* The same, unless @r was sent already. */
+static bool finish(SourceSender *sender, VolumeRequest *r, SourceWork work,
+                   Error **errp)
+{
+    bool ok;
+
+    if (!r->pending) {
+        return true;
+    }
+    ok = send_read(sender, r, work, errp);
+    stats_put_down(r->req.bytes);
+    return ok;
+}
+
 /* The same for all; only waits for them when something has failed (!@ok). */
 static bool finish_all(SourceSender *sender, SourceWork work, bool ok,
                        Error **errp)
@@ -158,6 +168,7 @@ static bool finish_all(SourceSender *sender, SourceWork work, bool ok,
             ok = finish(sender, r, work, errp);
         } else if (r->pending) {
             volume_request_wait(r);
+            stats_put_down(r->req.bytes);
         }
     }
     return ok;
@@ -184,6 +195,7 @@ static bool sweep_stripe(SourceSender *sender, Volume *volume, uint64_t offset,
         if (!finish(sender, r, work, errp)) {
             return false;
         }
+        stats_take_in_hand(bytes);
         volume_request_start(r, volume, BLOCK_OP_READ, offset, bytes, 0);
         offset += bytes;
     }

@@ -23,6 +23,7 @@ static struct {
     uint64_t normal_pages;
     uint64_t zero_pages;
     uint64_t fetches;
+    uint64_t in_hand;
     StatsPhase phase;
 } counters;
 
@@ -144,6 +145,16 @@ void stats_count_fetch(void)
     count(&counters.fetches, 1);
 }
 
+void stats_take_in_hand(uint64_t bytes)
+{
+    count(&counters.in_hand, bytes);
+}
+
+void stats_put_down(uint64_t bytes)
+{
+    __atomic_fetch_sub(&counters.in_hand, bytes, __ATOMIC_RELAXED);
+}
+
 void stats_pass_begin(uint64_t pass)
 {
     WITH_QEMU_LOCK_GUARD(&stats_lock) {
@@ -219,7 +230,9 @@ uint64_t stats_transferred(void)
 /* With stats_lock held. */
 static uint64_t remaining(void)
 {
-    return stats.set ? volumes_dirty_bytes(stats.set) : stats.rest;
+    return stats.set
+               ? volumes_dirty_bytes(stats.set) + counted(&counters.in_hand)
+               : stats.rest;
 }
 
 static int64_t elapsed_us(void)

@@ -33,6 +33,9 @@ void stats_sent(uint64_t bytes, bool multifd);
 void stats_count_normal(uint64_t bytes);
 void stats_count_zeroes(uint64_t bytes);
 void stats_count_fetch(void);
+/* Content is being read, and not dirty any more; and it has been sent. */
+void stats_take_in_hand(uint64_t bytes);
+void stats_put_down(uint64_t bytes);
 
 /*
  * A pass begins; and it has ended, with so many bytes sent in so many
