@@ -75,6 +75,9 @@ class Side(Daemon):
         super().__init__(box, options=argv, **kwargs)
         self.control = self.qmp()
         box.on_exit(self.control.close)
+        if incoming and incoming.startswith(('tcp:', 'unix:')):
+            # It listens when all options are done, monitors included.
+            wait_for('listening', lambda: 'socket-address' in self.info())
 
     def client(self, name='d0', seconds=10.0):
         return nbd.NbdClient(self.nbd_path, name, seconds * slowness())
