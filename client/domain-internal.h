@@ -138,7 +138,8 @@ void yc_job_error_queue_full(YcDomain *dom, const YcJobRequest *req,
  */
 void yc_handlers_run_event(YcDomain *dom, const char *name, json_object *event);
 void yc_handlers_run_state(YcDomain *dom, bool alive, const GError *why);
-void yc_handlers_free(YcDomain *dom);
+/* Any thread. */
+void yc_handlers_remove_all(YcDomain *dom);
 
 /* Functions of the monitor's client; @data is the domain. */
 void yc_domain_on_event(const char *name, json_object *event, void *data);

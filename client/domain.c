@@ -19,7 +19,7 @@ void yc_domain_unhold(YcDomain *dom)
     if (!g_atomic_int_dec_and_test(&dom->memory_refs)) {
         return;
     }
-    yc_handlers_free(dom);
+    g_ptr_array_free(dom->handlers, true);
     qemu_mutex_destroy(&dom->handlers_lock);
     qemu_cond_destroy(&dom->changed);
     yc_lock_destroy(&dom->lock);
@@ -115,6 +115,7 @@ static void domain_dispose(YcDomain *dom)
             yc_job_state_clear(job);
         }
     }
+    yc_handlers_remove_all(dom);
     yc_qmp_client_unref(dom->monitor);
     yc_qmp_client_unref(dom->lane);
     yc_agent_client_unref(dom->agent);

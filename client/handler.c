@@ -117,9 +117,19 @@ void yc_handlers_run_state(YcDomain *dom, bool alive, const GError *why)
     }
 }
 
-/* Nobody else knows the domain any more. */
-void yc_handlers_free(YcDomain *dom)
+static Handler *handlers_take_first(YcDomain *dom)
 {
-    g_ptr_array_set_free_func(dom->handlers, handler_unref);
-    g_ptr_array_free(dom->handlers, true);
+    QEMU_LOCK_GUARD(&dom->handlers_lock);
+    return dom->handlers->len ? g_ptr_array_steal_index(dom->handlers, 0)
+                              : NULL;
+}
+
+void yc_handlers_remove_all(YcDomain *dom)
+{
+    Handler *handler;
+
+    while ((handler = handlers_take_first(dom))) {
+        g_atomic_int_set(&handler->removed, 1);
+        handler_unref(handler);
+    }
 }

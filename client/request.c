@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "client-internal.h"
 #include "qemu/lockable.h"
+#include "qemu/oob.h"
 
 /* How much of a message others show. */
 #define EXCERPT_LEN 80
@@ -126,6 +127,8 @@ bool yc_waiter_wait(YcWaiter *waiter, json_object **result, GError **errp)
     json_object *value;
     GError *err;
 
+    /* Also where the answer is there already and no wait would tell. */
+    oob_assert_may_block("a synchronous call of the client");
     WITH_QEMU_LOCK_GUARD(&waiter->lock) {
         while (!waiter->done) {
             qemu_cond_wait(&waiter->cond, &waiter->lock);

@@ -159,6 +159,9 @@ static void guest(FakePeer *peer, void *opaque)
                 fake_send(peer, "\xff");
                 fake_answer(peer, req, fake_member(arguments, "id"));
             } else {
+                if (g_str_equal(fake_member(req, "execute"), "guest-outlive")) {
+                    fake_domain_die(fake);
+                }
                 fake_answer(peer, req, "{}");
             }
         }
@@ -261,6 +264,35 @@ void fake_domain_emit(FakeDomain *fake, const char *text)
     json_object_object_add(arguments, "text", json_object_new_string(text));
     yc_domain_oob(fake->dom, "emit", arguments, FAKE_DEADLINE_MS, NULL, &err);
     g_assert_no_error(err);
+}
+
+static bool has_blocked(FakeDomain *fake, int n)
+{
+    return __atomic_load_n(&fake->blocks, __ATOMIC_ACQUIRE) == n;
+}
+
+static void block(YcDomain *dom, const char *name, json_object *event,
+                  void *fake)
+{
+    if (has_blocked(fake, 1)) {
+        set(&((FakeDomain *)fake)->blocks, 2);
+        wait_until(has_blocked, fake, 3);
+        set(&((FakeDomain *)fake)->blocks, 0);
+    }
+}
+
+void fake_domain_block_events(FakeDomain *fake)
+{
+    set(&fake->blocks, 1);
+    yc_domain_add_handler(fake->dom, block, NULL, fake, NULL);
+    fake_domain_emit(fake, "{\"event\": \"STOP\"}\r\n");
+    wait_until(has_blocked, fake, 2);
+}
+
+void fake_domain_unblock_events(FakeDomain *fake)
+{
+    set(&fake->blocks, 3);
+    wait_until(has_blocked, fake, 0);
 }
 
 static bool has_waiters(FakeDomain *fake, int n)

@@ -6,6 +6,7 @@
  * The fake process knows, in either lane: "die" (closes the connection) and
  * "emit" (sends its argument "text" as it is); "yank", "query-yank" and, as
  * yankd, "query-yank-status"; anything else is answered by its arguments.
+ * The guest agent knows "guest-outlive": it answers once the process is dead.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,6 +33,8 @@ typedef struct FakeDomain {
     int guest_hangs; /* atomic: so are the agent's, unread */
     int n_in_band;   /* atomic: how many came */
     GQueue kept;     /* the process's thread */
+    int blocks;      /* atomic: 1: the event thread is to stand, 2: it stands,
+                      * 3: it is to go on, 0: it goes on */
     char *yanked;    /* the arguments of the latest yank, or NULL */
     QemuMutex lock;  /* guards yanked */
 } FakeDomain;
@@ -50,6 +53,13 @@ char *fake_domain_yanked(FakeDomain *fake);
 void fake_domain_die(FakeDomain *fake);
 /* The process sends @text. */
 void fake_domain_emit(FakeDomain *fake, const char *text);
+
+/*
+ * From here to there the event thread, which serves all domains, stands still
+ * in a handler of @fake.
+ */
+void fake_domain_block_events(FakeDomain *fake);
+void fake_domain_unblock_events(FakeDomain *fake);
 
 /* Waits, with the domain not locked, until @n wait for jobs. */
 void fake_domain_wait_waiters(FakeDomain *fake, unsigned n);

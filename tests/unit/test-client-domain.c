@@ -91,8 +91,7 @@ static void test_events(void)
     expect_notes("free-a ");
 }
 
-static YcDomain *removes_itself;
-static guint own_id;
+static guint own_id; /* of the handler to be removed */
 
 static void remove_self(YcDomain *dom, const char *name, json_object *event,
                         void *data)
@@ -107,12 +106,30 @@ static void test_remove_in_handler(void)
 {
     g_autoptr(FakeDomain) fake = fake_domain_new("vm1", 0);
 
-    removes_itself = fake->dom;
     own_id = yc_domain_add_handler(fake->dom, remove_self, NULL, (void *)"self",
                                    note_freed);
     fake_domain_emit(fake, "{\"event\": \"STOP\"}\r\n"
                            "{\"event\": \"RESUME\"}\r\n");
     expect_notes("once after free-self ");
+}
+
+static void remove_other(YcDomain *dom, const char *name, json_object *event,
+                         void *data)
+{
+    note("first ");
+    yc_domain_remove_handler(dom, own_id);
+}
+
+/* One that is removed by another is not called any more. */
+static void test_remove_other(void)
+{
+    g_autoptr(FakeDomain) fake = fake_domain_new("vm1", 0);
+
+    yc_domain_add_handler(fake->dom, remove_other, NULL, NULL, NULL);
+    own_id = yc_domain_add_handler(fake->dom, note_event, NULL, (void *)"other",
+                                   note_freed);
+    fake_domain_emit(fake, "{\"event\": \"STOP\"}\r\n");
+    expect_notes("first free-other ");
 }
 
 /* A handler that begins a job and runs a command is slow, but works. */
@@ -264,6 +281,91 @@ static void test_connect_again(void)
     g_assert_true(yc_domain_connect(fake->dom, FAKE_DEADLINE_MS, &err));
     g_assert_no_error(err);
     g_assert_cmpint(fake->dom->life, ==, 2);
+}
+
+/* The first connection is well until the test says so; no other is. */
+static void once(FakePeer *peer, void *opaque)
+{
+    if (fake_peer_connections(peer) == 1) {
+        fake_negotiate(peer, FAKE_GREETING);
+        fake_wait(peer);
+    }
+}
+
+/* Attempts that fail are no news. */
+static void test_told_once(void)
+{
+    g_autoptr(FakePeer) peer = fake_peer_new(once, NULL);
+    g_autoptr(YcQmpClient) monitor =
+        yc_qmp_client_new(fake_peer_address(peer), NULL);
+    g_autoptr(YcDomain) dom = NULL;
+
+    yc_qmp_client_set_reconnect(monitor, 1, 1);
+    dom = yc_domain_new("vm1", monitor, NULL, NULL);
+    yc_domain_add_handler(dom, NULL, note_state, (void *)"a", note_freed);
+    g_assert_true(yc_domain_connect(dom, FAKE_DEADLINE_MS, NULL));
+    fake_peer_go(peer);
+    while (fake_peer_connections(peer) < 5) {
+        g_thread_yield();
+    }
+    g_clear_pointer(&dom, yc_domain_unref);
+    expect_notes("a:alive a:dead! free-a ");
+}
+
+static void when_told(FakePeer *peer, void *opaque)
+{
+    fake_tell(peer);
+    fake_wait(peer);
+    fake_negotiate(peer, FAKE_GREETING);
+    fake_until_closed(peer);
+}
+
+static void go(void *peer)
+{
+    fake_peer_go(peer);
+}
+
+/* An attempt that is under way is waited for. */
+static void test_connect_under_way(void)
+{
+    g_autoptr(FakePeer) peer = fake_peer_new(when_told, NULL);
+    g_autoptr(YcQmpClient) monitor =
+        yc_qmp_client_new(fake_peer_address(peer), NULL);
+    g_autoptr(YcDomain) dom = yc_domain_new("vm1", monitor, NULL, NULL);
+    g_autoptr(Actor) actor = actor_new();
+    GError *err = NULL;
+
+    yc_qmp_client_connect_async(monitor, FAKE_DEADLINE_MS, NULL, NULL, NULL);
+    fake_peer_hear(peer);
+    actor_start(actor, go, peer);
+    g_assert_true(yc_domain_connect(dom, FAKE_DEADLINE_MS, &err));
+    g_assert_no_error(err);
+}
+
+/* News of a connection that came before the close change nothing. */
+static void test_close_before_told(void)
+{
+    g_autoptr(FakeDomain) other = fake_domain_new("vm2", 0);
+    g_autoptr(FakePeer) peer = fake_peer_new(answering, NULL);
+    g_autoptr(YcQmpClient) monitor =
+        yc_qmp_client_new(fake_peer_address(peer), NULL);
+    g_autoptr(YcDomain) dom = yc_domain_new("vm1", monitor, NULL, NULL);
+    g_auto(YcDomainStatus) status = {0};
+
+    fake_domain_block_events(other);
+    yc_qmp_client_connect_async(monitor, FAKE_DEADLINE_MS, NULL, NULL, NULL);
+    while (yc_qmp_client_state(monitor) != YC_QMP_READY) {
+        g_thread_yield();
+    }
+    yc_domain_close(dom, "too late");
+    yc_domain_add_handler(other->dom, note_event, NULL, (void *)"other", NULL);
+    fake_domain_unblock_events(other);
+    /* Behind all that was to be told of the first. */
+    fake_domain_emit(other, "{\"event\": \"RESUME\"}\r\n");
+    expect_notes("other:RESUME=running ");
+    yc_domain_get_status(dom, &status);
+    g_assert_false(status.alive);
+    g_assert_cmpstr(status.reason, ==, "too late");
 }
 
 /*
@@ -572,6 +674,7 @@ int main(int argc, char **argv)
     notes = g_string_new(NULL);
     g_test_add_func("/client/domain/events", test_events);
     g_test_add_func("/client/domain/remove-in-handler", test_remove_in_handler);
+    g_test_add_func("/client/domain/remove-other", test_remove_other);
     g_test_add_func("/client/domain/command-in-handler",
                     test_command_in_handler);
     g_test_add_func("/client/domain/status", test_status);
@@ -579,6 +682,9 @@ int main(int argc, char **argv)
     g_test_add_func("/client/domain/lane-without-monitor",
                     test_lane_without_monitor);
     g_test_add_func("/client/domain/connect-again", test_connect_again);
+    g_test_add_func("/client/domain/told-once", test_told_once);
+    g_test_add_func("/client/domain/connect-under-way", test_connect_under_way);
+    g_test_add_func("/client/domain/close-before-told", test_close_before_told);
     g_test_add_func("/client/domain/driver", test_driver);
     g_test_add_func("/client/domain/driver-close", test_driver_close);
     g_test_add_func("/client/domain/driver-many", test_driver_many);

@@ -329,34 +329,53 @@ static void test_remote_keeps(void)
 
     begin(fake, YC_JOB_MODIFY);
     g_assert_true(yc_domain_enter_remote(dom, "other host", NULL));
-    g_assert_cmpint(dom->refs, ==, 2);
+    g_assert_cmpint(g_atomic_int_get(&dom->refs), >=, 2);
     yc_domain_close(dom, "removed");
     g_assert_false(yc_domain_exit_remote(dom, &err));
     expect_domain_error(err, YC_DOMAIN_ERROR_GONE,
                         "domain 'vm1' is gone: removed");
-    g_assert_cmpint(dom->refs, ==, 1);
     end(fake);
     fake_domain_free(fake);
 }
 
-/* An answer that came before the end is not handed out after it. */
+/* An answer is not handed out when the process has gone meanwhile. */
 static void test_answer_of_the_dead(void)
 {
     g_autoptr(FakeDomain) fake = fake_domain_new("vm1", FAKE_DOMAIN_AGENT);
-    Call call = {fake, "guest-ping", FAKE_DEADLINE_MS};
+    json_object *result = NULL;
+    GError *err = NULL;
 
     yc_domain_lock(fake->dom);
     g_assert_true(
         yc_domain_begin_agent_job(fake->dom, "x", YC_WAIT_DEFAULT, NULL));
-    yc_domain_unlock(fake->dom);
-    fake_domain_die(fake);
-    yc_domain_lock(fake->dom);
-    g_assert_false(yc_domain_agent_command(fake->dom, call.command, NULL,
-                                           call.timeout_ms, NULL, &call.err));
-    g_assert_error(call.err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE);
-    g_clear_error(&call.err);
+    g_assert_false(yc_domain_agent_command(fake->dom, "guest-outlive", NULL,
+                                           FAKE_DEADLINE_MS, &result, &err));
+    expect_lost_and_over(fake, NULL, err);
+    g_assert_null(result);
     g_assert_true(yc_domain_end_agent_job(fake->dom, NULL));
     yc_domain_unlock(fake->dom);
+}
+
+/* The exit knows of the end although the event thread has not told yet. */
+static void test_death_before_told(void)
+{
+    g_autoptr(FakeDomain) other = fake_domain_new("vm2", 0);
+    g_autoptr(FakeDomain) fake = fake_domain_new("vm1", 0);
+    g_autofree char *text =
+        g_strdup_printf("domain 'vm1' is gone: %s: the connection was lost",
+                        fake_peer_address(fake->process));
+    YcQmpClient *monitor;
+    GError *err = NULL;
+
+    fake_domain_block_events(other);
+    begin(fake, YC_JOB_MODIFY);
+    monitor = yc_domain_enter_monitor(fake->dom, "x", NULL);
+    g_assert_false(yc_qmp_client_execute(monitor, YC_QMP_IN_BAND, "die", NULL,
+                                         FAKE_DEADLINE_MS, NULL, NULL));
+    g_assert_false(yc_domain_exit_monitor(fake->dom, &err));
+    expect_domain_error(err, YC_DOMAIN_ERROR_GONE, text);
+    end(fake);
+    fake_domain_unblock_events(other);
 }
 
 static bool is_alive(FakeDomain *fake, unsigned life)
@@ -617,6 +636,7 @@ int main(int argc, char **argv)
     g_test_add_func("/client/enter/remote-keeps", test_remote_keeps);
     g_test_add_func("/client/enter/answer-of-the-dead",
                     test_answer_of_the_dead);
+    g_test_add_func("/client/enter/death-before-told", test_death_before_told);
     g_test_add_func("/client/enter/new-life", test_new_life);
     g_test_add_func("/client/enter/many", test_many);
     add_misuse_tests();
