@@ -432,7 +432,7 @@ QIOChannel *tls_psk_server(QIOChannel *master)
 
 /* A client by GnuTLS itself. */
 gnutls_session_t tls_raw_client(int fd, const char *priority,
-                                   gnutls_credentials_type_t type, void *creds)
+                                gnutls_credentials_type_t type, void *creds)
 {
     gnutls_session_t session;
 
