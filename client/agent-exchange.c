@@ -81,7 +81,7 @@ static void agent_message(json_object *value, Error *err, void *opaque)
     } else if (agent->phase == YC_AGENT_RUNNING) {
         agent_answered(agent, value);
         return;
-    } else if (agent->phase == YC_AGENT_SYNCING && agent->delimited && !err &&
+    } else if (agent->phase == YC_AGENT_SYNCING && !err &&
                is_sync_answer(agent, value)) {
         agent->phase = YC_AGENT_RUNNING;
     }

@@ -248,7 +248,11 @@ void yc_stream_free(YcStream *stream)
     iothread_undefer(stream_drain, stream);
     iothread_undefer(stream_read_more, stream);
     g_clear_pointer(&stream->watch, fd_watch_free);
-    qio_channel_unref(stream->ioc);
+    if (stream->ioc) {
+        /* With TLS's good-bye, which letting go leaves out. */
+        qio_channel_close(stream->ioc);
+        qio_channel_unref(stream->ioc);
+    }
     if (stream->out) {
         g_string_free(stream->out, TRUE);
     }

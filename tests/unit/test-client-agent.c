@@ -7,21 +7,16 @@
 #include "client-fake-peer.h"
 #include "client/agent-client.h"
 
+/* A deadline that is to pass, and one that is to pass only in the end. */
 #define SHORT_MS 100
+#define MIDDLE_MS 500
 
-/*
- * Takes a guest-sync-delimited and gives its id as text; NULL at the end.
- * What stands before the byte 0xFF is checked to be nothing.
- */
-static char *take_sync(FakePeer *peer)
+/* The id in the line of a guest-sync-delimited, as text. */
+static char *sync_id(const char *line)
 {
-    g_autofree char *line = fake_line(peer);
     g_autoptr(json_object) req = NULL;
     json_object *id;
 
-    if (!line) {
-        return NULL;
-    }
     g_assert_cmpint((unsigned char)line[0], ==, 0xff);
     req = json_parse(line + 1, &error_abort);
     g_assert_cmpstr(fake_member(req, "execute"), ==, "guest-sync-delimited");
@@ -30,11 +25,26 @@ static char *take_sync(FakePeer *peer)
     return g_strdup(json_object_get_string(id));
 }
 
+/* Takes one and gives its id; NULL at the end. */
+static char *take_sync(FakePeer *peer)
+{
+    g_autofree char *line = fake_line(peer);
+
+    return line ? sync_id(line) : NULL;
+}
+
 static void answer_sync(FakePeer *peer, const char *id)
 {
     g_autofree char *text = g_strdup_printf("\xff{\"return\": %s}\n", id);
 
     fake_send(peer, text);
+}
+
+static void answer_sync_line(FakePeer *peer, const char *line)
+{
+    g_autofree char *id = sync_id(line);
+
+    answer_sync(peer, id);
 }
 
 static bool sync_up(FakePeer *peer)
@@ -169,7 +179,7 @@ static const Script scripts[] = {
     {"{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"x\"}}\n", NULL,
      NOT_SYNCED},
     {SYNCED, "", YC_ERROR_TIMEOUT,
-     "the guest agent did not answer within 100 ms: 'guest-ping'"},
+     "the guest agent did not answer within 500 ms: 'guest-ping'"},
     {SYNCED, "{\"return\": ", YC_ERROR_TIMEOUT, "did not answer"},
     {SYNCED, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\"}}",
      YC_ERROR_QMP_GENERIC, "no"},
@@ -182,6 +192,14 @@ static const Script scripts[] = {
     {SYNCED, "\xff", YC_ERROR_PROTOCOL, "stray '\\xff'"},
 };
 
+static int script_ms(const Script *script)
+{
+    if (script->code != YC_ERROR_TIMEOUT) {
+        return FAKE_DEADLINE_MS;
+    }
+    return script->to_command ? MIDDLE_MS : SHORT_MS;
+}
+
 static void test_scripts(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
@@ -190,9 +208,8 @@ static void test_scripts(void)
         YcAgentClient *agent = agent_connected(peer);
 
         if (script->code) {
-            expect_ping_error(agent,
-                              script->code == YC_ERROR_TIMEOUT ? SHORT_MS : 0,
-                              script->code, script->words);
+            expect_ping_error(agent, script_ms(script), script->code,
+                              script->words);
         } else {
             g_assert_true(yc_agent_client_ping(agent, 0, NULL));
             g_assert_true(yc_agent_client_ping(agent, 0, NULL));
@@ -246,6 +263,27 @@ static void test_endless(void)
     }
 }
 
+static void play_long_sync(FakePeer *peer, void *opaque)
+{
+    g_autofree char *spaces = g_strnfill(200000, ' ');
+    g_autofree char *id = take_sync(peer);
+    g_autofree char *text =
+        g_strdup_printf("\xff%s{\"return\": %s}\n", spaces, id);
+
+    fake_send(peer, text);
+    fake_until_closed(peer);
+}
+
+/* The answer stands right behind the delimiter, or is none. */
+static void test_long_sync(void)
+{
+    FakePeer *peer = fake_peer_new(play_long_sync, NULL);
+    YcAgentClient *agent = agent_connected(peer);
+
+    expect_ping_error(agent, SHORT_MS, NOT_SYNCED);
+    end(peer, agent);
+}
+
 static void play_endless_answer(FakePeer *peer, void *opaque)
 {
     g_autofree char *piece = g_strnfill(64 * KiB, 'x');
@@ -294,9 +332,9 @@ static void test_late(void)
     json_object *result = NULL;
     GError *err = NULL;
 
-    g_assert_false(yc_agent_client_execute(agent, "guest-slow", NULL, SHORT_MS,
+    g_assert_false(yc_agent_client_execute(agent, "guest-slow", NULL, MIDDLE_MS,
                                            NULL, &err));
-    expect_error(err, YC_ERROR_TIMEOUT, "did not answer within 100 ms");
+    expect_error(err, YC_ERROR_TIMEOUT, "did not answer within 500 ms");
     fake_peer_go(peer);
     g_assert_true(
         yc_agent_client_execute(agent, "guest-quick", NULL, 0, &result, NULL));
@@ -359,19 +397,24 @@ static void test_queue(void)
     end(peer, agent);
 }
 
+/* Answers what it is asked, but first it reads no further than the first. */
 static void play_stopped(FakePeer *peer, void *opaque)
 {
-    g_autofree char *big = NULL, *ping = NULL;
+    char *line;
 
     g_assert_true(sync_up(peer));
     fake_wait(peer);
-    big = fake_line(peer);
-    g_assert_nonnull(strstr(big, "guest-big"));
-    g_assert_true(sync_up(peer));
-    ping = fake_line(peer);
-    g_assert_nonnull(strstr(ping, "guest-ping"));
-    fake_send(peer, "{\"return\": {}}\n");
-    fake_until_closed(peer);
+    while ((line = fake_line(peer)) != NULL) {
+        g_assert_null(strstr(line, "guest-x"));
+        if (strstr(line, "guest-ping")) {
+            fake_send(peer, "{\"return\": {}}\n");
+        } else if (line[0] == '\xff') {
+            answer_sync_line(peer, line);
+        } else {
+            g_assert_nonnull(strstr(line, "guest-big"));
+        }
+        g_free(line);
+    }
 }
 
 /* A guest that does not read holds back half a command, and no more. */
@@ -463,6 +506,7 @@ int main(int argc, char **argv)
     g_test_add_func("/client/agent/scripts", test_scripts);
     g_test_add_func("/client/agent/echo", test_echo);
     g_test_add_func("/client/agent/endless", test_endless);
+    g_test_add_func("/client/agent/long-sync", test_long_sync);
     g_test_add_func("/client/agent/endless-answer", test_endless_answer);
     g_test_add_func("/client/agent/late", test_late);
     g_test_add_func("/client/agent/queue", test_queue);

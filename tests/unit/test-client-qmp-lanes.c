@@ -7,7 +7,9 @@
 #include "qemu/osdep.h"
 #include "client-fake-peer.h"
 
+/* A deadline that is to pass, and one that is to pass only in the end. */
 #define SHORT_MS 200
+#define MIDDLE_MS 500
 /* As many as a stock server may have unanswered. */
 #define MAX_IN_BAND 7
 
@@ -183,7 +185,7 @@ static void test_deadlines(void)
     GError *err = NULL;
 
     for (int i = 0; i < MAX_IN_BAND; i++) {
-        request(client, YC_QMP_IN_BAND, "in", SHORT_MS, &tally);
+        request(client, YC_QMP_IN_BAND, "in", MIDDLE_MS, &tally);
     }
     for (int i = 0; i < 10; i++) {
         request(client, YC_QMP_IN_BAND, "never", SHORT_MS / 2, &tally);
@@ -248,7 +250,7 @@ static void send_big(YcQmpClient *client, Tally *tally)
     g_autoptr(json_object) arguments = json_object_new_object();
 
     json_object_object_add(arguments, "text", json_object_new_string(text));
-    yc_qmp_client_execute_async(client, YC_QMP_OOB, "big", arguments, SHORT_MS,
+    yc_qmp_client_execute_async(client, YC_QMP_OOB, "big", arguments, MIDDLE_MS,
                                 tally_answer, tally, NULL);
 }
 

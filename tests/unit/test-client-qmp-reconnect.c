@@ -9,6 +9,8 @@
 
 /* Far longer than a test: a pause that is to be seen, not waited for. */
 #define LONG_MS 1000000
+/* One that can be waited for, and is not over at once. */
+#define PAUSE_MS 50
 
 /* States as they came.  Any thread. */
 typedef struct States {
@@ -135,17 +137,21 @@ static void test_connect_while_waiting(void)
     end(peer, client);
 }
 
+/* No attempt follows, though one was near. */
 static void test_disconnect_while_waiting(void)
 {
     FakePeer *peer = fake_peer_new(play_lost, NULL);
-    YcQmpClient *client = client_new(fake_peer_address(peer), 1, 1);
+    YcQmpClient *client =
+        client_new(fake_peer_address(peer), PAUSE_MS, PAUSE_MS);
 
     g_assert_true(yc_qmp_client_connect(client, 0, NULL));
     fake_peer_go(peer);
     wait_state(YC_QMP_WAITING, 1);
     yc_qmp_client_disconnect(client);
     wait_state(YC_QMP_DISCONNECTED, 1);
+    g_usleep(PAUSE_MS * 3 * 1000);
     g_assert_cmpint(yc_qmp_client_state(client), ==, YC_QMP_DISCONNECTED);
+    g_assert_cmpint(fake_peer_connections(peer), ==, 1);
     end(peer, client);
 }
 
