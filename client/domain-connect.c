@@ -83,14 +83,17 @@ static void start(Attempt *attempt, int timeout_ms)
     }
 }
 
-/* True when the domain lives and nothing is pending. */
+/*
+ * True when the domain lives.  Nothing is pending then, nor when the monitor
+ * failed: the lane is wanted all the more.
+ */
 static bool attempt_wait(Attempt *attempt, int timeout_ms, GError **errp)
 {
     YcDomain *dom = attempt->dom;
     int64_t deadline =
         g_get_monotonic_time() + (timeout_ms + TOLD_WITHIN_MS) * INT64_C(1000);
 
-    while ((attempt->pending || !dom->alive) && !attempt->error &&
+    while ((attempt->pending || !(dom->alive || attempt->error)) &&
            !dom->closed && yc_lock_wait(&dom->lock, &dom->changed, deadline)) {
     }
     if (attempt->error) {

@@ -87,6 +87,7 @@ struct YcDomain {
     char *migration;
     int64_t stalled_since; /* -1: it is not */
     uint64_t n_events;
+    GPtrArray *monitor_chardevs; /* of strings: ids that users added */
 
     bool told_alive; /* event thread only */
     YcPingState ping;

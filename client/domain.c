@@ -26,6 +26,7 @@ void yc_domain_unhold(YcDomain *dom)
     g_clear_error(&dom->ping.error);
     qemu_cond_destroy(&dom->ping.answered);
     qemu_mutex_destroy(&dom->ping.lock);
+    g_ptr_array_free(dom->monitor_chardevs, true);
     g_free(dom->migration);
     g_free(dom->reason);
     g_free(dom->name);
@@ -70,6 +71,7 @@ YcDomain *yc_domain_new(const char *name, YcQmpClient *monitor,
     qemu_cond_init(&dom->changed);
     g_queue_init(&dom->jobs.waiters);
     dom->stalled_since = -1;
+    dom->monitor_chardevs = g_ptr_array_new_with_free_func(g_free);
     qemu_mutex_init(&dom->handlers_lock);
     dom->handlers = g_ptr_array_new();
     qemu_mutex_init(&dom->ping.lock);

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "client/yank.h"
+#include "domain-internal.h"
 #include "monitor-chardev.h"
 
 /* Options of QEMU that give a monitor, and how their value names a chardev. */
@@ -125,16 +126,30 @@ static char **process_argv(pid_t pid)
     return (char **)g_ptr_array_free(g_steal_pointer(&argv), false);
 }
 
+void yc_domain_add_monitor_chardev(YcDomain *dom, const char *id)
+{
+    YC_LOCK_GUARD(&dom->lock);
+    add_id(dom->monitor_chardevs, id);
+}
+
+static void append_added(YcDomain *dom, GPtrArray *ids)
+{
+    YC_LOCK_GUARD(&dom->lock);
+    for (guint i = 0; i < dom->monitor_chardevs->len; i++) {
+        const char *id = g_ptr_array_index(dom->monitor_chardevs, i);
+
+        g_ptr_array_add(ids, g_strdup(id));
+    }
+}
+
 char **yc_domain_monitor_chardevs(YcDomain *dom)
 {
     pid_t pid = yc_qmp_client_peer_pid(yc_domain_lane(dom));
     g_auto(GStrv) argv = pid > 0 ? process_argv(pid) : NULL;
-    GPtrArray *ids;
+    GPtrArray *ids = argv ? yc_monitor_chardevs_in(argv)
+                          : g_ptr_array_new_with_free_func(g_free);
 
-    if (!argv) {
-        return g_new0(char *, 1);
-    }
-    ids = yc_monitor_chardevs_in(argv);
+    append_added(dom, ids);
     g_ptr_array_add(ids, NULL);
     return (char **)g_ptr_array_free(ids, false);
 }

@@ -77,12 +77,15 @@ char *yc_instance_name(json_object *typed, GError **errp);
 json_object *yc_instance_typed(const char *name, GError **errp);
 
 /*
- * The ids of the chardevs of @dom that carry a monitor, as far as can be told:
- * from the command line of the process at the other end of the lane's unix
- * socket, and those that are called as QEMU and libvirt call a monitor's.
- * g_strfreev() them; never NULL.  Does not block.
+ * The ids of the chardevs of @dom that are known to carry a monitor, for the
+ * refusal above: those that the command line of the process at the other end
+ * of the lane's unix socket names, and those that were added here because
+ * somebody else knows (who lends the lane, libvirt's description).  Beside
+ * them, what QEMU and libvirt call a monitor's is always taken for one.
+ * g_strfreev() them; never NULL.  Not locked; do not block.
  */
 char **yc_domain_monitor_chardevs(YcDomain *dom);
+void yc_domain_add_monitor_chardev(YcDomain *dom, const char *id);
 
 G_END_DECLS
 

@@ -691,7 +691,8 @@ static GError *ask_in_row(FakeDomain *fake, int row, int column)
 #define ROW(row) CELL(row, 0) CELL(row, 1) CELL(row, 2) CELL(row, 3)
 ROW(0)
 ROW(1)
-ROW(2) ROW(3) ROW(4)
+ROW(2)
+ROW(3) ROW(4)
 #define ROW_FNS(row)                                                           \
     {                                                                          \
         cell_##row##_0, cell_##row##_1, cell_##row##_2, cell_##row##_3         \

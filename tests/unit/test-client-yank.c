@@ -242,6 +242,33 @@ static void test_refused(void)
     g_assert_no_error(err);
 }
 
+/* What somebody else knows to carry a monitor. */
+static void test_added_monitor(void)
+{
+    static const char *const names[] = {"chardev:rescue", NULL};
+    static const char *const base[] = {"chardev:rescue-base", NULL};
+    g_autoptr(FakeDomain) fake = fake_domain_new("vm1", 0);
+    g_auto(GStrv) before = yc_domain_monitor_chardevs(fake->dom);
+    g_auto(GStrv) after = NULL;
+    GError *err = NULL;
+
+    g_assert_cmpint(g_strv_length(before), ==, 0);
+    g_assert_true(
+        yc_domain_yank(fake->dom, names, 0, FAKE_DEADLINE_MS, NULL, &err));
+    g_assert_no_error(err);
+    yc_domain_add_monitor_chardev(fake->dom, "rescue");
+    after = yc_domain_monitor_chardevs(fake->dom);
+    g_assert_cmpint(g_strv_length(after), ==, 2);
+    g_assert_false(
+        yc_domain_yank(fake->dom, names, 0, FAKE_DEADLINE_MS, NULL, &err));
+    g_assert_error(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_REFUSED);
+    g_clear_error(&err);
+    g_assert_false(
+        yc_domain_yank(fake->dom, base, 0, FAKE_DEADLINE_MS, NULL, &err));
+    g_assert_error(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_REFUSED);
+    g_clear_error(&err);
+}
+
 /*
  * Servers that answer nonsense, or nothing.
  */
@@ -473,6 +500,7 @@ int main(int argc, char **argv)
     g_test_add_func("/client/yank/yank-stock", test_yank_stock);
     g_test_add_func("/client/yank/yank-yankd", test_yank_yankd);
     g_test_add_func("/client/yank/refused", test_refused);
+    g_test_add_func("/client/yank/added-monitor", test_added_monitor);
     g_test_add_func("/client/yank/hostile", test_hostile);
     g_test_add_func("/client/yank/odd-status", test_odd_status);
     g_test_add_func("/client/yank/deadline", test_deadline);
