@@ -47,12 +47,16 @@ def listen(qmp):
     return f'tcp:127.0.0.1:{port}'
 
 
-def outcome(qmp, seconds=60):
-    """What query-migrate says of a migration that has ended well."""
+def outcome(qmp, peer, seconds=60):
+    """What query-migrate says of a migration that has ended well.
+
+    @peer: the destination, whose view of a failure is told too
+    """
     def ended():
         info = qmp.cmd('query-migrate')
         if info['status'] in ('failed', 'cancelled'):
-            raise RuntimeError(f'source: {info}')
+            raise RuntimeError(f'source: {info}, destination: '
+                               f"{peer.cmd('query-migrate')}")
         # Stock says completed a little before it says how long it took.
         return info['status'] == 'completed' and info['total-time'] and info
     qmp.event('MIGRATION', seconds,

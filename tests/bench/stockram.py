@@ -75,7 +75,7 @@ class RamMigration:
             uri = listen(dst)
             warm(2 * disk.size)
             src.cmd('migrate', {'uri': uri})
-            info = outcome(src)
+            info = outcome(src, dst)
             _check_memory(dst, disk)
         return {'rate': disk.size / info['total-time'] / 1e3,
                 'downtime': info['downtime']}
@@ -165,9 +165,10 @@ class RamDowntime:
                 stop = src.event('STOP', 60)
             finally:
                 dirtied = dirtier.stop()
-            info = outcome(src)
+            info = outcome(src, dst)
             resume = dst.event('RESUME')
-        return {'downtime': info['downtime'], 'dirtied': dirtied,
+        return {'downtime': info['downtime'], 'total': info['total-time'],
+                'dirtied': dirtied,
                 'gap': _when(resume) - _when(stop)}
 
 

@@ -38,15 +38,6 @@ class _Side(Daemon):
         return nbd_uri(self.path, None, 'disk')
 
 
-def missing(box):
-    """Why yankd cannot take part; None when it can."""
-    try:
-        Daemon(box, 'yankd', ['--incoming', 'defer'])
-    except RuntimeError:
-        return 'no migration yet'
-    return None
-
-
 def _psk(box):
     """A folder with a key for TLS."""
     folder = box.path('psk')
@@ -85,7 +76,7 @@ class _Pair:
         """Returns what query-migrate says at the end."""
         begin = time.perf_counter()
         self.src.cmd('migrate', {'uri': self._uri})
-        info = outcome(self.src)
+        info = outcome(self.src, self.dst)
         spent = time.perf_counter() - begin
         told = info['total-time'] / 1e3
         if told < spent * (1 - _CLOCK_SHARE) - _CLOCK_SLACK:
@@ -145,7 +136,8 @@ class Downtime:
         seen = json.loads(client.output())
         if not seen['moved']:
             raise RuntimeError('the source went on serving')
-        return {'downtime': info['downtime'], 'dirtied': seen['rate'],
+        return {'downtime': info['downtime'], 'total': info['total-time'],
+                'dirtied': seen['rate'],
                 'gap': seen['gap-ms'], 'idle-gap': seen['idle-gap-ms']}
 
 
