@@ -15,9 +15,14 @@
 #include "state.h"
 #include "stats.h"
 
-/* Connections whose hello is awaited, at most, and for how long. */
-#define MAX_GREETERS (STREAM_MAX_CHANNELS + 16)
+/*
+ * Connections whose hello is awaited, and for how long.  When there are more,
+ * the oldest has to go: a source says hello at once.
+ */
+#define MAX_SILENT (STREAM_MAX_CHANNELS + 16)
 #define HELLO_TIMEOUT_MS 10000
+/* Threads at most; those that had to go may wait for the main thread still. */
+#define MAX_GREETERS (2 * MAX_SILENT)
 
 typedef struct Greeter {
     Destination *destination;
@@ -103,6 +108,11 @@ static bool same_id(const uint8_t *a, const uint8_t *b)
     return memcmp(a, b, STREAM_ID_SIZE) == 0;
 }
 
+static bool has_session(Destination *d)
+{
+    return d->link && !link_is_cut_locked(d->link);
+}
+
 /* Why @hello cannot be taken now, or NULL; with the lock held. */
 static const char *refuse(Destination *d, const StreamHello *hello)
 {
@@ -120,11 +130,14 @@ static const char *refuse(Destination *d, const StreamHello *hello)
     if (d->served) {
         return "The volumes are served here already";
     }
+    if (same_session) {
+        return "This session has been seen before";
+    }
     /*
      * A source that starts anew still has its role, and its last migration
      * has ended, whether we know or not.  Others have to wait.
      */
-    if ((d->link || d->ready_said) && !same_process) {
+    if (!same_process && (d->ready_said || has_session(d))) {
         return "A migration from another process is in progress";
     }
     return NULL;
@@ -206,6 +219,24 @@ static void note_stranger(Greeter *g, const Error *err)
     }
 }
 
+/* With the lock held. */
+static void await_hello(Destination *d, Greeter *g)
+{
+    if (g_queue_get_length(&d->silent) >= MAX_SILENT) {
+        Greeter *oldest = g_queue_pop_head(&d->silent);
+
+        qio_channel_shutdown(oldest->ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+    }
+    g_queue_push_tail(&d->silent, g);
+}
+
+/* Its hello has come, or will not. */
+static void end_silence(Greeter *g)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+    g_queue_remove(&g->destination->silent, g);
+}
+
 static void read_hello(Greeter *g, QIOChannel *ioc, Error **errp)
 {
     uint8_t buf[STREAM_HELLO_SIZE];
@@ -214,6 +245,7 @@ static void read_hello(Greeter *g, QIOChannel *ioc, Error **errp)
     const char *why;
     int ret = qio_channel_read_all(ioc, buf, sizeof(buf), errp);
 
+    end_silence(g);
     if (ret == 0) {
         error_setg(errp, "It said nothing");
     }
@@ -250,6 +282,7 @@ static void *greeter_thread(void *opaque)
     if (ioc) {
         read_hello(g, ioc, &err);
     }
+    end_silence(g);
     if (err) {
         note_stranger(g, err);
         error_free(err);
@@ -275,7 +308,8 @@ void destination_greet(Destination *d, QIOChannel *ioc)
     g->ioc = ioc;
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         g->link = link_ref(d->hello_link);
-        welcome = d->n_greeters < MAX_GREETERS && !d->shutting_down;
+        welcome =
+            d->n_greeters < MAX_GREETERS && !d->shutting_down && !d->closed;
         d->n_greeters += welcome;
     }
     if (!welcome) {
@@ -286,6 +320,9 @@ void destination_greet(Destination *d, QIOChannel *ioc)
     }
     /* After a cut the thread finds its channel shut down. */
     link_add_channel(g->link, ioc, NULL);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        await_hello(d, g);
+    }
     qemu_thread_create(&thread, "mig-hello", greeter_thread, g,
                        QEMU_THREAD_DETACHED);
 }

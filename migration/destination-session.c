@@ -13,6 +13,8 @@
 
 /* How long the source has to close its end after it was told of a failure. */
 #define LAST_WORDS_MS 500
+/* A source that says hello and no more must not keep others out for ever. */
+#define SETUP_TIMEOUT_MS 10000
 
 /* ---- Failures. ---- */
 
@@ -331,8 +333,12 @@ static void adopt(Destination *d, Assembly *a)
 
 bool destination_run_session(Destination *d, Assembly *a, Error **errp)
 {
+    QIOChannel *ioc;
+
     adopt(d, a);
-    if (!set_up(d, errp)) {
+    ioc = d->main->ioc;
+    if (!qio_channel_set_read_timeout(ioc, SETUP_TIMEOUT_MS, errp) ||
+        !set_up(d, errp) || !qio_channel_set_read_timeout(ioc, 0, errp)) {
         return false;
     }
     activity_set_phase(d->activity, "active");

@@ -210,6 +210,11 @@ static void release_volumes(void)
     }
 }
 
+static void cut_at_end(Link *link)
+{
+    link_cut(link, "No migration is expected here any more");
+}
+
 static void *coordinator_thread(void *opaque)
 {
     Destination *d = opaque;
@@ -230,6 +235,7 @@ static void *coordinator_thread(void *opaque)
         d->closed = true;
         destination_wake_listener(d);
     }
+    cut_links(d, cut_at_end);
     forget_yank(d);
     g_clear_pointer(&d->activity, activity_free);
     migration_post_main(release_volumes);
@@ -248,6 +254,7 @@ void destination_expect(void)
     }
     d->hello_link = link_new();
     g_queue_init(&d->fetches);
+    g_queue_init(&d->silent);
     d->activity = activity_new("migration");
     activity_set_phase(d->activity, "listening");
     destination = d;

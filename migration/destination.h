@@ -86,6 +86,7 @@ struct Destination {
     bool closed;      /* no more sessions: the listener ends */
     Link *hello_link; /* connections without a session yet */
     unsigned n_greeters;
+    GQueue silent; /* of Greeter, the oldest first: their hello is awaited */
     Assembly *assembly; /* not all channels are there */
     Assembly *waiting;  /* all are there, for the coordinator */
     QCryptoTLSCreds *creds;
