@@ -1,253 +1,415 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # parallel-safe
-"""Peers of a migration that are no sources, or bad ones: the destination
-outlives them, and the real source finds its way."""
+"""Peers of a migration that say what no good peer says: the migration fails,
+both sides say why, and the next one succeeds."""
 
 import os
-import random
 import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
-from migration import (MIB, Pair, Side, Volume, noise, tcp_uri,
-                       threads_named, unix_uri)
-from relay import Relay
+import migration_peer as mp
+from migration import MIB, Side, Volume, noise, unix_uri
+from migration_peer import (BLOCK, STRIPE, DestinationPeer, SourcePeer, data,
+                            header, section, volume)
 from sandbox import wait_for
 from suite import run, slowness, test
 
-# More than the destination listens to at once.
-CROWD = 300
+SIZE = 4 * MIB
 
 
-def connect(box, uri):
+def path_of(uri):
+    return uri.removeprefix('unix:')
+
+
+# ---- Sources. ----
+
+def set_up(peer):
+    peer.set_up(size=SIZE)
+
+
+def hand_over(peer, flags=0):
+    """Up to the destination's word that it could serve."""
+    set_up(peer)
+    peer.send(section(mp.PASS_END, offset=1))
+    peer.expect(mp.PASS_ACK)
+    peer.send(section(mp.HAND_OVER, flags, offset=1))
+    peer.expect(mp.READY)
+
+
+def bad_after(step, *sections):
+    def talk(peer):
+        step(peer)
+        peer.send(*sections)
+    return talk
+
+
+def nothing(_peer):
+    pass
+
+
+def flipped(message, at):
+    """@message with one bit wrong."""
+    return message[:at] + bytes([message[at] ^ 1]) + message[at + 1:]
+
+
+BAD_SOURCES = [
+    # In the setup.
+    ('an unknown section', bad_after(nothing, section(77)),
+     'Unknown section 77 in the migration stream'),
+    ('what a destination says', bad_after(nothing, section(mp.ACCEPT)),
+     "Section 'accept' of the migration stream is not for the source"),
+    ('no section', bad_after(nothing, b'x' * mp.HEADER_SIZE),
+     'No section of the migration stream begins with 0x78787878'),
+    ('a flipped bit', bad_after(nothing, flipped(section(mp.GO), 30)),
+     'Checksum mismatch in the header'),
+    ('a flipped bit in a volume',
+     bad_after(nothing, flipped(volume(0, 'd0', SIZE), mp.HEADER_SIZE)),
+     "Section 'volume' of the migration stream (volume 0, offset 0, length "
+     "0): checksum mismatch in its payload"),
+    ('members that have no meaning',
+     bad_after(nothing, section(mp.SETUP_END, offset=1)),
+     'members that it does not use are not zero'),
+    ('a gap between volumes', bad_after(nothing, volume(1, 'd0', SIZE)),
+     'Volume 1 does not follow volume 0'),
+    ('fewer volumes than it says',
+     bad_after(nothing, volume(0, 'd0', SIZE),
+               section(mp.SETUP_END, length=2)),
+     'The source names 1 volumes, but says 2'),
+    ('a volume without a name',
+     bad_after(nothing, section(mp.VOLUME, payload=bytes(16))),
+     'payload of 16 bytes; allowed are 17 to 271'),
+    ('a name that cannot be shown',
+     bad_after(nothing, volume(0, 'd\x1b[2J', SIZE)),
+     'is no UTF-8 without control characters'),
+    ('a volume beyond all bounds',
+     bad_after(nothing, volume(0, 'd0', (1 << 64) - 1)),
+     'has 18446744073709551615 bytes'),
+    ('content too early', bad_after(nothing, data(0, bytes(BLOCK))),
+     'A data section is not expected here'),
+    ('a role nobody offered', bad_after(nothing, section(mp.GO)),
+     'A go section is not expected here'),
+    # Content.
+    ('content of no volume', bad_after(set_up, data(0, bytes(BLOCK), 1)),
+     'there is no such volume among 1'),
+    ('content beyond the end', bad_after(set_up, data(SIZE, bytes(BLOCK))),
+     'the range ends beyond the volume of 4194304 bytes'),
+    ('zeroes beyond the end',
+     bad_after(set_up, section(mp.ZERO, length=SIZE + BLOCK)),
+     'the range ends beyond the volume of 4194304 bytes'),
+    ('half a block', bad_after(set_up, data(200, bytes(10))),
+     'the range is not made of whole blocks of 16384 bytes'),
+    ('content over two stripes',
+     bad_after(set_up, data(STRIPE - BLOCK, bytes(2 * BLOCK))),
+     'the range is not within one stripe'),
+    ('a payload that never ends',
+     bad_after(set_up, header(mp.DATA, length=BLOCK,
+                              payload_size=0xffffffff)),
+     'payload of 4294967295 bytes; allowed are 1 to 1048576'),
+    ('a flipped bit in content',
+     bad_after(set_up, flipped(data(0, bytes(BLOCK)), mp.HEADER_SIZE + 99)),
+     'checksum mismatch in its payload'),
+    ('compressed content that is none',
+     bad_after(set_up, data(0, b'zstd', flags=mp.ZSTD, length=BLOCK)),
+     'Compressed content is not one frame of zstd'),
+    ('compressed content that says it is more',
+     bad_after(set_up, data(0, mp.zstd_run(b'x', 64 * MIB), length=BLOCK,
+                            flags=mp.ZSTD)),
+     'Compressed content is not said to hold 16384 bytes'),
+    ('compressed content that is more than it says',
+     bad_after(set_up, data(0, mp.zstd_run(b'x', 64 * MIB, BLOCK),
+                            length=BLOCK, flags=mp.ZSTD)),
+     'Cannot decompress content'),
+    ('compressed content that is less than it says',
+     bad_after(set_up, data(0, mp.zstd_run(b'x', 100, BLOCK), length=BLOCK,
+                            flags=mp.ZSTD)),
+     'ompress'),
+    # The hand-over.
+    ('a pass that has not ended',
+     bad_after(set_up, section(mp.HAND_OVER, offset=7)),
+     'The hand-over names pass 7, which has not ended'),
+    ('the role without a question', bad_after(set_up, section(mp.GO)),
+     'A go section is not expected here'),
+    ('something missing of no volume',
+     bad_after(set_up, section(mp.MISSING, volume=3, length=BLOCK)),
+     'there is no such volume among 1'),
+    ('half a block missing',
+     bad_after(set_up, section(mp.MISSING, offset=1, length=BLOCK)),
+     'the range is not made of whole blocks of 16384 bytes'),
+    ('good-bye too early', bad_after(set_up, section(mp.BYE)),
+     'A bye section is not expected here'),
+    ('volumes once more', bad_after(set_up, volume(1, 'd1', SIZE)),
+     'A volume section is not expected here'),
+    ('an end that was not reached', bad_after(set_up, section(mp.PUSH_END)),
+     'A push-end section is not expected here'),
+]
+
+
+def good_migration(path, content):
+    """All of it, as a source should."""
+    peer = SourcePeer(path, seconds=10.0 * slowness())
+    peer.set_up(size=SIZE)
+    for offset in range(0, SIZE, STRIPE):
+        peer.send(data(offset, content[offset:offset + STRIPE]))
+    peer.send(data(BLOCK, mp.zstd_run(b'z', BLOCK), flags=mp.ZSTD,
+                   length=BLOCK))
+    peer.send(section(mp.ZERO, offset=2 * BLOCK, length=BLOCK))
+    peer.send(section(mp.PASS_END, offset=1))
+    peer.expect(mp.PASS_ACK)
+    peer.send(section(mp.HAND_OVER, offset=1))
+    peer.expect(mp.READY)
+    peer.send(section(mp.GO))
+    peer.expect(mp.STARTED)
+    peer.send(section(mp.BYE))
+    peer.expect_closed()
+    return content[:BLOCK] + b'z' * BLOCK + bytes(BLOCK) + content[3 * BLOCK:]
+
+
+def check_bad_sources(box, driver):
+    """One destination sees all of them, and a good one in the end."""
+    uri = unix_uri(box)
+    with Side(box, [Volume(size=SIZE, driver=driver)], uri) as side:
+        for name, talk, text in BAD_SOURCES:
+            peer = SourcePeer(path_of(uri), seconds=10.0 * slowness())
+            talk(peer)
+            said = peer.expect_error()
+            assert text in said, f'{name}: {said}'
+            error = side.await_status('failed').get('error-desc', '')
+            assert text in error, f'{name}: {error}'
+        assert not side.serves()
+        content = good_migration(path_of(uri), noise(SIZE))
+        side.await_status('completed')
+        assert side.read() == content
+
+
+@test('sources that say what they should not, to a node in memory', 60)
+def _(box):
+    check_bad_sources(box, 'ram')
+
+
+@test('sources that say what they should not, to a node in a file', 60)
+def _(box):
+    check_bad_sources(box, 'file')
+
+
+BAD_HELLOS = [
+    (b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.ljust(mp.HELLO_SIZE),
+     'Not a migration stream of yankd: it does not begin with YANKDMIG'),
+    (mp.hello(version=2), 'Version 2 of the migration stream'),
+    (flipped(mp.hello(), 40), 'Checksum mismatch in the hello'),
+    (mp.hello(flags=0x80), 'Unknown flags 0x80 in the hello'),
+    (mp.hello(channels=256), '256 additional channels'),
+    (mp.hello(zeroes=1), 'Reserved bytes in the hello'),
+    (mp.hello(flags=mp.RESUME), 'There is nothing to resume here'),
+]
+
+
+@test('hellos that are none are told so, and change nothing')
+def _(box):
+    uri = unix_uri(box)
+    with Side(box, incoming=uri) as side:
+        before = side.status()
+        for hello, text in BAD_HELLOS:
+            peer = _raw(path_of(uri))
+            peer.send(hello)
+            said = peer.expect_error()
+            assert text in said, said
+        silent = _raw(path_of(uri))
+        for cut in (0, 1, mp.HELLO_SIZE - 1):
+            peer = _raw(path_of(uri))
+            peer.send(mp.hello()[:cut])
+            peer.sock.shutdown(socket.SHUT_WR)
+            peer.expect_closed()
+        assert side.status() == before
+        good_migration(path_of(uri), noise(SIZE))
+        side.await_status('completed')
+        silent.close()
+
+
+def _raw(path):
     sock = socket.socket(socket.AF_UNIX)
-    box.on_exit(sock.close)
-    sock.connect(uri.removeprefix('unix:'))
-    sock.settimeout(20)
-    return sock
+    sock.connect(path)
+    return mp.Channel(sock, 10.0 * slowness())
 
 
-def receive_end(sock):
-    """What comes until the peer closes the connection."""
-    data = b''
-    try:
-        while part := sock.recv(1 << 16):
-            data += part
-    except ConnectionResetError:
-        pass
-    return data
-
-
-def source_hello(box, *capabilities):
-    """What a source says first, of a session that is over."""
-    uri = unix_uri(box)
-    with socket.socket(socket.AF_UNIX) as listener, Side(box) as side:
-        listener.bind(uri[5:])
-        listener.listen()
-        side.set(*capabilities)
-        side.cmd('migrate', uri=uri)
-        with listener.accept()[0] as peer:
-            return peer.recv(64, socket.MSG_WAITALL)
-
-
-def still_works(pair):
-    data = noise(4 * MIB)
-    pair.source.write(data)
-    pair.run()
-    assert pair.destination.read() == data
-
-
-GARBAGE = {
-    'zeroes': bytes(4096),
-    'an HTTP request': b'GET / HTTP/1.1\r\nHost: yankd\r\n\r\n' + bytes(64),
-    'noise': random.Random(7).randbytes(1 << 16),
-    'the magic and no more sense': b'YANKDMIG' + bytes(range(200)),
-    'the migration stream of QEMU': b'QEVM\0\0\0\3' + bytes(4096),
-    'a TLS hello': bytes.fromhex('1603010200010001fc0303') + bytes(512),
-}
-
-
-@test('garbage in place of a hello')
-def _(box):
-    with Pair(box) as pair:
-        for name, data in GARBAGE.items():
-            sock = connect(box, pair.uri)
-            try:
-                sock.sendall(data)
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-            receive_end(sock)
-            info = pair.destination.info()
-            assert info['status'] == 'setup', info
-            wait_for('report', lambda: 'was refused' in
-                     pair.destination.info().get('error-desc', ''))
-        print(f'# {pair.destination.info()["error-desc"]}')
-        still_works(pair)
-        assert 'error-desc' not in pair.destination.info()
-
-
-@test('hellos cut short')
-def _(box):
-    hello = source_hello(box)
-    with Pair(box) as pair:
-        for length in 1, 8, 63:
-            sock = connect(box, pair.uri)
-            sock.sendall(hello[:length])
-            sock.shutdown(socket.SHUT_WR)
-            receive_end(sock)
-        for length in 0, 1, 8, 63:
-            connect(box, pair.uri).sendall(hello[:length])
-        still_works(pair)
-
-
-@test('one bit of the hello is wrong')
-def _(box):
-    hello = source_hello(box)
-    with Pair(box) as pair:
-        for bit in range(0, 512, 7):
-            wrong = bytearray(hello)
-            wrong[bit // 8] ^= 1 << bit % 8
-            sock = connect(box, pair.uri)
-            sock.sendall(wrong)
-            assert receive_end(sock)[:4] == b'YSEC'     # it says why
-        assert pair.destination.status() == 'setup'
-        still_works(pair)
-
-
-@test('a connection that says nothing is in nobody\'s way')
-def _(box):
-    with Pair(box) as pair:
-        silent = connect(box, pair.uri)
-        still_works(pair)
-        assert receive_end(silent) == b''
-
-
-@test(f'{CROWD} connections that say nothing', seconds=60)
-def _(box):
-    with Pair(box) as pair:
-        pair.source.set('multifd', multifd_channels=4)
-        crowd = [connect(box, pair.uri) for _ in range(CROWD)]
-        wait_for('greeters', lambda: threads_named(
-            pair.destination.pid, 'mig-hello') >= 256)
-        still_works(pair)
-        for sock in crowd:
-            assert receive_end(sock) == b''
-        wait_for('end of threads', lambda: threads_named(
-            pair.destination.pid, 'mig-') == 0)
-
-
-@test('a source that comes and goes before all its channels are there')
-def _(box):
-    with Pair(box) as pair:
-        for _ in range(3):
-            relay = Relay(box, pair.uri)
-            relay.hold('volume')
-            pair.source.set('multifd', multifd_channels=2)
-            pair.migrate(relay.uri)
-            relay.wait_held('volume')
-            hello = relay.hello
-            pair.source.yank()
-            pair.source.wait_status('failed')
-            relay.close()
-            # Of a session that is over, or never was.
-            connect(box, pair.uri).sendall(hello)
-        # One that never gets whole.
-        connect(box, pair.uri).sendall(source_hello(box, 'multifd'))
-        pair.source.set(multifd_channels=4)
-        still_works(pair)
-
-
-@test('a source that says hello and no more is given up', seconds=40)
-def _(box):
-    with Pair(box) as pair:
-        sock = connect(box, pair.uri)
-        sock.sendall(source_hello(box))
-        told = receive_end(sock)
-        assert b'silent for 10000 ms' in told, told
-        info = pair.destination.wait_status('failed')
-        print(f'# {info["error-desc"]}')
-        still_works(pair)
-
-
-@test('a session is not begun twice')
-def _(box):
-    with Pair(box) as pair:
-        relay = Relay(box, pair.uri)
-        relay.hold('ready')
-        pair.migrate(relay.uri)
-        relay.wait_held('ready')
-        sock = connect(box, pair.uri)
-        sock.sendall(relay.hello)
-        assert b'seen before' in receive_end(sock)
-        relay.release()
-        pair.complete()
-
-
-@test('garbage after the hello')
-def _(box):
-    with Pair(box) as pair:
-        for name, data in list(GARBAGE.items())[1:4]:
-            sock = connect(box, pair.uri)
-            sock.sendall(source_hello(box))
-            try:
-                sock.sendall(data)
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-            receive_end(sock)
-            info = pair.destination.wait_status('failed')
-            assert 'begins with' in info['error-desc'], info
-            print(f'# {name}: {info["error-desc"]}')
-            assert not pair.destination.serves()
-        still_works(pair)
-
-
-@test('a source that fails does not keep another one out')
+@test('another process, while a migration is in progress, is sent away')
 def _(box):
     uri = unix_uri(box)
-    with Side(box, [Volume('other')]) as other, Side(box) as source:
-        with Side(box, incoming=uri) as there:
-            other.cmd('migrate', uri=uri)
-            other.wait_status('failed')
-            there.wait_status('failed')
+    with Side(box, incoming=uri) as side:
+        first = SourcePeer(path_of(uri), seconds=10.0 * slowness())
+        first.set_up(size=SIZE)
+        other = SourcePeer(path_of(uri), process=b'q' * 16,
+                           session=b't' * 16, seconds=10.0 * slowness())
+        said = other.expect_error()
+        assert said == ('A migration from another process is in progress'), (
+            said)
+        first.send(section(mp.PASS_END, offset=1))
+        first.expect(mp.PASS_ACK)
+        first.close()
+        side.await_status('failed')
+
+
+@test('a source that is lost at any byte leaves the destination as it was',
+      60)
+def _(box):
+    uri = unix_uri(box)
+    stream = (volume(0, 'd0', SIZE) + section(mp.SETUP_END, length=1)
+              + data(0, bytes(BLOCK)) + section(mp.PASS_END, offset=1))
+    cuts = [1, mp.HEADER_SIZE - 1, mp.HEADER_SIZE, mp.HEADER_SIZE + 5,
+            len(stream) - mp.HEADER_SIZE - BLOCK, len(stream) - BLOCK,
+            len(stream) - 1, len(stream)]
+    with Side(box, incoming=uri) as side:
+        for cut in cuts:
+            peer = SourcePeer(path_of(uri), seconds=10.0 * slowness())
+            peer.send(stream[:cut])
+            peer.sock.shutdown(socket.SHUT_WR)
+            peer.expect_closed()
+            side.await_status('failed')
+        assert not side.serves()
+        good_migration(path_of(uri), noise(SIZE))
+        side.await_status('completed')
+
+
+@test('a wrong section on a channel beside the main one is told on that')
+def _(box):
+    uri = unix_uri(box)
+    with Side(box, incoming=uri) as side:
+        for bad, text in ((section(mp.GO),
+                           'A go section is not expected on channel 2'),
+                          (section(78), 'Unknown section 78'),
+                          (data(0, bytes(10)), 'whole blocks')):
+            peer = SourcePeer(path_of(uri), channels=2,
+                              seconds=10.0 * slowness())
+            peer.set_up(size=SIZE)
+            peer.others[1].send(bad)
+            said = peer.expect_error()
+            assert text in said, said
+            side.await_status('failed')
+
+
+@test('after the hand-over, what is not whole or not missing is no content')
+def _(box):
+    uri = unix_uri(box)
+    with Side(box, incoming=uri) as side:
+        peer = SourcePeer(path_of(uri), seconds=10.0 * slowness())
+        peer.set_up(size=SIZE)
+        peer.send(section(mp.ZERO, length=SIZE),
+                  section(mp.PASS_END, offset=1))
+        peer.expect(mp.PASS_ACK)
+        peer.send(section(mp.MISSING, length=2 * BLOCK),
+                  section(mp.HAND_OVER, mp.POSTCOPY, offset=1))
+        peer.expect(mp.READY)
+        peer.send(section(mp.GO))
+        peer.expect(mp.STARTED)
+        side.await_status('postcopy-active')
+        mine = b'm' * 4096
+        side.write(mine, offset=2 * BLOCK)
+        peer.send(data(2 * BLOCK, b'o' * BLOCK),        # is not missing
+                  data(200, b'x' * 10))
+        said = peer.expect_error()
+        assert 'whole blocks' in said, said
+        side.await_status('postcopy-paused')
+        assert side.read(offset=2 * BLOCK, length=BLOCK) == (
+            mine + bytes(BLOCK - 4096))
+        peer = SourcePeer(path_of(uri), flags=mp.RESUME,
+                          seconds=10.0 * slowness())
+        peer.expect(mp.STARTED)
+        lack = peer.expect(mp.LACKS)
+        assert (lack.offset, lack.length) == (0, 2 * BLOCK), lack
+        peer.expect(mp.LACKS_END)
+        peer.send(data(0, b'c' * 2 * BLOCK))
+        peer.expect(mp.COMPLETE)
+        peer.send(section(mp.BYE))
+        peer.expect_closed()
+        side.await_status('completed')
+        assert side.read(length=2 * BLOCK) == b'c' * 2 * BLOCK
+
+
+# ---- Destinations. ----
+
+def accept(peer):
+    peer.set_up()
+
+
+def in_passes(peer):
+    """When the first pass has ended; it is not confirmed."""
+    peer.set_up()
+    while True:
+        got = peer.receive_until(mp.PASS_END)
+        if got.offset == 1:
+            return
+        peer.send(section(mp.PASS_ACK, offset=got.offset))
+
+
+BAD_DESTINATIONS = [
+    ('a refusal', bad_after(nothing, section(mp.ERROR, payload=b'no')),
+     'The destination says: no'),
+    ('a refusal that cannot be shown',
+     bad_after(nothing, section(mp.ERROR, payload=b'\x1b[2J\xff\n\0')),
+     'The destination says: ?[2J\ufffd?\ufffd'),
+    ('a refusal of nobody knows what',
+     bad_after(nothing, section(mp.ERROR)), 'The destination says: '),
+    ('a refusal without end',
+     bad_after(nothing, header(mp.ERROR, payload_size=1025)),
+     'payload of 1025 bytes; allowed are 0 to 1024'),
+    ('an unknown section', bad_after(nothing, section(79)),
+     'Unknown section 79 in the migration stream'),
+    ('what a source says', bad_after(nothing, section(mp.GO)),
+     "Section 'go' of the migration stream is not for the destination"),
+    ('no section', bad_after(nothing, b'HTTP/1.1 400 Bad'.ljust(48)),
+     'No section of the migration stream begins with 0x48545450'),
+    ('a flipped bit', bad_after(nothing, flipped(section(mp.ACCEPT), 30)),
+     'Checksum mismatch in the header'),
+    ('service without the role', bad_after(accept, section(mp.STARTED)),
+     'The destination serves without being told to'),
+    ('a pass that has not begun',
+     bad_after(accept, section(mp.PASS_ACK, offset=99)),
+     'The destination confirms pass 99, which has not begun'),
+    ('a question too early',
+     bad_after(accept, section(mp.FETCH, length=BLOCK)),
+     'The destination asks for content, but has not taken over'),
+    ('a question for no volume',
+     bad_after(accept, section(mp.FETCH, volume=5, length=BLOCK)),
+     'there is no such volume among 1'),
+    ('a question beyond the end',
+     bad_after(accept, section(mp.LACKS, offset=SIZE, length=BLOCK)),
+     'the range ends beyond the volume of 4194304 bytes'),
+    ('no disk any more',
+     bad_after(in_passes, section(mp.ERROR, payload=b'No space left')),
+     'The destination says: No space left'),
+    ('a section cut off', lambda peer: (peer.send(section(mp.ACCEPT)[:20]),
+                                        peer.sock.shutdown(socket.SHUT_WR)),
+     ''),
+    ('its end', lambda peer: peer.sock.shutdown(socket.SHUT_WR),
+     'closed the connection'),
+]
+
+
+@test('destinations that say what they should not: the source serves on', 60)
+def _(box):
+    uri = unix_uri(box)
+    listener = socket.socket(socket.AF_UNIX)
+    with listener, Side(box) as source:
+        listener.bind(path_of(uri))
+        listener.listen(1)
+        content = noise(SIZE)
+        source.write(content)
+        for name, talk, text in BAD_DESTINATIONS:
             source.cmd('migrate', uri=uri)
-            source.wait_status('completed')
-            there.wait_status('completed')
-
-
-@test('a second source is told, and changes nothing')
-def _(box):
-    with Pair(box) as pair, Side(box) as other:
-        relay = Relay(box, pair.uri)
-        for name in 'volume', 'data', 'ready':
-            relay.hold(name)
-        pair.source.write(noise(MIB))
-        pair.migrate(relay.uri)
-        for name in 'volume', 'data', 'ready':
-            relay.wait_held(name)
-            other.cmd('migrate', uri=pair.uri)
-            info = other.await_status('failed')
-            assert 'another process is in progress' in info['error-desc']
-            assert other.serves()
-            relay.release(name)
-        pair.complete()
-        other.cmd('migrate', uri=pair.uri)
-        info = other.await_status('failed')
-        print(f'# {info["error-desc"]}')
-
-
-@test('who connects to a destination that serves is sent away')
-def _(box):
-    uri = tcp_uri()
-    with Pair(box, uri=uri) as pair:
-        pair.run()
-        wait_for('end of listening', lambda:
-                 'socket-address' not in pair.destination.info())
-        with Side(box) as other:
-            other.cmd('migrate', uri=uri)
-            other.wait_status('failed')
-            assert other.serves()
+            peer = DestinationPeer(listener, 10.0 * slowness())
+            talk(peer)
+            error = source.wait_status('failed')['error-desc']
+            assert text in error, f'{name}: {error}'
+            peer.expect_closed()
+            assert source.serves(), name
+        listener.close()
+        os.unlink(path_of(uri))
+        with Side(box, incoming=uri) as destination:
+            source.cmd('migrate', uri=uri)
+            destination.await_status('completed')
+            assert destination.read() == content
 
 
 run()
