@@ -1,0 +1,40 @@
+/*
+ * A control socket's connection: JSON values, one a line, both ways.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TOOLS_CONTROL_SOCKET_H
+#define TOOLS_CONTROL_SOCKET_H
+
+#include <json-c/json.h>
+#include "options.h"
+
+/* The longest line, in bytes; a longer one ends the connection. */
+#define CONTROL_MAX_LINE (64 * 1024 * 1024)
+
+typedef struct ControlSocket ControlSocket;
+
+/*
+ * Connects to the service.  NULL with no error when nobody listens at any of
+ * the usual places; with an error when nobody does at the --control that was
+ * given, or there is something else in the way.
+ */
+ControlSocket *control_socket_find(const Options *options, GError **errp);
+void control_socket_free(ControlSocket *sock);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ControlSocket, control_socket_free)
+
+/*
+ * The next value, an object; blocks up to @timeout_ms (-1: until one comes).
+ * NULL at the end, which is an error too.  One thread at a time.
+ */
+json_object *control_socket_read(ControlSocket *sock, int timeout_ms,
+                                 GError **errp);
+/* Sends @value.  Blocks for two seconds at most.  One thread at a time. */
+bool control_socket_write(ControlSocket *sock, json_object *value,
+                          GError **errp);
+/* Ends it: whoever reads, ends.  Any thread. */
+void control_socket_shutdown(ControlSocket *sock);
+
+const char *control_socket_path(const ControlSocket *sock);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * Operations: a QMP command, in-band under a job or out-of-band under none.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "client/job.h"
+#include "exit-code.h"
+#include "json.h"
+#include "ops-internal.h"
+
+/* Sets @command and @arguments (or NULL), which belong to @request. */
+static bool read_command(json_object *request, const char **command,
+                         json_object **arguments, GError **errp)
+{
+    json_object *given = json_get(request, "arguments");
+
+    *command = json_get_string(request, "command");
+    *arguments = json_get_object(request, "arguments");
+    if (!*command || (given && !*arguments)) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
+                    *command ? "'arguments' must be an object"
+                             : "'command', a string, is missing");
+        return false;
+    }
+    return true;
+}
+
+json_object *op_oob(const OpTarget *target, json_object *request,
+                    int timeout_ms, GError **errp)
+{
+    json_object *arguments, *result;
+    const char *command;
+
+    if (!read_command(request, &command, &arguments, errp) ||
+        !yc_domain_oob(target->dom, command, arguments, timeout_ms, &result,
+                       errp)) {
+        return NULL;
+    }
+    return result;
+}
+
+/*
+ * In-band a yank would wait for the very hang that it is to end, and then cut
+ * what has become well.
+ */
+static bool may_run_in_band(const char *command, GError **errp)
+{
+    if (g_str_equal(command, "yank")) {
+        g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
+                    "a yank goes out-of-band or not at all");
+        return false;
+    }
+    return true;
+}
+
+static bool execute_in_job(YcDomain *dom, const char *command,
+                           json_object *arguments, int timeout_ms,
+                           json_object **result, GError **errp)
+{
+    YcJob job =
+        g_str_has_prefix(command, "query-") ? YC_JOB_QUERY : YC_JOB_MODIFY;
+    bool ok;
+
+    if (!yc_domain_begin_job(dom, job, command, timeout_ms, errp)) {
+        return false;
+    }
+    ok = yc_domain_command(dom, command, arguments, timeout_ms, result, errp);
+    yc_domain_end_job(dom, NULL);
+    return ok;
+}
+
+json_object *op_execute(const OpTarget *target, json_object *request,
+                        int timeout_ms, GError **errp)
+{
+    json_object *arguments, *result;
+    const char *command;
+    bool ok;
+
+    if (!read_command(request, &command, &arguments, errp) ||
+        !may_run_in_band(command, errp)) {
+        return NULL;
+    }
+    yc_domain_lock(target->dom);
+    ok = execute_in_job(target->dom, command, arguments, timeout_ms, &result,
+                        errp);
+    yc_domain_unlock(target->dom);
+    return ok ? result : NULL;
+}

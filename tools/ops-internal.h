@@ -1,0 +1,24 @@
+/*
+ * Between the files of the operations: one function each.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TOOLS_OPS_INTERNAL_H
+#define TOOLS_OPS_INTERNAL_H
+
+#include "ops.h"
+
+typedef json_object *OpFn(const OpTarget *target, json_object *request,
+                          int timeout_ms, GError **errp);
+
+OpFn op_status;
+OpFn op_instances;
+OpFn op_ping;
+OpFn op_execute;
+OpFn op_oob;
+OpFn op_yank;
+
+/* An array of instances as JSON. */
+json_object *ops_instances_to_json(GPtrArray *instances);
+
+#endif

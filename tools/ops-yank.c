@@ -1,0 +1,115 @@
+/*
+ * Operations: the instances of a domain, and the yank of some.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "client/yank.h"
+#include "exit-code.h"
+#include "json.h"
+#include "ops-internal.h"
+
+static json_object *instance_to_json(const YcInstance *instance)
+{
+    json_object *json = json_object_new_object();
+
+    json_set_string(json, "name", instance->name);
+    json_set_bool(json, "monitor", instance->monitor);
+    if (instance->has_status) {
+        json_set_int(json, "functions", instance->functions);
+        json_set_int(json, "yanks", instance->yanks);
+        json_set_int(json, "in-flight", instance->in_flight);
+        if (instance->idle_ms >= 0) {
+            json_set_int(json, "idle-ms", instance->idle_ms);
+        }
+        json_set_string(json, "phase", instance->phase);
+        json_set_string(json, "peer", instance->peer);
+        json_set_bool(json, "stalled", instance->stalled);
+    }
+    return json;
+}
+
+json_object *ops_instances_to_json(GPtrArray *instances)
+{
+    json_object *array = json_object_new_array();
+
+    for (guint i = 0; i < instances->len; i++) {
+        json_object_array_add(array, instance_to_json(instances->pdata[i]));
+    }
+    return array;
+}
+
+json_object *op_instances(const OpTarget *target, json_object *request,
+                          int timeout_ms, GError **errp)
+{
+    g_autoptr(GPtrArray) instances =
+        yc_domain_query_yank(target->dom, timeout_ms, errp);
+
+    return instances ? ops_instances_to_json(instances) : NULL;
+}
+
+/* A string name of what may be the typed form; NULL on error. */
+static char *read_name(json_object *instance, GError **errp)
+{
+    if (json_object_is_type(instance, json_type_string)) {
+        return g_strdup(json_object_get_string(instance));
+    }
+    return yc_instance_name(instance, errp);
+}
+
+static char **read_names(json_object *request, GError **errp)
+{
+    json_object *array = json_get_array(request, "instances");
+    g_auto(GStrv) names = NULL;
+    size_t n = array ? json_object_array_length(array) : 0;
+
+    if (!array) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
+                    "'instances', an array, is missing");
+        return NULL;
+    }
+    names = g_new0(char *, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        names[i] = read_name(json_object_array_get_idx(array, i), errp);
+        if (!names[i]) {
+            return NULL;
+        }
+    }
+    return g_steal_pointer(&names);
+}
+
+static json_object *yanked_to_json(const YcYanked *yanked)
+{
+    json_object *json = json_object_new_object();
+
+    json_set_string(json, "name", yanked->name);
+    if (yanked->told) {
+        json_object *cut = json_object_new_array();
+
+        for (int i = 0; yanked->cut[i]; i++) {
+            json_object_array_add(cut, json_object_new_string(yanked->cut[i]));
+        }
+        json_set_int(json, "functions", yanked->functions);
+        json_set(json, "cut", cut);
+    }
+    return json;
+}
+
+json_object *op_yank(const OpTarget *target, json_object *request,
+                     int timeout_ms, GError **errp)
+{
+    g_auto(GStrv) names = read_names(request, errp);
+    unsigned flags = json_get_bool(request, "force", false) ? YC_YANK_FORCE : 0;
+    g_autoptr(GPtrArray) yanked = NULL;
+    json_object *array;
+
+    if (!names || !yc_domain_yank(target->dom, (const char *const *)names,
+                                  flags, timeout_ms, &yanked, errp)) {
+        return NULL;
+    }
+    array = json_object_new_array();
+    for (guint i = 0; i < yanked->len; i++) {
+        json_object_array_add(array, yanked_to_json(yanked->pdata[i]));
+    }
+    return array;
+}

@@ -1,0 +1,36 @@
+/*
+ * Global options: those that every verb takes.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TOOLS_OPTIONS_H
+#define TOOLS_OPTIONS_H
+
+#include <stdbool.h>
+#include <glib.h>
+
+typedef struct Options {
+    char *config;   /* file of domains; NULL: the usual ones */
+    char **sockets; /* NAME=ADDRESS each, or NULL */
+    char **dirs;    /* folders of sockets, or NULL */
+    char **libvirt; /* URIs, or NULL */
+    char *control;  /* socket of the service; NULL: the usual ones */
+    gboolean no_control;
+    double timeout; /* as the user gave it, in seconds */
+    int timeout_ms; /* the same; for each answer that is waited for */
+    gboolean json;
+} Options;
+
+/*
+ * The entries of the global options, which set @options; "main" of
+ * GOptionContext.  g_free() the array, options_clear() the rest.
+ */
+GOptionEntry *options_entries(Options *options);
+/* Sets what the entries left, and checks the values. */
+bool options_finish(Options *options, GError **errp);
+void options_clear(Options *options);
+
+/* True when domains are named by the command line itself. */
+bool options_name_domains(const Options *options);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * yankctl list: all domains, each with its state and its instances.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "json.h"
+#include "lane.h"
+#include "output.h"
+#include "state.h"
+#include "verb.h"
+#include "wire-error.h"
+
+/* One domain, asked on a thread of its own: a slow one delays nobody. */
+typedef struct Row {
+    Lanes *lanes;
+    const DomainSpec *spec;
+    GThread *thread;
+    json_object *status;
+} Row;
+
+/* What there is to say of a domain that cannot even be asked. */
+static json_object *failed_status(const DomainSpec *spec, const GError *err)
+{
+    json_object *status = json_object_new_object();
+
+    json_set_string(status, "name", spec->name);
+    json_set_string(status, "monitor", spec->monitor);
+    json_set(status, "error", wire_error_to_json(err));
+    state_add(status);
+    return status;
+}
+
+static void *ask(void *opaque)
+{
+    Row *row = opaque;
+    g_autoptr(json_object) request = json_object_new_object();
+    g_autoptr(GError) err = NULL;
+    g_autoptr(Lane) lane = lane_open(row->lanes, row->spec, &err);
+
+    json_set_string(request, "op", "status");
+    row->status = lane ? lane_call(lane, request, &err) : NULL;
+    if (!row->status) {
+        row->status = failed_status(row->spec, err);
+    }
+    return NULL;
+}
+
+static Row *ask_all(Lanes *lanes)
+{
+    GPtrArray *domains = lanes_domains(lanes);
+    Row *rows = g_new0(Row, domains->len + 1);
+
+    for (guint i = 0; i < domains->len; i++) {
+        rows[i].lanes = lanes;
+        rows[i].spec = domains->pdata[i];
+        rows[i].thread = g_thread_new("ask", ask, &rows[i]);
+    }
+    for (guint i = 0; i < domains->len; i++) {
+        g_thread_join(rows[i].thread);
+    }
+    return rows;
+}
+
+static char *instances_text(json_object *status)
+{
+    json_object *instances = json_get_array(status, "instances");
+    GString *text = g_string_new(NULL);
+
+    for (size_t i = 0; instances && i < json_object_array_length(instances);
+         i++) {
+        json_object *instance = json_object_array_get_idx(instances, i);
+        const char *name = json_get_string(instance, "name");
+
+        g_string_append_printf(text, "%s%s%s", i ? " " : "", name ? name : "?",
+                               json_get_bool(instance, "stalled", false) ? "!"
+                                                                         : "");
+    }
+    if (text->len == 0) {
+        g_string_append_c(text, '-');
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void print_table(const Row *rows)
+{
+    static const char *const headings[] = {"DOMAIN", "STATE", "INSTANCES",
+                                           NULL};
+    g_autoptr(Table) table = table_new(headings);
+
+    for (const Row *row = rows; row->spec; row++) {
+        State state = state_of_name(json_get_string(row->status, "state"));
+
+        table_add(table, COLOUR_NONE, g_strdup(row->spec->name));
+        table_add(table, state_colour(state), state_text(row->status));
+        table_add(table, COLOUR_NONE, instances_text(row->status));
+    }
+    table_print(table);
+}
+
+static void print_json(const Row *rows)
+{
+    g_autoptr(json_object) array = json_object_new_array();
+
+    for (const Row *row = rows; row->spec; row++) {
+        json_object_array_add(array, json_object_get(row->status));
+    }
+    output_json(array, true);
+}
+
+static ExitCode run(const Options *options, char **arguments, GError **errp)
+{
+    g_autoptr(Lanes) lanes = lanes_new(options, errp);
+    g_autofree Row *rows = NULL;
+
+    if (!lanes) {
+        return EXIT_FAILED;
+    }
+    rows = ask_all(lanes);
+    if (options->json) {
+        print_json(rows);
+    } else {
+        print_table(rows);
+    }
+    for (Row *row = rows; row->spec; row++) {
+        json_object_put(row->status);
+    }
+    return EXIT_OK;
+}
+
+const Verb verb_list = {
+    .name = "list",
+    .arguments = "",
+    .summary = "All domains, each with its state and its instances",
+    .run = run,
+};
