@@ -4,6 +4,7 @@ the stream is that of docs/interop/migration-stream.rst."""
 
 import collections
 import ctypes
+import os
 import socket
 import struct
 
@@ -148,6 +149,8 @@ class SourcePeer(Channel):
 
     def __init__(self, path, channels=0, seconds=10.0, **members):
         super().__init__(_connect(path), seconds)
+        # Each migration is a session of its own.
+        self.session = members.setdefault('session', os.urandom(16))
         self.send(hello(0, channels, **members))
         self.others = []
         for i in range(1, channels + 1):

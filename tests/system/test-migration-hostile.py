@@ -313,7 +313,7 @@ def _(box):
         side.await_status('postcopy-paused')
         assert side.read(offset=2 * BLOCK, length=BLOCK) == (
             mine + bytes(BLOCK - 4096))
-        peer = SourcePeer(path_of(uri), flags=mp.RESUME,
+        peer = SourcePeer(path_of(uri), flags=mp.RESUME, session=peer.session,
                           seconds=10.0 * slowness())
         peer.expect(mp.STARTED)
         lack = peer.expect(mp.LACKS)
