@@ -266,6 +266,24 @@ void fake_domain_emit(FakeDomain *fake, const char *text)
     g_assert_no_error(err);
 }
 
+void fake_domain_begin(FakeDomain *fake, YcJob kind)
+{
+    GError *err = NULL;
+
+    yc_domain_lock(fake->dom);
+    yc_domain_begin_job(fake->dom, kind, "test", YC_WAIT_DEFAULT, &err);
+    g_assert_no_error(err);
+}
+
+void fake_domain_end(FakeDomain *fake)
+{
+    GError *err = NULL;
+
+    yc_domain_end_job(fake->dom, &err);
+    g_assert_no_error(err);
+    yc_domain_unlock(fake->dom);
+}
+
 static bool has_blocked(FakeDomain *fake, int n)
 {
     return __atomic_load_n(&fake->blocks, __ATOMIC_ACQUIRE) == n;

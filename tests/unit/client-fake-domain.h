@@ -54,6 +54,10 @@ void fake_domain_die(FakeDomain *fake);
 /* The process sends @text. */
 void fake_domain_emit(FakeDomain *fake, const char *text);
 
+/* Takes the lock and begins a normal job called "test"; and back. */
+void fake_domain_begin(FakeDomain *fake, YcJob kind);
+void fake_domain_end(FakeDomain *fake);
+
 /*
  * From here to there the event thread, which serves all domains, stands still
  * in a handler of @fake.
