@@ -50,6 +50,7 @@ struct Writer {
 
     int64_t last;     /* when the last reply came; 0: none yet */
     int64_t gap;      /* the longest, ns */
+    int64_t move_gap; /* from the source's last to the destination's first */
     int64_t idle_gap; /* the longest before "begin" */
     int64_t begun;    /* "begin" */
     int64_t moved;    /* the last reply of the source; 0: still there */
@@ -92,6 +93,9 @@ static int write_done(void *opaque, int *error)
     slot->used = false;
     if (w->last) {
         w->gap = MAX(w->gap, t - w->last);
+    }
+    if (w->moved && !w->move_gap) {
+        w->move_gap = t - w->last;
     }
     w->last = t;
     w->replies += !w->moved;
@@ -251,9 +255,9 @@ static void report(const Writer *w)
 {
     int64_t spent = (w->moved ? w->moved : w->last) - w->begun;
 
-    printf("{\"gap-ms\": %.3f, \"idle-gap-ms\": %.3f, \"rate\": %.1f, "
-           "\"moved\": %s}\n",
-           w->gap / 1e6, w->idle_gap / 1e6,
+    printf("{\"gap-ms\": %.3f, \"move-gap-ms\": %.3f, "
+           "\"idle-gap-ms\": %.3f, \"rate\": %.1f, \"moved\": %s}\n",
+           w->gap / 1e6, w->move_gap / 1e6, w->idle_gap / 1e6,
            w->replies * w->block * 1e3 / MAX(spent, 1),
            w->moved ? "true" : "false");
 }

@@ -159,7 +159,8 @@ class RamDowntime:
             set_up(dst, CHANNELS, **limit)
             uri = listen(dst)
             warm(2 * memory.size)
-            dirtier = Dirtier(qtest, memory.size, self._link_rate() / 4)
+            wanted = self._link_rate() / 4
+            dirtier = Dirtier(qtest, memory.size, wanted)
             try:
                 src.cmd('migrate', {'uri': uri})
                 stop = src.event('STOP', 60)
@@ -168,7 +169,7 @@ class RamDowntime:
             info = outcome(src, dst)
             resume = dst.event('RESUME')
         return {'downtime': info['downtime'], 'total': info['total-time'],
-                'dirtied': dirtied,
+                'dirtied': dirtied, 'wanted': wanted,
                 'gap': _when(resume) - _when(stop)}
 
 

@@ -120,8 +120,9 @@ class Downtime:
     def measure(self, box, disk):
         pair = _Pair(box, disk, 'ram', CHANNELS,
                      **{'downtime-limit': self.limit})
+        wanted = self._link_rate() / 4
         client = box.spawn(
-            [writer(), str(self._link_rate() / 4), str(BLOCK),
+            [writer(), str(wanted), str(BLOCK),
              pair.source.uri(), pair.destination.uri(), disk.path],
             stdin=subprocess.PIPE)
         time.sleep(_SETTLE)
@@ -137,8 +138,9 @@ class Downtime:
         if not seen['moved']:
             raise RuntimeError('the source went on serving')
         return {'downtime': info['downtime'], 'total': info['total-time'],
-                'dirtied': seen['rate'],
-                'gap': seen['gap-ms'], 'idle-gap': seen['idle-gap-ms']}
+                'dirtied': seen['rate'], 'wanted': wanted,
+                'gap': seen['gap-ms'], 'move-gap': seen['move-gap-ms'],
+                'idle-gap': seen['idle-gap-ms']}
 
 
 def migrations():
