@@ -294,6 +294,11 @@ void *block_node_map(BlockNode *node)
     return node->driver->map ? node->driver->map(node) : NULL;
 }
 
+void block_node_map_fill(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    node->driver->map_fill(node, offset, bytes);
+}
+
 bool block_node_open_child(BlockNode *node, const BlockdevRef *ref,
                            Error **errp)
 {

@@ -201,17 +201,20 @@ static bool ram_truncate(BlockNode *node, uint64_t size, Error **errp)
     return true;
 }
 
-/*
- * Filling it by faults of one page each would take as long again.  What will
- * be filled nobody tells.
- */
+/* Filling it by faults of one page each would take as long again. */
 static void *ram_map(BlockNode *node)
 {
     RamState *s = node->opaque;
 
     madvise(s->mem, s->mapped, MADV_HUGEPAGE);
-    block_dirty_bitmap_set(s->written, 0, node->size);
     return s->mem;
+}
+
+static void ram_map_fill(BlockNode *node, uint64_t offset, uint64_t bytes)
+{
+    RamState *s = node->opaque;
+
+    block_dirty_bitmap_set(s->written, offset, bytes);
 }
 
 static char *ram_filename(BlockNode *node)
@@ -229,6 +232,7 @@ const BlockDriver block_driver_ram = {
     .truncate = ram_truncate,
     .filename = ram_filename,
     .map = ram_map,
+    .map_fill = ram_map_fill,
     .local = true,
     .has_status = true,
 };

@@ -97,6 +97,8 @@ static bool apply_data(Receiver *receiver, const Section *section, Error **errp)
     VolumeRequest *r;
 
     if (map && destination_phase(d) == PHASE_COPY) {
+        block_node_map_fill(d->set->volumes[section->volume].node,
+                            section->offset, section->length);
         return receive_content(receiver, section, map + section->offset, errp);
     }
     r = next_request(receiver, errp);

@@ -208,6 +208,11 @@ void block_request_refuse(BlockRequest *req, int ret);
  * is inactive) and its size is fixed.  Any thread.
  */
 void *block_node_map(BlockNode *node);
+/*
+ * That range of it is about to be filled; a range that is not may read as
+ * zeroes to BLOCK_OP_STATUS.  Any thread.
+ */
+void block_node_map_fill(BlockNode *node, uint64_t offset, uint64_t bytes);
 
 /*
  * Runs a request on @node and waits for it; 0 or -errno.  Main thread; blocks

@@ -51,6 +51,8 @@ typedef struct BlockDriver {
     int64_t (*actual_size)(BlockNode *node);
     /* block_node_map(); any thread; NULL where it does not lie in memory. */
     void *(*map)(BlockNode *node);
+    /* block_node_map_fill(); goes with map. */
+    void (*map_fill)(BlockNode *node, uint64_t offset, uint64_t bytes);
     bool local;      /* its content is on this host */
     bool has_status; /* submit() takes BLOCK_OP_STATUS */
 } BlockDriver;

@@ -294,6 +294,12 @@ static void test_map(void)
     block_inactivate(NULL, NULL);
     g_assert_null(block_node_map(filter));
     mem = block_node_map(node);
+    block_activate();
+    expect(node, 0, SIZE, true, SIZE);
+    /* Also what was zeroes before that is not, once it is filled. */
+    g_assert_cmpint(request(node, BLOCK_OP_WRITE_ZEROES, 0, SIZE), ==, 0);
+    block_inactivate(NULL, NULL);
+    block_node_map_fill(node, 0, SIZE);
     memset(mem, 0x77, SIZE);
     block_activate();
     g_assert_cmpint(request(node, BLOCK_OP_READ, SIZE - 1, 1), ==, 0);
