@@ -41,6 +41,11 @@ json_object *json_get_array(json_object *obj, const char *key)
     return get_typed(obj, key, json_type_array);
 }
 
+size_t json_length(json_object *array)
+{
+    return array ? json_object_array_length(array) : 0;
+}
+
 const char *json_get_string(json_object *obj, const char *key)
 {
     json_object *value = get_typed(obj, key, json_type_string);

@@ -21,6 +21,8 @@ json_object *json_get(json_object *obj, const char *key);
 json_object *json_get_object(json_object *obj, const char *key);
 json_object *json_get_array(json_object *obj, const char *key);
 const char *json_get_string(json_object *obj, const char *key);
+/* Of an array; 0 when @array is NULL. */
+size_t json_length(json_object *array);
 /* Else @otherwise. */
 gint64 json_get_int(json_object *obj, const char *key, gint64 otherwise);
 bool json_get_bool(json_object *obj, const char *key, bool otherwise);

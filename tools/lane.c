@@ -91,7 +91,7 @@ static bool ask_service(Lanes *lanes, GError **errp)
         return false;
     }
     domains = json_get_array(reply, "domains");
-    for (size_t i = 0; domains && i < json_object_array_length(domains); i++) {
+    for (size_t i = 0, n = json_length(domains); i < n; i++) {
         json_object *domain = json_object_array_get_idx(domains, i);
         const char *name = json_get_string(domain, "name");
         const char *monitor = json_get_string(domain, "monitor");

@@ -54,36 +54,34 @@ static bool may_run_in_band(const char *command, GError **errp)
     return true;
 }
 
-static bool execute_in_job(YcDomain *dom, const char *command,
-                           json_object *arguments, int timeout_ms,
-                           json_object **result, GError **errp)
+json_object *ops_in_band(YcDomain *dom, const char *command,
+                         json_object *arguments, int timeout_ms, GError **errp)
 {
     YcJob job =
         g_str_has_prefix(command, "query-") ? YC_JOB_QUERY : YC_JOB_MODIFY;
-    bool ok;
+    json_object *result = NULL;
 
-    if (!yc_domain_begin_job(dom, job, command, timeout_ms, errp)) {
-        return false;
+    yc_domain_lock(dom);
+    if (yc_domain_begin_job(dom, job, command, timeout_ms, errp)) {
+        if (!yc_domain_command(dom, command, arguments, timeout_ms, &result,
+                               errp)) {
+            result = NULL;
+        }
+        yc_domain_end_job(dom, NULL);
     }
-    ok = yc_domain_command(dom, command, arguments, timeout_ms, result, errp);
-    yc_domain_end_job(dom, NULL);
-    return ok;
+    yc_domain_unlock(dom);
+    return result;
 }
 
 json_object *op_execute(const OpTarget *target, json_object *request,
                         int timeout_ms, GError **errp)
 {
-    json_object *arguments, *result;
+    json_object *arguments;
     const char *command;
-    bool ok;
 
     if (!read_command(request, &command, &arguments, errp) ||
         !may_run_in_band(command, errp)) {
         return NULL;
     }
-    yc_domain_lock(target->dom);
-    ok = execute_in_job(target->dom, command, arguments, timeout_ms, &result,
-                        errp);
-    yc_domain_unlock(target->dom);
-    return ok ? result : NULL;
+    return ops_in_band(target->dom, command, arguments, timeout_ms, errp);
 }

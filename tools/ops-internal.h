@@ -21,4 +21,8 @@ OpFn op_yank;
 /* An array of instances as JSON. */
 json_object *ops_instances_to_json(GPtrArray *instances);
 
+/* Runs @command in-band under a job; NULL on error. */
+json_object *ops_in_band(YcDomain *dom, const char *command,
+                         json_object *arguments, int timeout_ms, GError **errp);
+
 #endif

@@ -10,7 +10,7 @@
 #include "exit-code.h"
 #include "json.h"
 #include "ops-internal.h"
-#include "state.h"
+#include "status.h"
 #include "wire-error.h"
 
 /* One question, asked on a thread of its own, and what became of it. */
@@ -102,8 +102,7 @@ static json_object *ask_running(YcDomain *dom, int timeout_ms)
         return NULL;
     }
     sessions = json_get_array(dispatch, "sessions");
-    for (size_t i = 0;
-         sessions && !running && i < json_object_array_length(sessions); i++) {
+    for (size_t i = 0, n = json_length(sessions); i < n && !running; i++) {
         running =
             json_get_object(json_object_array_get_idx(sessions, i), "running");
     }
@@ -143,30 +142,48 @@ static void add_server(YcDomain *dom, json_object *status)
 
         json_set_string(status, "program", text);
     }
+    json_set_bool(status, "yankd", yc_qmp_client_is_yankd(lane));
     json_set_bool(status, "oob", yc_qmp_client_has_oob(lane));
     json_set_int(status, "pid", yc_qmp_client_peer_pid(lane));
 }
 
-static void add_live(YcDomain *dom, json_object *status, int timeout_ms)
+/* Events tell of changes only; a main loop that answers tells it all. */
+static void add_run_state(YcDomain *dom, json_object *status, int timeout_ms)
 {
     g_auto(YcDomainStatus) known = {0};
-    g_autoptr(GPtrArray) instances = NULL;
+    g_autoptr(json_object) result = NULL;
 
-    add_server(dom, status);
-    add_job(dom, status);
     yc_domain_get_status(dom, &known);
-    json_set_string(status, "run-state", known.run_state);
     json_set_string(status, "migration", known.migration);
     if (known.main_loop_stalled_ms >= 0) {
         json_set_int(status, "main-loop-stalled-ms",
                      known.main_loop_stalled_ms);
+    }
+    if (status_ping_answered(status, "in-band") &&
+        !yc_qmp_client_is_yankd(yc_domain_lane(dom))) {
+        result = ops_in_band(dom, "query-status", NULL, timeout_ms, NULL);
+    }
+    json_set_string(status, "run-state",
+                    result ? json_get_string(result, "status")
+                           : known.run_state);
+}
+
+static void add_live(YcDomain *dom, json_object *status, int timeout_ms)
+{
+    g_autoptr(GPtrArray) instances = NULL;
+
+    add_server(dom, status);
+    add_job(dom, status);
+    json_set(status, "pings", ask_all(dom, timeout_ms));
+    add_run_state(dom, status, timeout_ms);
+    if (!status_ping_answered(status, "out-of-band")) {
+        return;
     }
     json_set(status, "running", ask_running(dom, timeout_ms));
     instances = yc_domain_query_yank(dom, timeout_ms, NULL);
     if (instances) {
         json_set(status, "instances", ops_instances_to_json(instances));
     }
-    json_set(status, "pings", ask_all(dom, timeout_ms));
 }
 
 json_object *op_status(const OpTarget *target, json_object *request,
@@ -183,6 +200,6 @@ json_object *op_status(const OpTarget *target, json_object *request,
     } else {
         add_live(target->dom, status, timeout_ms);
     }
-    state_add(status);
+    status_judge(status);
     return status;
 }

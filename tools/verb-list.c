@@ -7,7 +7,7 @@
 #include "json.h"
 #include "lane.h"
 #include "output.h"
-#include "state.h"
+#include "status.h"
 #include "verb.h"
 #include "wire-error.h"
 
@@ -27,7 +27,7 @@ static json_object *failed_status(const DomainSpec *spec, const GError *err)
     json_set_string(status, "name", spec->name);
     json_set_string(status, "monitor", spec->monitor);
     json_set(status, "error", wire_error_to_json(err));
-    state_add(status);
+    status_judge(status);
     return status;
 }
 
@@ -67,8 +67,7 @@ static char *instances_text(json_object *status)
     json_object *instances = json_get_array(status, "instances");
     GString *text = g_string_new(NULL);
 
-    for (size_t i = 0; instances && i < json_object_array_length(instances);
-         i++) {
+    for (size_t i = 0, n = json_length(instances); i < n; i++) {
         json_object *instance = json_object_array_get_idx(instances, i);
         const char *name = json_get_string(instance, "name");
 
@@ -89,10 +88,10 @@ static void print_table(const Row *rows)
     g_autoptr(Table) table = table_new(headings);
 
     for (const Row *row = rows; row->spec; row++) {
-        State state = state_of_name(json_get_string(row->status, "state"));
+        State state = status_state(row->status);
 
         table_add(table, COLOUR_NONE, g_strdup(row->spec->name));
-        table_add(table, state_colour(state), state_text(row->status));
+        table_add(table, state_colour(state), status_text(row->status));
         table_add(table, COLOUR_NONE, instances_text(row->status));
     }
     table_print(table);

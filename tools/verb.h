@@ -26,6 +26,7 @@ typedef struct Verb {
 } Verb;
 
 extern const Verb verb_list;
+extern const Verb verb_status;
 
 /* All of them, NULL-terminated, in the order of the help. */
 extern const Verb *const verbs[];

@@ -13,6 +13,7 @@
 
 const Verb *const verbs[] = {
     &verb_list,
+    &verb_status,
     NULL,
 };
 
@@ -122,8 +123,9 @@ static bool check_count(const Verb *verb, char **args, GError **errp)
     if (n < verb->min_arguments ||
         (verb->max_arguments >= 0 && n > verb->max_arguments)) {
         g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
-                    "%d argument%s is wrong; usage: yankctl %s %s", n,
-                    n == 1 ? "" : "s", verb->name, verb->arguments);
+                    "%s arguments; usage: yankctl %s %s",
+                    n < verb->min_arguments ? "too few" : "too many",
+                    verb->name, verb->arguments);
         return false;
     }
     return true;

@@ -1,11 +1,11 @@
 /*
- * The state of a domain, judged from what "status" found out.
+ * The status of a domain: what was found out of it, judged and in words.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "json.h"
-#include "state.h"
+#include "status.h"
 
 static const struct {
     const char *name;
@@ -24,16 +24,6 @@ const char *state_name(State state)
     return states[state].name;
 }
 
-State state_of_name(const char *name)
-{
-    for (int i = 0; i < STATE__MAX; i++) {
-        if (g_strcmp0(name, states[i].name) == 0) {
-            return i;
-        }
-    }
-    return STATE_UNREACHABLE;
-}
-
 Colour state_colour(State state)
 {
     return states[state].colour;
@@ -48,9 +38,8 @@ ExitCode state_exit_code(State state)
 static json_object *find_ping(json_object *status, const char *lane)
 {
     json_object *pings = json_get_array(status, "pings");
-    size_t n = pings ? json_object_array_length(pings) : 0;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, n = json_length(pings); i < n; i++) {
         json_object *ping = json_object_array_get_idx(pings, i);
 
         if (g_strcmp0(json_get_string(ping, "lane"), lane) == 0) {
@@ -60,11 +49,17 @@ static json_object *find_ping(json_object *status, const char *lane)
     return NULL;
 }
 
-static bool is_silent(json_object *status, const char *lane)
+bool status_ping_answered(json_object *status, const char *lane)
 {
-    json_object *ping = find_ping(status, lane);
+    return json_get_bool(find_ping(status, lane), "answered", false);
+}
 
-    return ping && !json_get_bool(ping, "answered", false);
+/* The code of the error of the ping of @lane, or NULL. */
+static const char *ping_error(json_object *status, const char *lane)
+{
+    json_object *error = json_get_object(find_ping(status, lane), "error");
+
+    return json_get_string(error, "code");
 }
 
 static gint64 silent_ms(json_object *status, const char *lane)
@@ -74,19 +69,50 @@ static gint64 silent_ms(json_object *status, const char *lane)
     return ms ? json_object_get_double(ms) : 0;
 }
 
+static bool is_lost(const char *code)
+{
+    return g_strcmp0(code, "closed") == 0 || g_strcmp0(code, "gone") == 0;
+}
+
+/* There is a connection, and the main loop did not answer. */
+static State judge_silence(json_object *status)
+{
+    const char *code = ping_error(status, "out-of-band");
+
+    if (!code) {
+        return STATE_STUCK;
+    }
+    if (g_str_equal(code, "no-oob")) {
+        return STATE_HUNG;
+    }
+    if (!is_lost(code)) {
+        json_object *error = json_object_new_object();
+
+        json_set_string(error, "code", "timeout");
+        json_set_string(error, "desc",
+                        "it answers neither in-band nor out-of-band");
+        json_set(status, "error", error);
+    } else {
+        json_set(status, "error",
+                 json_object_get(json_get_object(
+                     find_ping(status, "out-of-band"), "error")));
+    }
+    return STATE_UNREACHABLE;
+}
+
 static State judge(json_object *status)
 {
-    json_object *error = json_get_object(status, "error");
+    const char *code =
+        json_get_string(json_get_object(status, "error"), "code");
 
-    if (error) {
-        return g_strcmp0(json_get_string(error, "code"), "no-negotiation") == 0
-                   ? STATE_HUNG
-                   : STATE_UNREACHABLE;
+    if (code) {
+        return g_str_equal(code, "no-negotiation") ? STATE_HUNG
+                                                   : STATE_UNREACHABLE;
     }
-    if (is_silent(status, "in-band")) {
-        return is_silent(status, "out-of-band") ? STATE_HUNG : STATE_STUCK;
+    if (!status_ping_answered(status, "in-band")) {
+        return judge_silence(status);
     }
-    return is_silent(status, "agent") ? STATE_GUEST_SILENT : STATE_RUNNING;
+    return ping_error(status, "agent") ? STATE_GUEST_SILENT : STATE_RUNNING;
 }
 
 /* Since when, and in which command, whoever knows it best. */
@@ -105,7 +131,7 @@ static void add_stuck(json_object *status)
                     command ? command : json_get_string(job, "command"));
 }
 
-void state_add(json_object *status)
+void status_judge(json_object *status)
 {
     State state = judge(status);
 
@@ -113,6 +139,18 @@ void state_add(json_object *status)
     if (state == STATE_STUCK) {
         add_stuck(status);
     }
+}
+
+State status_state(json_object *status)
+{
+    const char *name = json_get_string(status, "state");
+
+    for (int i = 0; i < STATE__MAX; i++) {
+        if (g_strcmp0(name, states[i].name) == 0) {
+            return i;
+        }
+    }
+    return STATE_UNREACHABLE;
 }
 
 static char *stuck_text(json_object *status)
@@ -126,12 +164,12 @@ static char *stuck_text(json_object *status)
                    : g_strdup_printf("main loop stuck for %s", time);
 }
 
-char *state_text(json_object *status)
+char *status_text(json_object *status)
 {
     const char *why = json_get_string(json_get_object(status, "error"), "desc");
     const char *run_state = json_get_string(status, "run-state");
 
-    switch (state_of_name(json_get_string(status, "state"))) {
+    switch (status_state(status)) {
     case STATE_RUNNING:
         return g_strdup(run_state ? run_state : "running");
     case STATE_GUEST_SILENT:
