@@ -236,12 +236,13 @@ static void wait_until(bool (*done)(FakeDomain *fake, int n), FakeDomain *fake,
     }
 }
 
+/* And has been told why, for which an exit from the monitor does not wait. */
 static bool is_dead(FakeDomain *fake, int n)
 {
     g_auto(YcDomainStatus) status = {0};
 
     yc_domain_get_status(fake->dom, &status);
-    return !status.alive;
+    return !status.alive && strstr(status.reason, "closed the connection");
 }
 
 void fake_domain_die(FakeDomain *fake)

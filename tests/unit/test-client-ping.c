@@ -84,7 +84,7 @@ static void test_hang(void)
                                 "answered for "));
         expect_error(g_steal_pointer(&call.err), YC_ERROR_TIMEOUT,
                      fake_peer_address(fake->process));
-        g_assert_cmpint(call.us, >=, last + 30000);
+        g_assert_cmpint(call.us, >, last);
         last = call.us;
     }
     expect_pong(fake, YC_PING_OOB);
