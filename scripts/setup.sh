@@ -35,7 +35,7 @@ check  libnbd-bin          nbdcopy        NBD clients
 check  gnutls-bin          certtool       certificates and keys for tests
 check  fio                 fio            load for benchmarks and tests
 check  nbd-server          nbd-server     one more NBD server to work with
-check  openssl             openssl        TLS peers that are not GnuTLS's
+check  openssl             openssl        TLS peers other than GnuTLS
 check  qemu-guest-agent    qemu-ga        guest agent to talk to
 check  qemu-system-common  qemu-storage-daemon  stock daemon to compare with
 check  qemu-system-x86     qemu-system-x86_64   stock QMP to compare with
