@@ -249,6 +249,27 @@ bool receiver_apply(Receiver *receiver, const Section *section, Error **errp)
 
 /* ---- Threads. ---- */
 
+/*
+ * Where content goes depends on the phase, so that "copy" does not end while
+ * a receiver handles a section.
+ */
+static bool apply_in_phase(Receiver *receiver, const Section *section,
+                           Error **errp)
+{
+    Destination *d = receiver->destination;
+    bool ok;
+
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        d->storing++;
+    }
+    ok = receiver_apply(receiver, section, errp);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        d->storing--;
+        qemu_cond_broadcast(&migration_cond);
+    }
+    return ok;
+}
+
 static bool receive_one(Receiver *receiver, Error **errp)
 {
     MigrationChannel *c = receiver->channel;
@@ -266,7 +287,7 @@ static bool receive_one(Receiver *receiver, Error **errp)
     case SECTION_DATA:
     case SECTION_ZERO:
     case SECTION_PASS_END:
-        return receiver_apply(receiver, &section, errp);
+        return apply_in_phase(receiver, &section, errp);
     default:
         error_setg(errp, "A %s section is not expected on channel %u",
                    section_type_name(section.type), c->index);

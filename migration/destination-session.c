@@ -202,13 +202,44 @@ static bool flush(Destination *d, Error **errp)
     return ret == 0;
 }
 
+/* From here on content is for what is missing only. */
+static bool end_copying(Destination *d, Error **errp)
+{
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        while (d->storing && !link_is_cut_locked(d->link)) {
+            qemu_cond_wait(&migration_cond, &migration_lock);
+        }
+        if (!link_is_cut_locked(d->link)) {
+            destination_enter_phase(d, PHASE_READY);
+            return true;
+        }
+    }
+    link_error(d->link, errp);
+    return false;
+}
+
+/* The source may take our word from now on: there is no way back. */
+static bool commit(Destination *d, bool postcopy, Error **errp)
+{
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        if (!link_is_cut_locked(d->link)) {
+            d->ready_said = true;
+            d->is_postcopy = postcopy;
+            return true;
+        }
+    }
+    link_error(d->link, errp);
+    return false;
+}
+
 /* Everything up to the last pass is stored: this process could serve. */
 static bool get_ready(Destination *d, const Section *section, Error **errp)
 {
     bool postcopy = section->flags & SECTION_FLAG_POSTCOPY;
 
     activity_set_phase(d->activity, "switch-over");
-    if (!destination_wait_pass(d, section->offset, errp) || !flush(d, errp)) {
+    if (!destination_wait_pass(d, section->offset, errp) ||
+        !end_copying(d, errp) || !flush(d, errp)) {
         return false;
     }
     if (!migration_set_state(MIGRATION_STATUS_ACTIVE,
@@ -219,18 +250,8 @@ static bool get_ready(Destination *d, const Section *section, Error **errp)
     if (postcopy) {
         destination_set_gates(d);
     }
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        if (!link_is_cut_locked(d->link)) {
-            destination_enter_phase(d, PHASE_READY);
-            d->ready_said = true;
-            d->is_postcopy = postcopy;
-        }
-    }
-    if (!d->ready_said) {
-        link_error(d->link, errp);
-        return false;
-    }
-    return migration_channel_send_type(d->main, SECTION_READY, 0, errp);
+    return commit(d, postcopy, errp) &&
+           migration_channel_send_type(d->main, SECTION_READY, 0, errp);
 }
 
 static bool serve(Destination *d, Error **errp)

@@ -67,6 +67,7 @@ struct Destination {
     uint8_t session[STREAM_ID_SIZE];
     Link *link;             /* of the session that runs, or NULL */
     DestinationPhase phase; /* atomic: read without the lock */
+    unsigned storing;       /* receivers that handle a section */
     bool ready_said;        /* the source may give up its role any time */
     bool served;            /* this process serves */
     bool is_postcopy;       /* and does not have everything yet */

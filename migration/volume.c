@@ -134,11 +134,16 @@ static BlockNode *find_node(GList *nodes, const char *name)
 VolumeSet *volumes_claim(const StreamVolume *wanted, uint32_t n, Error **errp)
 {
     GList *nodes = block_node_list();
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
     g_autoptr(VolumeSet) set = set_new(n);
 
     for (uint32_t i = 0; i < n; i++) {
         BlockNode *node = find_node(nodes, wanted[i].name);
 
+        if (!g_hash_table_add(seen, (char *)wanted[i].name)) {
+            error_setg(errp, "Volume '%s' is named twice", wanted[i].name);
+            return NULL;
+        }
         if (!node) {
             error_setg(errp, "There is no volume '%s' here", wanted[i].name);
             return NULL;

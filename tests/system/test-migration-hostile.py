@@ -5,6 +5,7 @@
 both sides say why, and the next one succeeds."""
 
 import os
+import select
 import socket
 import sys
 
@@ -74,6 +75,10 @@ BAD_SOURCES = [
      'members that it does not use are not zero'),
     ('a gap between volumes', bad_after(nothing, volume(1, 'd0', SIZE)),
      'Volume 1 does not follow volume 0'),
+    ('a volume twice',
+     bad_after(nothing, volume(0, 'd0', SIZE), volume(1, 'd0', SIZE),
+               section(mp.SETUP_END, length=2)),
+     "Volume 'd0' is named twice"),
     ('fewer volumes than it says',
      bad_after(nothing, volume(0, 'd0', SIZE),
                section(mp.SETUP_END, length=2)),
@@ -287,6 +292,36 @@ def _(box):
             said = peer.expect_error()
             assert text in said, said
             side.await_status('failed')
+
+
+def check_late_content(box, driver):
+    """Content that began before the hand-over keeps it waiting, and what
+    begins after it goes nowhere."""
+    uri = unix_uri(box)
+    with Side(box, [Volume(size=SIZE, driver=driver)], uri) as side:
+        peer = SourcePeer(path_of(uri), channels=1,
+                          seconds=10.0 * slowness())
+        peer.set_up(size=SIZE)
+        late = data(0, b'x' * BLOCK)
+        peer.others[0].send(section(mp.PASS_END, offset=1), late[:100])
+        peer.expect(mp.PASS_ACK)
+        peer.send(section(mp.HAND_OVER, offset=1))
+        assert not select.select([peer.sock], [], [], 0.3)[0], 'not whole yet'
+        peer.others[0].send(late[100:])
+        peer.expect(mp.READY)
+        peer.others[0].send(late)
+        assert 'which lacks nothing' in peer.expect_error()
+        side.await_status('postcopy-paused')
+
+
+@test('content at the moment of the hand-over, to a node in memory')
+def _(box):
+    check_late_content(box, 'ram')
+
+
+@test('content at the moment of the hand-over, to a node in a file')
+def _(box):
+    check_late_content(box, 'file')
 
 
 @test('after the hand-over, what is not whole or not missing is no content')
