@@ -33,6 +33,8 @@ json_object *op_oob(const OpTarget *target, json_object *request,
     const char *command;
 
     if (!read_command(request, &command, &arguments, errp) ||
+        (g_str_equal(command, "yank") &&
+         !ops_check_yank(target->dom, arguments, errp)) ||
         !yc_domain_oob(target->dom, command, arguments, timeout_ms, &result,
                        errp)) {
         return NULL;

@@ -21,6 +21,12 @@ OpFn op_yank;
 /* An array of instances as JSON. */
 json_object *ops_instances_to_json(GPtrArray *instances);
 
+/*
+ * Whether the QMP arguments of a yank, which somebody wants to send as they
+ * are, cut neither the connection that it goes by nor another monitor.
+ */
+bool ops_check_yank(YcDomain *dom, json_object *arguments, GError **errp);
+
 /* Runs @command in-band under a job; NULL on error. */
 json_object *ops_in_band(YcDomain *dom, const char *command,
                          json_object *arguments, int timeout_ms, GError **errp);

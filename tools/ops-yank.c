@@ -8,6 +8,7 @@
 #include "exit-code.h"
 #include "json.h"
 #include "ops-internal.h"
+#include "own-chardev.h"
 
 static json_object *instance_to_json(const YcInstance *instance)
 {
@@ -78,6 +79,54 @@ static char **read_names(json_object *request, GError **errp)
     return g_steal_pointer(&names);
 }
 
+/* The chardev of the connection that a yank would go by, or NULL. */
+static char *own_instance(YcDomain *dom)
+{
+    YcQmpClient *lane = yc_domain_lane(dom);
+    g_autofree char *id =
+        own_chardev(yc_qmp_client_peer_pid(lane), yc_qmp_client_address(lane));
+
+    return id ? g_strconcat("chardev:", id, NULL) : NULL;
+}
+
+static bool check_own(YcDomain *dom, const char *const *names, GError **errp)
+{
+    g_autofree char *own = own_instance(dom);
+    /* What a chardev that is shared calls its socket. */
+    g_autofree char *base = own ? g_strconcat(own, "-base", NULL) : NULL;
+
+    if (own && (g_strv_contains(names, own) || g_strv_contains(names, base))) {
+        g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
+                    "domain '%s': '%s' is not yanked: it is the connection "
+                    "that the yank would go by",
+                    yc_domain_name(dom), own);
+        return false;
+    }
+    return true;
+}
+
+bool ops_check_yank(YcDomain *dom, json_object *arguments, GError **errp)
+{
+    g_auto(GStrv) names = read_names(arguments, errp);
+    g_auto(GStrv) monitors = yc_domain_monitor_chardevs(dom);
+
+    if (!names || !check_own(dom, (const char *const *)names, errp)) {
+        return false;
+    }
+    for (int i = 0; monitors[i]; i++) {
+        g_autofree char *name = g_strconcat("chardev:", monitors[i], NULL);
+
+        if (g_strv_contains((const char *const *)names, name)) {
+            g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
+                        "domain '%s': '%s' is not yanked: it carries a "
+                        "monitor",
+                        yc_domain_name(dom), name);
+            return false;
+        }
+    }
+    return true;
+}
+
 static json_object *yanked_to_json(const YcYanked *yanked)
 {
     json_object *json = json_object_new_object();
@@ -103,8 +152,9 @@ json_object *op_yank(const OpTarget *target, json_object *request,
     g_autoptr(GPtrArray) yanked = NULL;
     json_object *array;
 
-    if (!names || !yc_domain_yank(target->dom, (const char *const *)names,
-                                  flags, timeout_ms, &yanked, errp)) {
+    if (!names || !check_own(target->dom, (const char *const *)names, errp) ||
+        !yc_domain_yank(target->dom, (const char *const *)names, flags,
+                        timeout_ms, &yanked, errp)) {
         return NULL;
     }
     array = json_object_new_array();

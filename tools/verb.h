@@ -27,6 +27,7 @@ typedef struct Verb {
 
 extern const Verb verb_list;
 extern const Verb verb_status;
+extern const Verb verb_yank;
 
 /* All of them, NULL-terminated, in the order of the help. */
 extern const Verb *const verbs[];

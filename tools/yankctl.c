@@ -14,6 +14,7 @@
 const Verb *const verbs[] = {
     &verb_list,
     &verb_status,
+    &verb_yank,
     NULL,
 };
 

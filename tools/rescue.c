@@ -1,0 +1,164 @@
+/*
+ * Rescue: which instances to yank, the yank, and whether it helped.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "client/yank.h"
+#include "exit-code.h"
+#include "json.h"
+#include "rescue.h"
+
+static json_object *ask_instances(Lane *lane, GError **errp)
+{
+    g_autoptr(json_object) request = json_object_new_object();
+
+    json_set_string(request, "op", "instances");
+    return lane_call(lane, request, errp);
+}
+
+static bool is_chosen(json_object *instance, RescueChoice choice)
+{
+    if (!json_get_string(instance, "name")) {
+        return false;
+    }
+    if (choice == RESCUE_ALL) {
+        return !json_get_bool(instance, "monitor", false);
+    }
+    return json_get_bool(instance, "stalled", false);
+}
+
+/* A server that does not tell which instance is stalled, tells no phase. */
+static bool check_tells_stalled(Lane *lane, json_object *instances,
+                                GError **errp)
+{
+    for (size_t i = 0, n = json_length(instances); i < n; i++) {
+        if (!json_get(json_object_array_get_idx(instances, i), "stalled")) {
+            g_set_error(errp, EXIT_ERROR, EXIT_FAILED,
+                        "domain '%s': its server does not tell which "
+                        "instance is stalled; name instances, or use --all",
+                        lane_domain(lane));
+            return false;
+        }
+    }
+    return true;
+}
+
+json_object *rescue_choose(Lane *lane, RescueChoice choice, GError **errp)
+{
+    g_autoptr(json_object) instances = ask_instances(lane, errp);
+    json_object *names;
+
+    if (!instances || (choice == RESCUE_STALLED &&
+                       !check_tells_stalled(lane, instances, errp))) {
+        return NULL;
+    }
+    names = json_object_new_array();
+    for (size_t i = 0, n = json_length(instances); i < n; i++) {
+        json_object *instance = json_object_array_get_idx(instances, i);
+
+        if (is_chosen(instance, choice)) {
+            json_object_array_add(names,
+                                  json_object_get(json_get(instance, "name")));
+        }
+    }
+    return names;
+}
+
+/* The string name of what is one already, or the text of a typed object. */
+static char *read_name(const char *given, GError **errp)
+{
+    g_autoptr(json_object) typed = NULL;
+
+    if (given[0] == '{') {
+        typed = json_parse(given, "instance", errp);
+        return typed ? yc_instance_name(typed, errp) : NULL;
+    }
+    typed = yc_instance_typed(given, errp);
+    return typed ? g_strdup(given) : NULL;
+}
+
+json_object *rescue_names(char **given, GError **errp)
+{
+    json_object *names = json_object_new_array();
+    GError *err = NULL;
+
+    for (; *given; given++) {
+        g_autofree char *name = read_name(*given, &err);
+
+        if (!name) {
+            g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "%s", err->message);
+            g_error_free(err);
+            json_object_put(names);
+            return NULL;
+        }
+        json_object_array_add(names, json_object_new_string(name));
+    }
+    return names;
+}
+
+static bool is_there(json_object *instances, const char *name)
+{
+    for (size_t i = 0, n = json_length(instances); i < n; i++) {
+        json_object *instance = json_object_array_get_idx(instances, i);
+
+        if (g_strcmp0(json_get_string(instance, "name"), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rescue_check(Lane *lane, json_object *names, GError **errp)
+{
+    g_autoptr(json_object) instances = ask_instances(lane, errp);
+
+    if (!instances) {
+        return false;
+    }
+    for (size_t i = 0, n = json_length(names); i < n; i++) {
+        const char *name =
+            json_object_get_string(json_object_array_get_idx(names, i));
+
+        if (!is_there(instances, name)) {
+            g_set_error(errp, EXIT_ERROR, EXIT_NOT_FOUND,
+                        "domain '%s': it has no instance '%s'",
+                        lane_domain(lane), name);
+            return false;
+        }
+    }
+    return true;
+}
+
+json_object *rescue_yank(Lane *lane, json_object *names, bool force,
+                         GError **errp)
+{
+    g_autoptr(json_object) request = json_object_new_object();
+
+    json_set_string(request, "op", "yank");
+    json_set(request, "instances", json_object_get(names));
+    json_set_bool(request, "force", force);
+    return lane_call(lane, request, errp);
+}
+
+bool rescue_verify(Lane *lane, gint64 *us, GError **errp)
+{
+    g_autoptr(json_object) request = json_object_new_object();
+    g_autoptr(json_object) pong = NULL;
+    gint64 start = g_get_monotonic_time();
+
+    json_set_string(request, "op", "ping");
+    json_set_string(request, "lane", "in-band");
+    pong = lane_call(lane, request, errp);
+    *us = g_get_monotonic_time() - start;
+    if (!pong) {
+        return false;
+    }
+    if (!json_get_bool(pong, "answered", false)) {
+        g_set_error(errp, EXIT_ERROR, EXIT_STUCK,
+                    "domain '%s': its main loop still does not answer",
+                    lane_domain(lane));
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,56 @@
+/*
+ * An incident: one stall of one domain, from its threshold to its end, and
+ * what the policy has done about it.
+ *
+ * Belongs to the thread of its domain.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TOOLS_WATCH_INCIDENT_H
+#define TOOLS_WATCH_INCIDENT_H
+
+#include "client/domain.h"
+#include "watch-policy.h"
+
+/* How an incident ended. */
+typedef enum Outcome {
+    OUTCOME_ITSELF, /* well again, without anything done by us */
+    OUTCOME_YANK,   /* well again, after a yank */
+    OUTCOME_HOOK,   /* well again, after the hook was started */
+    OUTCOME_GONE,   /* the connection was lost */
+    OUTCOME_LEFT,   /* it still hung when the service let go of the domain */
+    OUTCOME__MAX,
+} Outcome;
+
+/* "itself", "yank", "hook", "gone", "left" */
+const char *outcome_name(Outcome outcome);
+
+/* What a domain has beside its incidents: when it was yanked, and its hook. */
+typedef struct Rescue Rescue;
+Rescue *rescue_new(YcDomain *dom);
+/* Ends an incident as LEFT, kills a hook. */
+void rescue_free(Rescue *rescue);
+
+/*
+ * The main loop has not answered since @stuck_since and now is past the
+ * threshold of @rule: begins an incident unless one is under way, and does
+ * the next thing when its time has come.  Blocks for a second or two at most.
+ * Returns the time when it is to be called again, if it still hangs then.
+ */
+gint64 rescue_step(Rescue *rescue, const PolicyRule *rule, gint64 stuck_since);
+/* Ends the incident, if there is one, as @outcome or OUTCOME_ITSELF with what
+ * was done; looks after the hook. */
+void rescue_recovered(Rescue *rescue);
+void rescue_lost(Rescue *rescue, const char *why);
+/* Looks after the hook; often. */
+void rescue_tick(Rescue *rescue);
+
+/* Counted since the domain was found. */
+typedef struct RescueCounts {
+    guint64 stalls;
+    guint64 yanks;
+    guint64 ends[OUTCOME__MAX];
+} RescueCounts;
+void rescue_get_counts(const Rescue *rescue, RescueCounts *counts);
+
+#endif
