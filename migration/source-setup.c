@@ -165,16 +165,19 @@ bool source_start_tracking(Source *s, Error **errp)
 {
     for (uint32_t i = 0; i < s->set->n; i++) {
         Volume *volume = &s->set->volumes[i];
+        BlockDirtyBitmap *bitmap;
 
         if (volume->remote) {
             continue;
         }
-        volume->bitmap = volume_bitmap_new(volume, errp);
-        if (!volume->bitmap) {
+        bitmap = volume_bitmap_new(volume, errp);
+        if (!bitmap) {
             return false;
         }
-        block_dirty_bitmap_set(volume->bitmap, 0, volume->size);
-        block_node_set_dirty_bitmap(volume->node, volume->bitmap);
+        block_dirty_bitmap_set(bitmap, 0, volume->size);
+        /* Whoever asks for statistics looks at it at once. */
+        __atomic_store_n(&volume->bitmap, bitmap, __ATOMIC_RELEASE);
+        block_node_set_dirty_bitmap(volume->node, bitmap);
     }
     for (uint32_t i = 0; i < s->set->n; i++) {
         if (!s->set->volumes[i].remote && !look_at_volume(s, i, errp)) {

@@ -178,8 +178,11 @@ uint64_t volumes_dirty_bytes(const VolumeSet *set)
     uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < set->n; i++) {
-        if (set->volumes[i].bitmap) {
-            bytes += block_dirty_bitmap_count(set->volumes[i].bitmap);
+        const BlockDirtyBitmap *bitmap =
+            __atomic_load_n(&set->volumes[i].bitmap, __ATOMIC_ACQUIRE);
+
+        if (bitmap) {
+            bytes += block_dirty_bitmap_count(bitmap);
         }
     }
     return bytes;

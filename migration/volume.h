@@ -21,7 +21,8 @@ typedef struct Volume {
     BlockUser *user;
     /*
      * Source: what is to be sent.  Destination after the hand-over of a
-     * postcopy: what is missing.
+     * postcopy: what is missing.  Atomic where it is set: from then on
+     * volumes_dirty_bytes() counts it.
      */
     BlockDirtyBitmap *bitmap;
 } Volume;
