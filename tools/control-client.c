@@ -45,19 +45,28 @@ static void take_answer(ControlClient *client, json_object *message)
     g_mutex_unlock(&client->lock);
 }
 
-static void take_message(ControlClient *client, json_object *message)
+/* A notice of @domain: an event, or that it is lost.  Takes @message. */
+static void take_notice(ControlClient *client, const char *domain,
+                        json_object *message)
 {
     json_object *event = json_get_object(message, "event");
-    const char *domain = json_get_string(message, "domain");
+    bool lost = !json_get_bool(message, "connected", true);
 
-    if (!event) {
-        take_answer(client, message);
-        return;
-    }
-    if (domain && client->event_fn) {
+    if (client->event_fn && (event || lost)) {
         client->event_fn(domain, json_object_get(event), client->event_data);
     }
     json_object_put(message);
+}
+
+static void take_message(ControlClient *client, json_object *message)
+{
+    const char *domain = json_get_string(message, "domain");
+
+    if (domain) {
+        take_notice(client, domain, message);
+    } else {
+        take_answer(client, message);
+    }
 }
 
 static void *read_all(void *opaque)
@@ -73,6 +82,9 @@ static void *read_all(void *opaque)
     client->lost = err;
     g_cond_broadcast(&client->changed);
     g_mutex_unlock(&client->lock);
+    if (client->event_fn) {
+        client->event_fn(NULL, NULL, client->event_data);
+    }
     return NULL;
 }
 

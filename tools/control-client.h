@@ -11,8 +11,11 @@
 
 typedef struct ControlClient ControlClient;
 
-/* An event of the domain called @domain, on the thread of the connection;
- * @event is the callee's. */
+/*
+ * An event of the domain called @domain, on the thread of the connection;
+ * @event is the callee's.  @event NULL: there come no more of it; @domain NULL
+ * too: of none, the service is gone.
+ */
 typedef void ControlEventFn(const char *domain, json_object *event, void *data);
 
 /*

@@ -75,7 +75,8 @@ ExitCode exit_code_of(const GError *err)
     if (err->domain == YC_DOMAIN_ERROR) {
         return of_domain_error(err->code);
     }
-    if (err->domain == G_OPTION_ERROR || err->domain == G_KEY_FILE_ERROR) {
+    if (err->domain == G_OPTION_ERROR || err->domain == G_KEY_FILE_ERROR ||
+        err->domain == G_FILE_ERROR || err->domain == G_SHELL_ERROR) {
         return EXIT_USAGE;
     }
     return EXIT_FAILED;

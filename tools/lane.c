@@ -62,19 +62,22 @@ static void deliver(Lane *lane, json_object *event)
     g_mutex_unlock(&lane->lock);
 }
 
+/* @domain NULL: the service is gone, and all are lost. */
 static void note_event(const char *domain, json_object *event, void *opaque)
 {
     Lanes *lanes = opaque;
-    Lane *lane;
+    GHashTableIter iter;
+    void *name, *lane;
 
     g_mutex_lock(&lanes->lock);
-    lane = g_hash_table_lookup(lanes->subscribed, domain);
-    if (lane) {
-        deliver(lane, event);
-    } else {
-        json_object_put(event);
+    g_hash_table_iter_init(&iter, lanes->subscribed);
+    while (g_hash_table_iter_next(&iter, &name, &lane)) {
+        if (!domain || g_str_equal(domain, name)) {
+            deliver(lane, json_object_get(event));
+        }
     }
     g_mutex_unlock(&lanes->lock);
+    json_object_put(event);
 }
 
 /* Learns which domains the service has. */
@@ -255,6 +258,14 @@ static void own_event(YcDomain *dom, const char *name, json_object *event,
     }
 }
 
+static void own_state(YcDomain *dom, bool alive, const GError *why,
+                      void *opaque)
+{
+    if (!alive) {
+        deliver(opaque, NULL);
+    }
+}
+
 static bool subscribe_remote(Lane *lane, GError **errp)
 {
     g_autoptr(json_object) request = json_object_new_object();
@@ -282,7 +293,7 @@ bool lane_subscribe(Lane *lane, LaneEventFn *fn, void *data, GError **errp)
         return subscribe_remote(lane, errp);
     }
     g_atomic_int_inc(&lane->refs);
-    lane->handler =
-        yc_domain_add_handler(lane->dom, own_event, NULL, lane, lane_unref);
+    lane->handler = yc_domain_add_handler(lane->dom, own_event, own_state, lane,
+                                          lane_unref);
     return true;
 }

@@ -61,8 +61,9 @@ json_object *lane_execute(Lane *lane, bool oob, const char *command,
                           GError **errp);
 
 /*
- * An event, on another thread; @event is the callee's.  Must not call what is
- * declared here, and delays the events of all domains.
+ * An event, on another thread; @event is the callee's.  NULL: the connection
+ * is lost, and there come no more.  Must not call what is declared here, and
+ * delays the events of all domains.
  */
 typedef void LaneEventFn(Lane *lane, json_object *event, void *data);
 /* From now on, until the lane is closed; once at most. */

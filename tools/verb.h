@@ -25,7 +25,10 @@ typedef struct Verb {
     ExitCode (*run)(const Options *options, char **arguments, GError **errp);
 } Verb;
 
+extern const Verb verb_events;
+extern const Verb verb_libvirt_snippet;
 extern const Verb verb_list;
+extern const Verb verb_raw;
 extern const Verb verb_status;
 extern const Verb verb_yank;
 
