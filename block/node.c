@@ -289,6 +289,11 @@ bool block_node_is_local(const BlockNode *node)
     return node->driver->local;
 }
 
+const void *block_node_peek(BlockNode *node)
+{
+    return node->driver->peek ? node->driver->peek(node) : NULL;
+}
+
 void *block_node_map(BlockNode *node)
 {
     return node->driver->map ? node->driver->map(node) : NULL;

@@ -201,6 +201,13 @@ static bool ram_truncate(BlockNode *node, uint64_t size, Error **errp)
     return true;
 }
 
+static const void *ram_peek(BlockNode *node)
+{
+    RamState *s = node->opaque;
+
+    return s->mem;
+}
+
 /* Filling it by faults of one page each would take as long again. */
 static void *ram_map(BlockNode *node)
 {
@@ -231,6 +238,7 @@ const BlockDriver block_driver_ram = {
     .submit = ram_submit,
     .truncate = ram_truncate,
     .filename = ram_filename,
+    .peek = ram_peek,
     .map = ram_map,
     .map_fill = ram_map_fill,
     .local = true,

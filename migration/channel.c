@@ -82,9 +82,8 @@ int migration_channel_receive(MigrationChannel *c, Section *section,
     return ret;
 }
 
-bool migration_channel_receive_payload(MigrationChannel *c,
-                                       const Section *section, void *buf,
-                                       Error **errp)
+static bool receive_bytes(MigrationChannel *c, const Section *section,
+                          void *buf, Error **errp)
 {
     int ret = 1;
 
@@ -95,7 +94,26 @@ bool migration_channel_receive_payload(MigrationChannel *c,
         error_setg(errp, "%s closed the channel within a %s section",
                    qio_channel_peer(c->ioc), section_type_name(section->type));
     }
-    return ret == 1 && section_check_payload(section, buf, errp);
+    return ret == 1;
+}
+
+bool migration_channel_receive_payload(MigrationChannel *c,
+                                       const Section *section, void *buf,
+                                       Error **errp)
+{
+    return receive_bytes(c, section, buf, errp) &&
+           section_check_payload(section, buf, errp);
+}
+
+bool migration_channel_receive_content(MigrationChannel *c,
+                                       const Section *section, void *buf,
+                                       bool *intact, Error **errp)
+{
+    if (!receive_bytes(c, section, buf, errp)) {
+        return false;
+    }
+    *intact = section_check_payload(section, buf, NULL);
+    return true;
 }
 
 char *migration_channel_receive_message(MigrationChannel *c,

@@ -50,6 +50,13 @@ int migration_channel_receive(MigrationChannel *c, Section *section,
 bool migration_channel_receive_payload(MigrationChannel *c,
                                        const Section *section, void *buf,
                                        Error **errp);
+/*
+ * The same for content that may have changed while it was sent: *@intact says
+ * whether the checksum fits.
+ */
+bool migration_channel_receive_content(MigrationChannel *c,
+                                       const Section *section, void *buf,
+                                       bool *intact, Error **errp);
 /* The text of a section that has one; g_free() it.  NULL on errors. */
 char *migration_channel_receive_message(MigrationChannel *c,
                                         const Section *section, Error **errp);

@@ -69,6 +69,7 @@ bool destination_note_missing(Destination *d, const Section *section,
         return false;
     }
     block_dirty_bitmap_set(volume->bitmap, section->offset, section->length);
+    block_dirty_bitmap_clear(volume->torn, section->offset, section->length);
     return true;
 }
 

@@ -81,13 +81,38 @@ static bool receive_packed(Receiver *receiver, const Section *section,
 }
 
 static bool receive_content(Receiver *receiver, const Section *section,
-                            void *out, Error **errp)
+                            void *out, bool *intact, Error **errp)
 {
+    *intact = true;
     if (section->flags & SECTION_FLAG_ZSTD) {
         return receive_packed(receiver, section, out, errp);
     }
-    return migration_channel_receive_payload(receiver->channel, section, out,
-                                             errp);
+    return migration_channel_receive_content(receiver->channel, section, out,
+                                             intact, errp);
+}
+
+/*
+ * The source reads memory that clients write to; what they write is sent
+ * again.  In a postcopy nothing changes at the source any more.
+ */
+static bool note_intact(Destination *d, const Section *section, bool intact,
+                        Error **errp)
+{
+    BlockDirtyBitmap *torn = d->set->volumes[section->volume].torn;
+
+    if (!intact && destination_phase(d) != PHASE_COPY) {
+        error_setg(errp,
+                   "Content of volume '%s' at offset %" PRIu64
+                   " does not fit its checksum",
+                   d->set->volumes[section->volume].name, section->offset);
+        return false;
+    }
+    if (!intact) {
+        block_dirty_bitmap_set(torn, section->offset, section->length);
+    } else if (block_dirty_bitmap_count(torn)) {
+        block_dirty_bitmap_clear(torn, section->offset, section->length);
+    }
+    return true;
 }
 
 static bool apply_data(Receiver *receiver, const Section *section, Error **errp)
@@ -95,14 +120,18 @@ static bool apply_data(Receiver *receiver, const Section *section, Error **errp)
     Destination *d = receiver->destination;
     uint8_t *map = d->maps[section->volume];
     VolumeRequest *r;
+    bool intact;
 
     if (map && destination_phase(d) == PHASE_COPY) {
         block_node_map_fill(d->set->volumes[section->volume].node,
                             section->offset, section->length);
-        return receive_content(receiver, section, map + section->offset, errp);
+        return receive_content(receiver, section, map + section->offset,
+                               &intact, errp) &&
+               note_intact(d, section, intact, errp);
     }
     r = next_request(receiver, errp);
-    if (!r || !receive_content(receiver, section, r->buf, errp)) {
+    if (!r || !receive_content(receiver, section, r->buf, &intact, errp) ||
+        !note_intact(d, section, intact, errp)) {
         return false;
     }
     store(receiver, r, section, BLOCK_OP_WRITE);
@@ -141,6 +170,9 @@ static bool apply_zero(Receiver *receiver, const Section *section, Error **errp)
     Destination *d = receiver->destination;
     VolumeRequest *r;
 
+    if (!note_intact(d, section, true, errp)) {
+        return false;
+    }
     if (destination_phase(d) == PHASE_COPY) {
         return clear_range(receiver, &d->set->volumes[section->volume],
                            section->offset, section->offset + section->length,

@@ -151,15 +151,23 @@ static void claim_volumes(void *opaque)
                                   claim->volumes->len, &claim->err);
 }
 
-static void map_volumes(Destination *d)
+static bool prepare_volumes(Destination *d, Error **errp)
 {
     d->maps = g_new0(void *, d->set->n);
+    d->missing = g_new0(MissingBlocks *, d->set->n);
     for (uint32_t i = 0; i < d->set->n; i++) {
-        if (!d->set->volumes[i].remote) {
-            d->maps[i] = block_node_map(d->set->volumes[i].node);
+        Volume *volume = &d->set->volumes[i];
+
+        if (volume->remote) {
+            continue;
+        }
+        d->maps[i] = block_node_map(volume->node);
+        volume->torn = volume_bitmap_new(volume, errp);
+        if (!volume->torn) {
+            return false;
         }
     }
-    d->missing = g_new0(MissingBlocks *, d->set->n);
+    return true;
 }
 
 static bool set_up(Destination *d, Error **errp)
@@ -179,7 +187,9 @@ static bool set_up(Destination *d, Error **errp)
         error_propagate(errp, claim.err);
         return false;
     }
-    map_volumes(d);
+    if (!prepare_volumes(d, errp)) {
+        return false;
+    }
     if (!migration_set_state(MIGRATION_STATUS_SETUP, MIGRATION_STATUS_ACTIVE)) {
         link_error(d->link, errp); /* it was cancelled */
         return false;
@@ -218,6 +228,22 @@ static bool end_copying(Destination *d, Error **errp)
     return false;
 }
 
+static bool check_intact(Destination *d, Error **errp)
+{
+    for (uint32_t i = 0; i < d->set->n; i++) {
+        const Volume *volume = &d->set->volumes[i];
+
+        if (!volume->remote && block_dirty_bitmap_count(volume->torn)) {
+            error_setg(errp,
+                       "Content of volume '%s' does not fit its checksum, and "
+                       "did not come again",
+                       volume->name);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The source may take our word from now on: there is no way back. */
 static bool commit(Destination *d, bool postcopy, Error **errp)
 {
@@ -239,7 +265,7 @@ static bool get_ready(Destination *d, const Section *section, Error **errp)
 
     activity_set_phase(d->activity, "switch-over");
     if (!destination_wait_pass(d, section->offset, errp) ||
-        !end_copying(d, errp) || !flush(d, errp)) {
+        !end_copying(d, errp) || !check_intact(d, errp) || !flush(d, errp)) {
         return false;
     }
     if (!migration_set_state(MIGRATION_STATUS_ACTIVE,

@@ -24,8 +24,8 @@ static int64_t time_left(Limiter *limiter, uint64_t rate)
     return limiter->due_us - now;
 }
 
-void limiter_take(Limiter *limiter, Link *link, uint64_t bytes,
-                  uint64_t (*get_rate)(void))
+void limiter_wait(Limiter *limiter, Link *link, uint64_t (*get_rate)(void),
+                  const bool *stop)
 {
     uint64_t rate = get_rate();
     int64_t left;
@@ -35,12 +35,28 @@ void limiter_take(Limiter *limiter, Link *link, uint64_t bytes,
     }
     QEMU_LOCK_GUARD(&migration_lock);
     while (rate && (left = time_left(limiter, rate)) > 0 &&
-           !link_is_cut_locked(link)) {
+           !link_is_cut_locked(link) && !(stop && *stop)) {
         qemu_cond_timedwait(&migration_cond, &migration_lock,
                             MIN((left + 999) / 1000, LOOK_MS));
         rate = get_rate();
     }
-    if (rate) {
-        limiter->due_us += bytes * G_USEC_PER_SEC / rate;
+}
+
+bool limiter_must_wait(Limiter *limiter, uint64_t rate)
+{
+    if (!rate) {
+        return false;
     }
+    QEMU_LOCK_GUARD(&migration_lock);
+    return time_left(limiter, rate) > 0;
+}
+
+void limiter_charge(Limiter *limiter, uint64_t bytes, uint64_t rate)
+{
+    if (!rate) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&migration_lock);
+    time_left(limiter, rate); /* it may be another since */
+    limiter->due_us += bytes * G_USEC_PER_SEC / rate;
 }

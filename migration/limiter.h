@@ -15,11 +15,15 @@ typedef struct Limiter {
 } Limiter;
 
 /*
- * Asks to send @bytes at @rate bytes a second (0: no limit), and waits until
- * that is all right or @link is cut.  The rate may be another each time.
- * Blocks; a cut of the link ends the wait.
+ * Waits until what was sent so far is paid for at @get_rate() bytes a second
+ * (0: no limit), or @link is cut, or *@stop (migration_lock; may be NULL) is
+ * set.  The rate may change meanwhile.  Blocks; a cut of the link ends it.
  */
-void limiter_take(Limiter *limiter, Link *link, uint64_t bytes,
-                  uint64_t (*rate)(void));
+void limiter_wait(Limiter *limiter, Link *link, uint64_t (*get_rate)(void),
+                  const bool *stop);
+/* Whether that would block.  Any thread. */
+bool limiter_must_wait(Limiter *limiter, uint64_t rate);
+/* So many bytes will be sent at once.  Any thread. */
+void limiter_charge(Limiter *limiter, uint64_t bytes, uint64_t rate);
 
 #endif

@@ -30,21 +30,38 @@ bool source_send_missing(Source *s, Error **errp)
 
 /* ---- What the destination asks for. ---- */
 
-static bool send_range(Source *s, Volume *volume, uint64_t offset,
-                       uint64_t bytes, Error **errp)
+static bool read_range(Source *s, SourceContent *content, Error **errp)
 {
     VolumeRequest *r = volume_io_next(s->io);
     int ret;
 
-    volume_request_start(r, volume, BLOCK_OP_READ, offset, bytes, 0);
+    volume_request_start(r, content->volume, BLOCK_OP_READ, content->offset,
+                         content->bytes, 0);
     ret = volume_request_wait(r);
     if (ret < 0) {
         error_setg_errno(errp, -ret,
                          "Cannot read volume '%s' at offset %" PRIu64,
-                         volume->name, offset);
+                         content->volume->name, content->offset);
+    }
+    content->buf = r->buf;
+    return ret == 0;
+}
+
+static bool send_range(Source *s, Volume *volume, uint64_t offset,
+                       uint64_t bytes, Error **errp)
+{
+    SourceContent content = {
+        .volume = volume,
+        .offset = offset,
+        .bytes = bytes,
+    };
+
+    if (volume->memory) {
+        content.buf = volume->memory + offset;
+    } else if (!read_range(s, &content, errp)) {
         return false;
     }
-    return source_send_content(s, s->main, NULL, r, errp);
+    return source_send_content(s, s->main, NULL, &content, errp);
 }
 
 /* What of it was sent already is on its way. */

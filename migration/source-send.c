@@ -18,115 +18,17 @@
  */
 #define PUSH_SIZE (128 * KiB)
 
-/* ---- What has been read. ---- */
-
-static bool is_zero(const uint8_t *buf, size_t len)
-{
-    uint64_t first;
-
-    if (len < sizeof(first)) {
-        static const uint8_t zeroes[sizeof(first)];
-
-        return memcmp(buf, zeroes, len) == 0;
-    }
-    memcpy(&first, buf, sizeof(first));
-    /* All is zero when the first bytes are, and each equals one before. */
-    return first == 0 &&
-           memcmp(buf, buf + sizeof(first), len - sizeof(first)) == 0;
-}
-
-/* Bytes of granules from @done on that are zero, or not, as the first is. */
-static uint64_t run_length(const VolumeRequest *r, uint64_t done, bool *zero)
-{
-    uint64_t len = 0;
-
-    while (done + len < r->req.bytes) {
-        uint64_t n =
-            MIN((uint64_t)VOLUME_GRANULARITY, r->req.bytes - done - len);
-        bool z = is_zero(r->buf + done + len, n);
-
-        if (len == 0) {
-            *zero = z;
-        } else if (z != *zero) {
-            break;
-        }
-        len += n;
-    }
-    return len;
-}
-
-static bool send_data(Source *s, MigrationChannel *channel,
-                      Compressor *compressor, Section *section,
-                      const void *content, Error **errp)
-{
-    size_t packed = 0;
-
-    section->type = SECTION_DATA;
-    section->payload_size = section->length;
-    if (compressor) {
-        const void *out;
-
-        packed = compressor_pack(compressor, content, section->length, &out);
-        if (packed) {
-            section->flags = SECTION_FLAG_ZSTD;
-            section->payload_size = packed;
-            content = out;
-        }
-    }
-    stats_count_normal(section->length);
-    return migration_channel_send(channel, section, content, errp);
-}
-
-static bool send_run(Source *s, MigrationChannel *channel,
-                     Compressor *compressor, Section *section,
-                     const void *content, bool zero, Error **errp)
-{
-    bool ok;
-
-    if (zero) {
-        section->type = SECTION_ZERO;
-        stats_count_zeroes(section->length);
-        ok = migration_channel_send(channel, section, NULL, errp);
-    } else {
-        ok = send_data(s, channel, compressor, section, content, errp);
-    }
-    if (ok) {
-        stats_sent(STREAM_HEADER_SIZE + section->payload_size,
-                   channel->index != 0);
-        activity_progress(s->activity);
-    }
-    return ok;
-}
-
-bool source_send_content(Source *s, MigrationChannel *channel,
-                         Compressor *compressor, VolumeRequest *r, Error **errp)
-{
-    uint64_t done = 0;
-
-    while (done < r->req.bytes) {
-        bool zero = false;
-        Section section = {
-            .volume = r->volume - s->set->volumes,
-            .offset = r->req.offset + done,
-            .length = run_length(r, done, &zero),
-        };
-
-        if (!send_run(s, channel, compressor, &section, r->buf + done, zero,
-                      errp)) {
-            return false;
-        }
-        done += section.length;
-    }
-    return true;
-}
-
 /* ---- A sender's sweep over its stripes. ---- */
 
 /* Waits for what @r reads and sends it. */
-static bool send_read(SourceSender *sender, VolumeRequest *r, SourceWork work,
-                      Error **errp)
+static bool send_read(SourceSender *sender, VolumeRequest *r, Error **errp)
 {
-    Source *s = sender->source;
+    SourceContent content = {
+        .volume = r->volume,
+        .offset = r->req.offset,
+        .bytes = r->req.bytes,
+        .buf = r->buf,
+    };
     int ret = volume_request_wait(r);
 
     if (ret < 0) {
@@ -135,37 +37,31 @@ static bool send_read(SourceSender *sender, VolumeRequest *r, SourceWork work,
                          r->volume->name, r->req.offset);
         return false;
     }
-    if (work != SOURCE_WORK_FINAL_PASS) {
-        limiter_take(&s->limiter, s->link, r->req.bytes,
-                     work == SOURCE_WORK_PUSH ? migration_max_postcopy_bandwidth
-                                              : migration_max_bandwidth);
-    }
-    return source_send_content(s, sender->channel, sender->compressor, r, errp);
+    return source_send_content(sender->source, sender->channel,
+                               sender->compressor, &content, errp);
 }
 
 /* The same, unless @r was sent already. */
-static bool finish(SourceSender *sender, VolumeRequest *r, SourceWork work,
-                   Error **errp)
+static bool finish(SourceSender *sender, VolumeRequest *r, Error **errp)
 {
     bool ok;
 
     if (!r->pending) {
         return true;
     }
-    ok = send_read(sender, r, work, errp);
+    ok = send_read(sender, r, errp);
     stats_put_down(r->req.bytes);
     return ok;
 }
 
 /* The same for all; only waits for them when something has failed (!@ok). */
-static bool finish_all(SourceSender *sender, SourceWork work, bool ok,
-                       Error **errp)
+static bool finish_all(SourceSender *sender, bool ok, Error **errp)
 {
     for (unsigned i = 0; i < sender->io->depth; i++) {
         VolumeRequest *r = volume_io_next(sender->io);
 
         if (ok) {
-            ok = finish(sender, r, work, errp);
+            ok = finish(sender, r, errp);
         } else if (r->pending) {
             volume_request_wait(r);
             stats_put_down(r->req.bytes);
@@ -183,20 +79,105 @@ static bool is_called_off(Source *s, SourceWork work)
            (work == SOURCE_WORK_PASS && s->want_postcopy);
 }
 
+static uint64_t no_limit(void)
+{
+    return 0;
+}
+
+typedef uint64_t RateFn(void);
+
+static RateFn *rate_of(SourceWork work)
+{
+    switch (work) {
+    case SOURCE_WORK_PASS:
+        return migration_max_bandwidth;
+    case SOURCE_WORK_PUSH:
+        return migration_max_postcopy_bandwidth;
+    default:
+        return no_limit;
+    }
+}
+
+/*
+ * Waits until more may be sent.  Nothing is in hand meanwhile: the destination
+ * may want just that, and it is not in the bitmap any more.
+ */
+static bool wait_for_turn(SourceSender *sender, SourceWork work, Error **errp)
+{
+    Source *s = sender->source;
+    RateFn *get_rate = rate_of(work);
+
+    if (!limiter_must_wait(&s->limiter, get_rate())) {
+        return true;
+    }
+    if (!finish_all(sender, true, errp)) {
+        return false;
+    }
+    limiter_wait(&s->limiter, s->link, get_rate,
+                 work == SOURCE_WORK_PASS ? &s->want_postcopy : NULL);
+    return true;
+}
+
+/* Right out of the node's memory: no request, and nothing copied. */
+static bool send_from_memory(SourceSender *sender, Volume *volume,
+                             uint64_t offset, uint64_t bytes, Error **errp)
+{
+    SourceContent content = {
+        .volume = volume,
+        .offset = offset,
+        .bytes = bytes,
+        .buf = volume->memory + offset,
+    };
+    bool ok;
+
+    /* A compressor wants its input to stay as it is. */
+    if (sender->compressor) {
+        uint8_t *copy = sender->io->requests[0].buf;
+
+        memcpy(copy, content.buf, bytes);
+        content.buf = copy;
+    }
+    stats_take_in_hand(bytes);
+    ok = source_send_content(sender->source, sender->channel,
+                             sender->compressor, &content, errp);
+    stats_put_down(bytes);
+    return ok;
+}
+
+static bool send_by_request(SourceSender *sender, Volume *volume,
+                            uint64_t offset, uint64_t bytes, Error **errp)
+{
+    VolumeRequest *r = volume_io_next(sender->io);
+
+    if (!finish(sender, r, errp)) {
+        return false;
+    }
+    stats_take_in_hand(bytes);
+    volume_request_start(r, volume, BLOCK_OP_READ, offset, bytes, 0);
+    return true;
+}
+
 static bool sweep_stripe(SourceSender *sender, Volume *volume, uint64_t offset,
                          uint64_t end, SourceWork work, Error **errp)
 {
     uint64_t max = work == SOURCE_WORK_PUSH ? PUSH_SIZE : STREAM_STRIPE;
     uint64_t bytes;
 
-    while (block_dirty_bitmap_take(volume->bitmap, &offset, end, max, &bytes)) {
-        VolumeRequest *r = volume_io_next(sender->io);
-
-        if (!finish(sender, r, work, errp)) {
+    while (block_dirty_bitmap_next(volume->bitmap, &offset, end, max, &bytes)) {
+        if (!wait_for_turn(sender, work, errp)) {
             return false;
         }
-        stats_take_in_hand(bytes);
-        volume_request_start(r, volume, BLOCK_OP_READ, offset, bytes, 0);
+        if (is_called_off(sender->source, work) ||
+            !block_dirty_bitmap_take(volume->bitmap, &offset, end, max,
+                                     &bytes)) {
+            break;
+        }
+        limiter_charge(&sender->source->limiter, bytes, rate_of(work)());
+        if (!(volume->memory
+                  ? send_from_memory(sender, volume, offset, bytes, errp)
+                  : send_by_request(sender, volume, offset, bytes, errp))) {
+            return false;
+        }
         offset += bytes;
     }
     return true;
@@ -236,7 +217,7 @@ static bool sweep(SourceSender *sender, SourceWork work, Error **errp)
             ok = sweep_volume(sender, &set->volumes[i], work, errp);
         }
     }
-    return finish_all(sender, work, ok, errp);
+    return finish_all(sender, ok, errp);
 }
 
 /* ---- Commands from the coordinator. ---- */

@@ -174,6 +174,7 @@ bool source_start_tracking(Source *s, Error **errp)
         if (!bitmap) {
             return false;
         }
+        volume->memory = block_node_peek(volume->node);
         block_dirty_bitmap_set(bitmap, 0, volume->size);
         /* Whoever asks for statistics looks at it at once. */
         __atomic_store_n(&volume->bitmap, bitmap, __ATOMIC_RELEASE);

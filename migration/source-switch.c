@@ -54,12 +54,28 @@ static bool wants_postcopy(Source *s)
     return s->want_postcopy;
 }
 
-/* Whether the rest can be sent within the limit of the downtime. */
-static bool rest_is_small(Source *s)
+/* So long a downtime nobody notices: not worth another pass. */
+#define NO_DOWNTIME_MS 2
+
+/* Bytes that can be sent in @ms at the rate of the passes so far. */
+static uint64_t bytes_in(uint64_t ms)
+{
+    return stats_bandwidth() * ms / 1000;
+}
+
+/*
+ * Whether the rest is to be sent with requests held: it fits the limit of the
+ * downtime, and another pass would not make it much smaller.  @before: the
+ * rest after the pass before, which is updated.
+ */
+static bool rest_is_small(Source *s, uint64_t *before)
 {
     uint64_t rest = volumes_dirty_bytes(s->set);
+    bool shrinks = rest < *before / 2;
 
-    return rest <= stats_bandwidth() * migration_downtime_limit() / 1000;
+    *before = rest;
+    return rest <= bytes_in(migration_downtime_limit()) &&
+           (!shrinks || rest <= bytes_in(NO_DOWNTIME_MS));
 }
 
 /* ---- Requests are held. ---- */
@@ -207,6 +223,8 @@ static bool switch_over(Source *s, bool postcopy, Error **errp)
 
 bool source_run_precopy(Source *s, Error **errp)
 {
+    uint64_t rest = s->set->total;
+
     activity_set_phase(s->activity, "active");
     for (;;) {
         bool postcopy;
@@ -215,7 +233,7 @@ bool source_run_precopy(Source *s, Error **errp)
             return false;
         }
         postcopy = wants_postcopy(s);
-        if (!postcopy && !rest_is_small(s)) {
+        if (!postcopy && !rest_is_small(s, &rest)) {
             continue;
         }
         /* What is on its way still is not waited for with clients held. */

@@ -87,6 +87,14 @@ struct Source {
     Limiter limiter; /* see limiter.h */
 };
 
+/* What is to be sent: a range of a volume, and its bytes. */
+typedef struct SourceContent {
+    Volume *volume;
+    uint64_t offset;
+    uint64_t bytes;
+    const uint8_t *buf;
+} SourceContent;
+
 /* ---- source.c ---- */
 
 /* Waits until @ready(s) holds; false when the link was cut before. */
@@ -138,12 +146,15 @@ void source_command(Source *s, SourceWork work);
 bool source_work_is_done(Source *s);
 /* Ends the threads; either idle or the link is cut. */
 void source_join_senders(Source *s);
+/* ---- source-content.c ---- */
+
 /*
- * Sends what r->buf has read, zeroes as such; counts it.  @compressor may be
- * NULL.
+ * Sends @content, zeroes as such, and counts it.  @compressor may be NULL.
+ * Without one the bytes may change meanwhile; then they are sent once more
+ * later, and the destination bears with a checksum that does not fit.
  */
 bool source_send_content(Source *s, MigrationChannel *channel,
-                         Compressor *compressor, VolumeRequest *r,
+                         Compressor *compressor, const SourceContent *content,
                          Error **errp);
 
 /* ---- source-switch.c ---- */

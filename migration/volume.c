@@ -51,6 +51,7 @@ void volumes_release(VolumeSet *set)
             block_node_unuse(volume->user);
         }
         block_dirty_bitmap_free(volume->bitmap);
+        block_dirty_bitmap_free(volume->torn);
         g_free(volume->name);
     }
     g_free(set->volumes);

@@ -19,12 +19,18 @@ typedef struct Volume {
     bool remote; /* only its name is compared; no node below */
     BlockNode *node;
     BlockUser *user;
+    const uint8_t *memory; /* source: where its content lies, or NULL */
     /*
      * Source: what is to be sent.  Destination after the hand-over of a
      * postcopy: what is missing.  Atomic where it is set: from then on
      * volumes_dirty_bytes() counts it.
      */
     BlockDirtyBitmap *bitmap;
+    /*
+     * Destination: content whose checksum did not fit, as it changed while it
+     * was sent.  It comes again, intact, before the hand-over.
+     */
+    BlockDirtyBitmap *torn;
 } Volume;
 
 typedef struct VolumeSet {

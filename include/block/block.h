@@ -203,6 +203,13 @@ void block_request_pass(BlockRequest *req);
 void block_request_refuse(BlockRequest *req, int ret);
 
 /*
+ * The content of a node that lies in memory, to be read only; NULL where it
+ * does not.  Requests change it under the reader's eyes: who has seen half a
+ * write will find the range dirty.  As long as its size is fixed.  Any thread.
+ */
+const void *block_node_peek(BlockNode *node);
+
+/*
  * The content of a node that lies in memory, ready to be filled as a whole;
  * NULL where it does not.  Only while no request runs on @node (the process
  * is inactive) and its size is fixed.  Any thread.

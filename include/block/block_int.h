@@ -49,6 +49,8 @@ typedef struct BlockDriver {
     char *(*filename)(BlockNode *node);
     /* Bytes taken on disk, -1 when unknown; NULL: none. */
     int64_t (*actual_size)(BlockNode *node);
+    /* block_node_peek(); any thread; NULL where it does not lie in memory. */
+    const void *(*peek)(BlockNode *node);
     /* block_node_map(); any thread; NULL where it does not lie in memory. */
     void *(*map)(BlockNode *node);
     /* block_node_map_fill(); goes with map. */
