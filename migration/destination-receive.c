@@ -336,7 +336,12 @@ static void *receiver_thread(void *opaque)
         /* Until the link is cut. */
     }
     finish_all(receiver, NULL);
-    destination_channel_failed(receiver->destination, err);
+    if (destination_phase(receiver->destination) == PHASE_DONE) {
+        /* Nothing more is to come here; goodbye is on the main channel. */
+        error_free(err);
+    } else {
+        destination_channel_failed(receiver->destination, err);
+    }
     return NULL;
 }
 
