@@ -200,7 +200,7 @@ static bool set_up(Destination *d, Error **errp)
 
 /* ---- The hand-over. ---- */
 
-static bool flush(Destination *d, Error **errp)
+bool destination_flush(Destination *d, Error **errp)
 {
     g_autoptr(VolumeIO) io = volume_io_new(1);
     const Volume *failed;
@@ -265,7 +265,7 @@ static bool get_ready(Destination *d, const Section *section, Error **errp)
 
     activity_set_phase(d->activity, "switch-over");
     if (!destination_wait_pass(d, section->offset, errp) ||
-        !end_copying(d, errp) || !check_intact(d, errp) || !flush(d, errp)) {
+        !end_copying(d, errp) || !check_intact(d, errp) || !destination_flush(d, errp)) {
         return false;
     }
     if (!migration_set_state(MIGRATION_STATUS_ACTIVE,

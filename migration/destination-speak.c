@@ -35,16 +35,27 @@ static Word next_word(Destination *d, Section **fetch)
     }
 }
 
-/* From here on this is a node like any other. */
-static bool complete(Destination *d, Error **errp)
+bool destination_complete(Destination *d, Error **errp)
 {
+    if (!destination_flush(d, errp)) {
+        return false;
+    }
     destination_drop_gates(d, -EIO);
     destination_enter_phase(d, PHASE_DONE);
     activity_set_phase(d->activity, "completed");
     stats_end();
-    migration_set_state(MIGRATION_STATUS_POSTCOPY_ACTIVE,
-                        MIGRATION_STATUS_COMPLETED);
-    return migration_channel_send_type(d->main, SECTION_COMPLETE, 0, errp);
+    if (!migration_set_state(MIGRATION_STATUS_POSTCOPY_ACTIVE,
+                             MIGRATION_STATUS_COMPLETED)) {
+        migration_set_state(MIGRATION_STATUS_POSTCOPY_RECOVER,
+                            MIGRATION_STATUS_COMPLETED);
+    }
+    return true;
+}
+
+static bool complete(Destination *d, Error **errp)
+{
+    return destination_complete(d, errp) &&
+           migration_channel_send_type(d->main, SECTION_COMPLETE, 0, errp);
 }
 
 static void *speaker_thread(void *opaque)

@@ -74,6 +74,7 @@ static Assembly *wait_for_assembly(Destination *d)
     link_unref(d->link);
     d->link = link_ref(d->waiting->link);
     d->failure_said = false;
+    d->take_over = false; /* the source lives */
     return g_steal_pointer(&d->waiting);
 }
 
@@ -150,8 +151,22 @@ static void enter_failed(void)
                                             : MIGRATION_STATUS_FAILED));
 }
 
+/* The last blocks came, and then the link was lost. */
+static void complete_alone(Destination *d)
+{
+    bool ready;
+
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        ready = d->served && d->is_postcopy && d->all_here;
+    }
+    if (ready && migration_state() != MIGRATION_STATUS_COMPLETED) {
+        destination_complete(d, NULL);
+    }
+}
+
 static void end_session(Destination *d, const Error *err)
 {
+    complete_alone(d);
     if (migration_state() == MIGRATION_STATUS_COMPLETED) {
         activity_set_phase(d->activity, "completed");
         return;
@@ -450,7 +465,7 @@ bool destination_continue(Error **errp)
         error_setg(errp, "There is no migration to continue");
         return false;
     }
-    if (d->is_postcopy) {
+    if (d->is_postcopy && !d->all_here) {
         error_setg(errp, "Not all content is here, only a resume can continue "
                          "this");
         return false;

@@ -127,6 +127,11 @@ bool destination_run_session(Destination *d, Assembly *a, Error **errp);
 bool destination_resume_session(Destination *d, Assembly *a, Error **errp);
 /* Ends its link and threads; tells the source of @err, if there is one. */
 void destination_hang_up(Destination *d, const Error *err);
+/*
+ * Makes lasting what is stored: what the source has flushed for its clients
+ * stays flushed.  Blocks on storage.
+ */
+bool destination_flush(Destination *d, Error **errp);
 /* A receiver failed: tells the source why and ends the link. */
 void destination_channel_failed(Destination *d, Error *err);
 
@@ -167,6 +172,11 @@ void destination_drop_gates(Destination *d, int ret);
 
 /* ---- destination-speak.c ---- */
 
+/*
+ * All is here: from now on these are nodes like any other, whether the source
+ * hears of it or not.  Blocks on storage.
+ */
+bool destination_complete(Destination *d, Error **errp);
 void destination_start_speaker(Destination *d);
 /* The link must be cut. */
 void destination_join_speaker(Destination *d);
