@@ -24,8 +24,10 @@ build  python3             python3        generate code from the QAPI schema
 build  libglib2.0-dev      pkg:glib-2.0   containers, main loops, unit tests
 build  libjson-c-dev       pkg:json-c     JSON values
 build  libgnutls28-dev     pkg:gnutls     TLS channels and their credentials
+build  libmicrohttpd-dev   pkg:libmicrohttpd  HTTP for the metrics of yankctl watch: GNU's, small, long kept, no other library
 build  libnbd-dev          pkg:libnbd     NBD client of the nbd node
 build  libxxhash-dev       pkg:libxxhash  checksums of the migration stream
+build  libyaml-dev         pkg:yaml-0.1   policy files: the one parser that tells line and column of each value
 build  libzstd-dev         pkg:libzstd    compression of the migration stream
 demo   nbdkit              nbdkit         NBD server to freeze and to thaw
 demo   qemu-utils          qemu-io        NBD clients; qemu-nbd as a server
