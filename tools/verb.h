@@ -28,8 +28,10 @@ typedef struct Verb {
 extern const Verb verb_events;
 extern const Verb verb_libvirt_snippet;
 extern const Verb verb_list;
+extern const Verb verb_migrate;
 extern const Verb verb_raw;
 extern const Verb verb_status;
+extern const Verb verb_watch;
 extern const Verb verb_yank;
 
 /* All of them, NULL-terminated, in the order of the help. */

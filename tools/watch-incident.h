@@ -26,10 +26,10 @@ typedef enum Outcome {
 const char *outcome_name(Outcome outcome);
 
 /* What a domain has beside its incidents: when it was yanked, and its hook. */
-typedef struct Rescue Rescue;
-Rescue *rescue_new(YcDomain *dom);
+typedef struct Incidents Incidents;
+Incidents *incidents_new(YcDomain *dom);
 /* Ends an incident as LEFT, kills a hook. */
-void rescue_free(Rescue *rescue);
+void incidents_free(Incidents *all);
 
 /*
  * The main loop has not answered since @stuck_since and now is past the
@@ -37,20 +37,21 @@ void rescue_free(Rescue *rescue);
  * the next thing when its time has come.  Blocks for a second or two at most.
  * Returns the time when it is to be called again, if it still hangs then.
  */
-gint64 rescue_step(Rescue *rescue, const PolicyRule *rule, gint64 stuck_since);
+gint64 incidents_step(Incidents *all, const PolicyRule *rule,
+                      gint64 stuck_since);
 /* Ends the incident, if there is one, as @outcome or OUTCOME_ITSELF with what
  * was done; looks after the hook. */
-void rescue_recovered(Rescue *rescue);
-void rescue_lost(Rescue *rescue, const char *why);
+void incidents_recovered(Incidents *all);
+void incidents_lost(Incidents *all, const char *why);
 /* Looks after the hook; often. */
-void rescue_tick(Rescue *rescue);
+void incidents_tick(Incidents *all);
 
 /* Counted since the domain was found. */
-typedef struct RescueCounts {
+typedef struct IncidentCounts {
     guint64 stalls;
     guint64 yanks;
     guint64 ends[OUTCOME__MAX];
-} RescueCounts;
-void rescue_get_counts(const Rescue *rescue, RescueCounts *counts);
+} IncidentCounts;
+void incidents_get_counts(const Incidents *all, IncidentCounts *counts);
 
 #endif

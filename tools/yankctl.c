@@ -12,8 +12,8 @@
 #include "wire-error.h"
 
 const Verb *const verbs[] = {
-    &verb_list, &verb_status,          &verb_yank, &verb_events,
-    &verb_raw,  &verb_libvirt_snippet, NULL,
+    &verb_watch,  &verb_list, &verb_status,          &verb_yank,
+    &verb_events, &verb_raw,  &verb_libvirt_snippet, NULL,
 };
 
 static const Verb *find_verb(const char *name, GError **errp)

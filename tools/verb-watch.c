@@ -1,0 +1,209 @@
+/*
+ * The verb "watch": the service, from its start to its end.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <glib-unix.h>
+#include "control-path.h"
+#include "json.h"
+#include "output.h"
+#include "verb.h"
+#include "watch-control.h"
+#include "watch-log.h"
+#include "watch-metrics.h"
+#include "watch-notify.h"
+
+#define DEFAULT_RESCAN 5.0
+#define MIN_RESCAN 0.05
+#define MAX_RESCAN 86400.0
+
+static char *policy_path;
+static char *check_path;
+static char *journal_path;
+static char *metrics_address;
+static double rescan = DEFAULT_RESCAN;
+
+static const GOptionEntry entries[] = {
+    {"policy", 'p', 0, G_OPTION_ARG_FILENAME, &policy_path,
+     "What to do about stalls; without one they are only reported", "FILE"},
+    {"check", 0, 0, G_OPTION_ARG_FILENAME, &check_path,
+     "Say what is wrong in a policy file, and do nothing else", "FILE"},
+    {"journal", 0, 0, G_OPTION_ARG_FILENAME, &journal_path,
+     "Append incidents to FILE, as JSON lines", "FILE"},
+    {"metrics", 0, 0, G_OPTION_ARG_STRING, &metrics_address,
+     "Serve OpenMetrics over HTTP on 127.0.0.1:PORT or unix:PATH", "ADDRESS"},
+    {"rescan", 0, 0, G_OPTION_ARG_DOUBLE, &rescan,
+     "Look for domains that often (default: 5)", "SECONDS"},
+    {NULL},
+};
+
+/* What runs. */
+typedef struct Service {
+    GMainLoop *loop;
+    WatchSocket *control_socket;
+    char *own_address; /* of the control socket, as a domain's would be */
+    Fleet *fleet;
+    WatchControl *control;
+    Metrics *metrics;
+} Service;
+
+static ExitCode check(const Options *options)
+{
+    g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(Policy) policy = policy_load(check_path, errors);
+    json_object *list = json_object_new_array();
+    g_autoptr(json_object) reply = json_object_new_object();
+
+    json_set(reply, "errors", list);
+    for (guint i = 0; i < errors->len; i++) {
+        if (!options->json) {
+            fprintf(stderr, "%s\n", (char *)errors->pdata[i]);
+        }
+        json_object_array_add(list, json_object_new_string(errors->pdata[i]));
+    }
+    if (options->json) {
+        output_json(reply, true);
+    }
+    return policy ? EXIT_OK : EXIT_USAGE;
+}
+
+static gboolean on_end(void *opaque)
+{
+    g_main_loop_quit(((Service *)opaque)->loop);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_reload(void *opaque)
+{
+    watch_log_reopen();
+    fleet_reload(((Service *)opaque)->fleet);
+    return G_SOURCE_CONTINUE;
+}
+
+/* This runs on the loop, and asks for the threads: so all of it turns. */
+static gboolean on_watchdog(void *opaque)
+{
+    if (fleet_turns(((Service *)opaque)->fleet)) {
+        notify_send("WATCHDOG=1");
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static bool open_control(Service *service, const Options *options,
+                         GError **errp)
+{
+    g_auto(GStrv) paths = control_paths(options);
+
+    service->control_socket = watch_socket_new(paths[0], errp);
+    service->own_address = domain_address(paths[0]);
+    return service->control_socket != NULL;
+}
+
+static bool open_metrics(Service *service, GError **errp)
+{
+    WatchSocket *sock;
+
+    if (!metrics_address) {
+        return true;
+    }
+    sock = watch_socket_new_address(metrics_address, errp);
+    if (!sock) {
+        g_prefix_error(errp, "--metrics ");
+        return false;
+    }
+    service->metrics = metrics_new(sock, service->fleet, errp);
+    return service->metrics != NULL;
+}
+
+static bool open_all(Service *service, const Options *options, GError **errp)
+{
+    if (!open_control(service, options, errp) ||
+        !watch_log_start(journal_path, errp)) {
+        return false;
+    }
+    service->fleet = fleet_new(options, policy_path, service->own_address,
+                               rescan * G_USEC_PER_SEC, errp);
+    if (!service->fleet || !open_metrics(service, errp)) {
+        return false;
+    }
+    service->control =
+        watch_control_new(service->control_socket, service->fleet);
+    return true;
+}
+
+static void serve(Service *service)
+{
+    unsigned watchdog_ms = notify_watchdog_ms();
+    guint sources[] = {
+        g_unix_signal_add(SIGTERM, on_end, service),
+        g_unix_signal_add(SIGINT, on_end, service),
+        g_unix_signal_add(SIGHUP, on_reload, service),
+        watchdog_ms ? g_timeout_add(watchdog_ms, on_watchdog, service) : 0,
+    };
+
+    service->loop = g_main_loop_new(NULL, false);
+    notify_send("READY=1");
+    g_main_loop_run(service->loop);
+    notify_send("STOPPING=1");
+    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
+        if (sources[i]) {
+            g_source_remove(sources[i]);
+        }
+    }
+    g_main_loop_unref(service->loop);
+}
+
+/* Operations under way end with the fleet, so these go around it. */
+static void close_all(Service *service)
+{
+    bool ended = true;
+
+    metrics_free(service->metrics);
+    if (service->control) {
+        watch_control_close(service->control);
+    }
+    if (service->fleet) {
+        ended = fleet_free(service->fleet);
+    }
+    if (service->control && ended) {
+        watch_control_free(service->control);
+    }
+    watch_socket_free(service->control_socket);
+    watch_log_stop();
+    g_free(service->own_address);
+    if (!ended) {
+        /* A source of domains hangs, with a thread of ours in it. */
+        _exit(EXIT_OK);
+    }
+}
+
+static ExitCode run(const Options *options, char **arguments, GError **errp)
+{
+    Service service = {0};
+    bool ok;
+
+    if (check_path) {
+        return check(options);
+    }
+    if (!(rescan >= MIN_RESCAN && rescan <= MAX_RESCAN)) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
+                    "--rescan %g is out of range: allowed are %g to %g seconds",
+                    rescan, MIN_RESCAN, MAX_RESCAN);
+        return EXIT_USAGE;
+    }
+    ok = open_all(&service, options, errp);
+    if (ok) {
+        serve(&service);
+    }
+    close_all(&service);
+    return ok ? EXIT_OK : EXIT_FAILED;
+}
+
+const Verb verb_watch = {
+    .name = "watch",
+    .arguments = "",
+    .summary = "Keep a lane to every domain, and rescue those that hang",
+    .options = entries,
+    .run = run,
+};

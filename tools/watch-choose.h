@@ -1,0 +1,24 @@
+/*
+ * Which instance of a stuck domain is to be yanked next.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TOOLS_WATCH_CHOOSE_H
+#define TOOLS_WATCH_CHOOSE_H
+
+#include "watch-policy.h"
+
+/*
+ * One of @instances (YcInstance, as yc_domain_query_yank() gives them) by the
+ * order of @rule.  Never one that carries a monitor, nor one that is in
+ * @tried, a set of names.  Where the server says what its instances do, only
+ * one that has been waiting for its peer for as long as the main loop is
+ * stuck, which is @age_us.
+ * @wait_us: when NULL is returned: in how long one could be due whose threshold
+ * is not reached yet; -1: there is none
+ * Returns: its name, which belongs to @instances
+ */
+const char *choose_instance(const PolicyRule *rule, GPtrArray *instances,
+                            GHashTable *tried, gint64 age_us, gint64 *wait_us);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * A client of the control socket: its requests, their answers, its events.
+ *
+ * Belongs to the main thread, which reads; operations run on threads of a
+ * pool, and events come from yet another.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TOOLS_WATCH_CLIENT_H
+#define TOOLS_WATCH_CLIENT_H
+
+#include "watch-fleet.h"
+
+typedef struct WatchClient WatchClient;
+
+typedef void WatchClientEndFn(WatchClient *client, void *data);
+
+/*
+ * Greets, and serves whoever is at the other end of @fd, which it takes, until
+ * he goes or breaks the protocol; then @end_fn is called, once, on the main
+ * thread, and is to let go.
+ * @pool: runs watch_client_work()
+ */
+WatchClient *watch_client_new(int fd, Fleet *fleet, GThreadPool *pool,
+                              WatchClientEndFn *end_fn, void *data);
+/* Disconnects; operations under way come to their end by themselves. */
+void watch_client_close(WatchClient *client);
+
+/* A pool's function: runs an operation. */
+void watch_client_work(void *task, void *data);
+
+#endif

@@ -1,0 +1,169 @@
+/*
+ * OpenMetrics text: a family after the other, of each all domains.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "watch-exposition.h"
+
+typedef struct Sample {
+    char *name; /* of the domain, escaped */
+    KeeperStats stats;
+} Sample;
+
+typedef void AddFn(GString *text, const char *family, const Sample *sample);
+
+static void sample_free(void *opaque)
+{
+    Sample *sample = opaque;
+
+    g_free(sample->name);
+    g_free(sample);
+}
+
+/* A label's value: UTF-8 with \, " and line ends escaped. */
+static char *escape(const char *name)
+{
+    g_autofree char *valid = g_utf8_make_valid(name, -1);
+    GString *text = g_string_new(NULL);
+
+    for (const char *p = valid; *p; p++) {
+        if (*p == '\n') {
+            g_string_append(text, "\\n");
+        } else {
+            if (*p == '\\' || *p == '"') {
+                g_string_append_c(text, '\\');
+            }
+            g_string_append_c(text, *p);
+        }
+    }
+    return g_string_free(text, FALSE);
+}
+
+static GPtrArray *take_samples(Fleet *fleet)
+{
+    g_autoptr(GPtrArray) keepers = fleet_list(fleet);
+    GPtrArray *samples = g_ptr_array_new_with_free_func(sample_free);
+
+    for (guint i = 0; i < keepers->len; i++) {
+        Sample *sample = g_new0(Sample, 1);
+
+        sample->name = escape(keeper_spec(keepers->pdata[i])->name);
+        keeper_get_stats(keepers->pdata[i], &sample->stats);
+        g_ptr_array_add(samples, sample);
+    }
+    return samples;
+}
+
+static void add_value(GString *text, const char *family, const char *suffix,
+                      const Sample *sample, const char *label,
+                      const char *value, double number)
+{
+    char buffer[G_ASCII_DTOSTR_BUF_SIZE];
+
+    g_string_append_printf(text, "%s%s{domain=\"%s\"", family, suffix,
+                           sample->name);
+    if (label) {
+        g_string_append_printf(text, ",%s=\"%s\"", label, value);
+    }
+    g_ascii_formatd(buffer, sizeof(buffer), "%.15g", number);
+    g_string_append_printf(text, "} %s\n", buffer);
+}
+
+static void add_up(GString *text, const char *family, const Sample *sample)
+{
+    add_value(text, family, "", sample, NULL, NULL, sample->stats.up);
+}
+
+static void add_stalled(GString *text, const char *family, const Sample *sample)
+{
+    add_value(text, family, "", sample, NULL, NULL, sample->stats.stuck);
+}
+
+static void add_silent(GString *text, const char *family, const Sample *sample)
+{
+    add_value(text, family, "", sample, NULL, NULL,
+              (double)sample->stats.stuck_us / G_USEC_PER_SEC);
+}
+
+/* A ping that was not answered has no time. */
+static void add_ping(GString *text, const char *family, const Sample *sample)
+{
+    const KeeperStats *stats = &sample->stats;
+
+    if (stats->oob_us >= 0) {
+        add_value(text, family, "", sample, "lane", "out-of-band",
+                  (double)stats->oob_us / G_USEC_PER_SEC);
+    }
+    if (stats->in_band_us >= 0) {
+        add_value(text, family, "", sample, "lane", "in-band",
+                  (double)stats->in_band_us / G_USEC_PER_SEC);
+    }
+}
+
+static void add_stalls(GString *text, const char *family, const Sample *sample)
+{
+    add_value(text, family, "_total", sample, NULL, NULL,
+              sample->stats.counts.stalls);
+}
+
+static void add_yanks(GString *text, const char *family, const Sample *sample)
+{
+    add_value(text, family, "_total", sample, NULL, NULL,
+              sample->stats.counts.yanks);
+}
+
+static void add_incidents(GString *text, const char *family,
+                          const Sample *sample)
+{
+    for (int i = 0; i < OUTCOME__MAX; i++) {
+        add_value(text, family, "_total", sample, "outcome", outcome_name(i),
+                  sample->stats.counts.ends[i]);
+    }
+}
+
+static const struct {
+    const char *name;
+    const char *type;
+    const char *unit; /* the name ends with it, or NULL */
+    const char *help;
+    AddFn *add;
+} families[] = {
+    {"yankctl_domain_up", "gauge", NULL, "Whether there is a connection.",
+     add_up},
+    {"yankctl_domain_stalled", "gauge", NULL,
+     "Whether the main loop is stuck past the threshold.", add_stalled},
+    {"yankctl_domain_silent_seconds", "gauge", "seconds",
+     "For how long the main loop has not answered; 0 when it does.",
+     add_silent},
+    {"yankctl_ping_seconds", "gauge", "seconds",
+     "How long the latest answer took; nothing when there was none.", add_ping},
+    {"yankctl_stalls", "counter", NULL,
+     "Stalls of the main loop past the threshold.", add_stalls},
+    {"yankctl_yanks", "counter", NULL, "Instances yanked by the service.",
+     add_yanks},
+    {"yankctl_incidents", "counter", NULL,
+     "Stalls that have ended, by what ended them.", add_incidents},
+};
+
+char *exposition_of(Fleet *fleet)
+{
+    g_autoptr(GPtrArray) samples = take_samples(fleet);
+    GString *text = g_string_new(NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(families); i++) {
+        g_string_append_printf(text, "# TYPE %s %s\n", families[i].name,
+                               families[i].type);
+        if (families[i].unit) {
+            g_string_append_printf(text, "# UNIT %s %s\n", families[i].name,
+                                   families[i].unit);
+        }
+        g_string_append_printf(text, "# HELP %s %s\n", families[i].name,
+                               families[i].help);
+        for (guint j = 0; j < samples->len; j++) {
+            families[i].add(text, families[i].name, samples->pdata[j]);
+        }
+    }
+    g_string_append(text, "# EOF\n");
+    return g_string_free(text, FALSE);
+}

@@ -1,0 +1,303 @@
+/*
+ * The fleet: looking for domains, taking them in, letting them go.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "exit-code.h"
+#include "watch-fleet.h"
+#include "watch-log.h"
+
+#define STOP_US (2 * (gint64)G_USEC_PER_SEC)
+
+struct Fleet {
+    const Options *options;
+    const char *policy_path;
+    const char *own_socket;
+    gint64 rescan_us;
+    GThread *thread;
+
+    /* The thread's own. */
+    Policy *policy;
+    char *last_error; /* what was said of the latest look */
+
+    /* Guards what follows; taken alone. */
+    GMutex lock;
+    GCond changed;
+    GHashTable *keepers; /* name -> Keeper */
+    bool reload;
+    bool stopping;
+    bool stopped;
+};
+
+/* The policy as it is now in its file; NULL on error. */
+static Policy *load_policy(const char *path, GError **errp)
+{
+    g_autoptr(GPtrArray) errors = g_ptr_array_new_with_free_func(g_free);
+    Policy *policy = path ? policy_load(path, errors) : policy_new();
+
+    if (!policy) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "%s%s",
+                    (char *)errors->pdata[0],
+                    errors->len > 1 ? " (and more: see watch --check)" : "");
+    }
+    return policy;
+}
+
+static bool same_spec(const DomainSpec *one, const DomainSpec *other)
+{
+    return g_strcmp0(one->monitor, other->monitor) == 0 &&
+           g_strcmp0(one->lane, other->lane) == 0 &&
+           g_strcmp0(one->agent, other->agent) == 0 &&
+           g_strcmp0(one->tls_dir, other->tls_dir) == 0 &&
+           g_strcmp0(one->tls_hostname, other->tls_hostname) == 0;
+}
+
+static void let_go(void *opaque)
+{
+    keeper_unref(opaque);
+}
+
+/* Keepers of what is not in @domains any more, or not as it was. */
+static void drop_others(Fleet *fleet, GPtrArray *domains)
+{
+    g_autoptr(GPtrArray) keepers = fleet_list(fleet);
+
+    for (guint i = 0; i < keepers->len; i++) {
+        Keeper *keeper = keepers->pdata[i];
+        const char *name = keeper_spec(keeper)->name;
+        const DomainSpec *spec = domains_lookup(domains, name, NULL);
+
+        if (spec && same_spec(spec, keeper_spec(keeper))) {
+            continue;
+        }
+        watch_log("domain '%s': gone from where it was found", name);
+        keeper_stop(keeper, "the service has let go of it");
+        g_mutex_lock(&fleet->lock);
+        g_hash_table_steal(fleet->keepers, name);
+        g_mutex_unlock(&fleet->lock);
+        keeper_unref(keeper); /* the table's */
+    }
+}
+
+static void take_in(Fleet *fleet, const DomainSpec *spec)
+{
+    g_autoptr(GError) err = NULL;
+    Keeper *keeper;
+
+    if (g_strcmp0(spec->monitor, fleet->own_socket) == 0) {
+        return;
+    }
+    keeper = keeper_new(spec, fleet->policy, &err);
+    if (!keeper) {
+        watch_log("%s", err->message);
+        return;
+    }
+    g_mutex_lock(&fleet->lock);
+    g_hash_table_insert(fleet->keepers, (char *)keeper_spec(keeper)->name,
+                        keeper);
+    g_mutex_unlock(&fleet->lock);
+}
+
+static bool look(Fleet *fleet, GError **errp)
+{
+    g_autoptr(GPtrArray) domains = domains_find(fleet->options, errp);
+
+    if (!domains) {
+        return false;
+    }
+    drop_others(fleet, domains);
+    for (guint i = 0; i < domains->len; i++) {
+        const DomainSpec *spec = domains->pdata[i];
+        g_autoptr(Keeper) known = fleet_lookup(fleet, spec->name);
+
+        if (!known) {
+            take_in(fleet, spec);
+        }
+    }
+    return true;
+}
+
+/* Says what is wrong, once. */
+static void look_again(Fleet *fleet)
+{
+    g_autoptr(GError) err = NULL;
+
+    look(fleet, &err);
+    if (err && g_strcmp0(err->message, fleet->last_error) != 0) {
+        watch_log("looking for domains: %s; those known are kept",
+                  err->message);
+    }
+    g_free(fleet->last_error);
+    fleet->last_error = err ? g_strdup(err->message) : NULL;
+}
+
+static void reload_policy(Fleet *fleet)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(GPtrArray) keepers = fleet_list(fleet);
+    Policy *policy = load_policy(fleet->policy_path, &err);
+
+    if (!policy) {
+        watch_log("%s; the policy stays as it was", err->message);
+        return;
+    }
+    policy_unref(fleet->policy);
+    fleet->policy = policy;
+    for (guint i = 0; i < keepers->len; i++) {
+        keeper_set_policy(keepers->pdata[i], policy);
+    }
+}
+
+/* Until the next look; false when it is to stop. */
+static bool rest(Fleet *fleet, bool *reload)
+{
+    gint64 until = g_get_monotonic_time() + fleet->rescan_us;
+    bool stopping;
+
+    g_mutex_lock(&fleet->lock);
+    while (!fleet->stopping && !fleet->reload &&
+           g_cond_wait_until(&fleet->changed, &fleet->lock, until)) {
+    }
+    *reload = fleet->reload;
+    fleet->reload = false;
+    stopping = fleet->stopping;
+    g_mutex_unlock(&fleet->lock);
+    return !stopping;
+}
+
+static void *run(void *opaque)
+{
+    Fleet *fleet = opaque;
+    bool reload;
+
+    while (rest(fleet, &reload)) {
+        if (reload) {
+            reload_policy(fleet);
+        }
+        look_again(fleet);
+    }
+    g_mutex_lock(&fleet->lock);
+    fleet->stopped = true;
+    g_cond_broadcast(&fleet->changed);
+    g_mutex_unlock(&fleet->lock);
+    return NULL;
+}
+
+static void destroy(Fleet *fleet)
+{
+    g_autoptr(GPtrArray) keepers = fleet_list(fleet);
+
+    /* All at once, and only then each one's end. */
+    for (guint i = 0; i < keepers->len; i++) {
+        keeper_stop(keepers->pdata[i], "the service ends");
+    }
+    g_hash_table_unref(fleet->keepers);
+    policy_unref(fleet->policy);
+    g_free(fleet->last_error);
+    g_mutex_clear(&fleet->lock);
+    g_cond_clear(&fleet->changed);
+    g_free(fleet);
+}
+
+Fleet *fleet_new(const Options *options, const char *policy_path,
+                 const char *own_socket, gint64 rescan_us, GError **errp)
+{
+    Policy *policy = load_policy(policy_path, errp);
+    Fleet *fleet;
+
+    if (!policy) {
+        return NULL;
+    }
+    fleet = g_new0(Fleet, 1);
+    fleet->options = options;
+    fleet->policy_path = policy_path;
+    fleet->own_socket = own_socket;
+    fleet->rescan_us = rescan_us;
+    fleet->policy = policy;
+    g_mutex_init(&fleet->lock);
+    g_cond_init(&fleet->changed);
+    fleet->keepers =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, let_go);
+    if (!look(fleet, errp)) {
+        destroy(fleet);
+        return NULL;
+    }
+    fleet->thread = g_thread_new("fleet", run, fleet);
+    return fleet;
+}
+
+void fleet_reload(Fleet *fleet)
+{
+    g_mutex_lock(&fleet->lock);
+    fleet->reload = true;
+    g_cond_broadcast(&fleet->changed);
+    g_mutex_unlock(&fleet->lock);
+}
+
+bool fleet_free(Fleet *fleet)
+{
+    gint64 deadline = g_get_monotonic_time() + STOP_US;
+    bool stopped;
+
+    g_mutex_lock(&fleet->lock);
+    fleet->stopping = true;
+    g_cond_broadcast(&fleet->changed);
+    while (!fleet->stopped &&
+           g_cond_wait_until(&fleet->changed, &fleet->lock, deadline)) {
+    }
+    stopped = fleet->stopped;
+    g_mutex_unlock(&fleet->lock);
+    if (stopped) {
+        g_thread_join(fleet->thread);
+        destroy(fleet);
+    }
+    return stopped;
+}
+
+Keeper *fleet_lookup(Fleet *fleet, const char *name)
+{
+    Keeper *keeper;
+
+    g_mutex_lock(&fleet->lock);
+    keeper = g_hash_table_lookup(fleet->keepers, name);
+    if (keeper) {
+        keeper_ref(keeper);
+    }
+    g_mutex_unlock(&fleet->lock);
+    return keeper;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(keeper_spec(*(Keeper *const *)a)->name,
+                  keeper_spec(*(Keeper *const *)b)->name);
+}
+
+GPtrArray *fleet_list(Fleet *fleet)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(let_go);
+    GHashTableIter iter;
+    void *keeper;
+
+    g_mutex_lock(&fleet->lock);
+    g_hash_table_iter_init(&iter, fleet->keepers);
+    while (g_hash_table_iter_next(&iter, NULL, &keeper)) {
+        g_ptr_array_add(all, keeper_ref(keeper));
+    }
+    g_mutex_unlock(&fleet->lock);
+    g_ptr_array_sort(all, by_name);
+    return all;
+}
+
+bool fleet_turns(Fleet *fleet)
+{
+    g_autoptr(GPtrArray) keepers = fleet_list(fleet);
+
+    for (guint i = 0; i < keepers->len; i++) {
+        if (!keeper_turns(keepers->pdata[i])) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,384 @@
+/*
+ * An incident: what is done, in what order, and what is written about it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "client/job.h"
+#include "client/yank.h"
+#include "json.h"
+#include "ops-internal.h"
+#include "watch-choose.h"
+#include "watch-hook.h"
+#include "watch-incident.h"
+#include "watch-log.h"
+
+/* An out-of-band answer comes at once or not at all. */
+#define ANSWER_MS 500
+#define HOUR_US (3600 * (gint64)G_USEC_PER_SEC)
+
+typedef struct Incident {
+    guint64 number;
+    char *begin;
+    gint64 stuck_since;
+    gint64 due;         /* when the next thing may be done */
+    GHashTable *tried;  /* names of instances */
+    json_object *stuck; /* what was */
+    json_object *done;  /* the actions, an array */
+    bool yanked;
+    bool hooked;
+    bool limited;
+} Incident;
+
+struct Incidents {
+    YcDomain *dom;
+    Incident *incident; /* NULL: all is well */
+    GQueue yanks;       /* gint64 *: when, the latest last */
+    Hook *hook;
+    IncidentCounts counts;
+};
+
+const char *outcome_name(Outcome outcome)
+{
+    static const char *const names[OUTCOME__MAX] = {
+        [OUTCOME_ITSELF] = "itself", [OUTCOME_YANK] = "yank",
+        [OUTCOME_HOOK] = "hook",     [OUTCOME_GONE] = "gone",
+        [OUTCOME_LEFT] = "left",
+    };
+
+    return names[outcome];
+}
+
+Incidents *incidents_new(YcDomain *dom)
+{
+    Incidents *all = g_new0(Incidents, 1);
+
+    all->dom = dom;
+    g_queue_init(&all->yanks);
+    return all;
+}
+
+void incidents_get_counts(const Incidents *all, IncidentCounts *counts)
+{
+    *counts = all->counts;
+}
+
+static const char *name_of(const Incidents *all)
+{
+    return yc_domain_name(all->dom);
+}
+
+static double seconds(gint64 us)
+{
+    return us / 1000 / 1000.0;
+}
+
+static void set_seconds(json_object *json, const char *key, gint64 us)
+{
+    g_autofree char *text = g_strdup_printf("%.3f", seconds(us));
+
+    json_set(json, key, json_object_new_double_s(seconds(us), text));
+}
+
+/* A line of the journal about the incident; json_object_put() it. */
+static json_object *new_line(const Incidents *all, const char *event)
+{
+    json_object *line = json_object_new_object();
+    g_autofree char *now = watch_time();
+
+    json_set_string(line, "time", now);
+    json_set_string(line, "event", event);
+    json_set_string(line, "domain", name_of(all));
+    json_set_int(line, "incident", all->incident->number);
+    return line;
+}
+
+/* An action, in the journal and for the end's summary; takes @action. */
+static void note_action(Incidents *all, const char *event, json_object *action)
+{
+    g_autoptr(json_object) line = new_line(all, event);
+
+    json_object_object_foreach(action, key, value)
+    {
+        json_object_object_add(line, key, json_object_get(value));
+    }
+    watch_journal(line);
+    json_set_string(action, "action", event);
+    set_seconds(action, "after",
+                g_get_monotonic_time() - all->incident->stuck_since);
+    json_object_array_add(all->incident->done, action);
+}
+
+/* The command in which it hangs, by its own word or by what we know. */
+static char *running_command(YcDomain *dom)
+{
+    g_autoptr(json_object) dispatch = NULL;
+    g_auto(YcJobInfo) info = {0};
+    const char *command = NULL;
+
+    if (yc_qmp_client_is_yankd(yc_domain_lane(dom)) &&
+        yc_domain_oob(dom, "query-dispatch", NULL, ANSWER_MS, &dispatch,
+                      NULL)) {
+        command =
+            json_get_string(json_get_object(dispatch, "running"), "command");
+    }
+    yc_domain_get_job_info(dom, YC_SLOT_NORMAL, &info);
+    if (!command && info.held) {
+        command = info.command;
+    }
+    return g_strdup(command);
+}
+
+/* What is stuck; @instances may be NULL. */
+static json_object *describe(Incidents *all, GPtrArray *instances,
+                             const GError *err)
+{
+    g_autofree char *command = running_command(all->dom);
+    json_object *stuck = json_object_new_object();
+
+    json_set_string(stuck, "what", "main-loop");
+    json_set_string(stuck, "command", command);
+    json_set(stuck, "instances",
+             instances ? ops_instances_to_json(instances) : NULL);
+    json_set_string(stuck, "error", err ? err->message : NULL);
+    return stuck;
+}
+
+static void begin(Incidents *all, gint64 stuck_since, GPtrArray *instances,
+                  const GError *err)
+{
+    static guint64 last_number; /* atomic */
+    Incident *incident = g_new0(Incident, 1);
+    gint64 age = g_get_monotonic_time() - stuck_since;
+    g_autoptr(json_object) line = NULL;
+    const char *command;
+
+    all->incident = incident;
+    all->counts.stalls++;
+    incident->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
+    incident->begin = watch_time();
+    incident->stuck_since = stuck_since;
+    incident->tried =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    incident->stuck = describe(all, instances, err);
+    incident->done = json_object_new_array();
+    line = new_line(all, "begin");
+    set_seconds(line, "for", age);
+    json_set(line, "stuck", json_object_get(incident->stuck));
+    watch_journal(line);
+    command = json_get_string(incident->stuck, "command");
+    watch_log("domain '%s': main loop stuck for %.1f s%s%s%s%s%s", name_of(all),
+              seconds(age), command ? " in '" : "", command ? command : "",
+              command ? "'" : "", err ? "; " : "", err ? err->message : "");
+}
+
+static bool may_yank(Incidents *all, const PolicyRule *rule)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 *oldest;
+
+    while ((oldest = g_queue_peek_head(&all->yanks)) &&
+           now - *oldest >= HOUR_US) {
+        g_free(g_queue_pop_head(&all->yanks));
+    }
+    return all->yanks.length < rule->yanks_per_hour;
+}
+
+static void note_limit(Incidents *all, const PolicyRule *rule)
+{
+    json_object *action;
+
+    if (all->incident->limited) {
+        return;
+    }
+    all->incident->limited = true;
+    action = json_object_new_object();
+    json_set_int(action, "yanks-per-hour", rule->yanks_per_hour);
+    note_action(all, "limit", action);
+    watch_log("domain '%s': not yanked: there were %u yanks in the last hour, "
+              "as many as the policy allows",
+              name_of(all), all->yanks.length);
+}
+
+/* Cuts @name; counted before, for the server may do it and not answer. */
+static void yank(Incidents *all, const char *name)
+{
+    const char *const names[] = {name, NULL};
+    gint64 now = g_get_monotonic_time();
+    g_autoptr(GError) err = NULL;
+    json_object *action = json_object_new_object();
+
+    g_hash_table_add(all->incident->tried, g_strdup(name));
+    g_queue_push_tail(&all->yanks, g_memdup2(&now, sizeof(now)));
+    all->counts.yanks++;
+    all->incident->yanked = true;
+    yc_domain_yank(all->dom, names, 0, ANSWER_MS, NULL, &err);
+    watch_log("domain '%s': yanked '%s'%s%s", name_of(all), name,
+              err ? ", and it said: " : "", err ? err->message : "");
+    json_set_string(action, "instance", name);
+    json_set_string(action, "error", err ? err->message : NULL);
+    note_action(all, "yank", action);
+}
+
+static char **hook_environment(const Incidents *all)
+{
+    YcQmpClient *lane = yc_domain_lane(all->dom);
+    char **env = g_new0(char *, 6);
+
+    env[0] = g_strdup_printf("YANKCTL_DOMAIN=%s", name_of(all));
+    env[1] = g_strdup_printf("YANKCTL_MONITOR=%s", yc_qmp_client_address(lane));
+    env[2] =
+        g_strdup_printf("YANKCTL_PID=%d", (int)yc_qmp_client_peer_pid(lane));
+    env[3] = g_strdup_printf("YANKCTL_INCIDENT=%" G_GUINT64_FORMAT,
+                             all->incident->number);
+    env[4] = g_strdup_printf(
+        "YANKCTL_STUCK_SECONDS=%.3f",
+        seconds(g_get_monotonic_time() - all->incident->stuck_since));
+    return env;
+}
+
+static void start_hook(Incidents *all, const PolicyRule *rule)
+{
+    g_auto(GStrv) env = hook_environment(all);
+    g_autoptr(GError) err = NULL;
+    json_object *action = json_object_new_object();
+
+    all->incident->hooked = true;
+    all->hook = hook_start(rule->hook, env, rule->hook_timeout_us, &err);
+    watch_log("domain '%s': %s%s", name_of(all), err ? "" : "started the hook ",
+              err ? err->message : rule->hook[0]);
+    json_set_string(action, "command", rule->hook[0]);
+    json_set_string(action, "error", err ? err->message : NULL);
+    note_action(all, "hook", action);
+}
+
+void incidents_tick(Incidents *all)
+{
+    g_autofree char *result = NULL;
+
+    if (all->hook && hook_ended(all->hook, &result)) {
+        watch_log("domain '%s': hook: %s", name_of(all), result);
+        g_clear_pointer(&all->hook, hook_free);
+        if (all->incident) {
+            json_object *action = json_object_new_object();
+
+            json_set_string(action, "result", result);
+            note_action(all, "hook-end", action);
+        }
+    }
+}
+
+/* The next yank, when there is one to be made; else when to look again. */
+static bool try_yank(Incidents *all, const PolicyRule *rule,
+                     GPtrArray *instances, gint64 now, gint64 *wait_us)
+{
+    const char *name =
+        choose_instance(rule, instances, all->incident->tried,
+                        now - all->incident->stuck_since, wait_us);
+
+    if (name && !may_yank(all, rule)) {
+        note_limit(all, rule);
+        return false;
+    }
+    if (name) {
+        yank(all, name);
+    }
+    return name != NULL;
+}
+
+/* Returns in how long to look again. */
+static gint64 act(Incidents *all, const PolicyRule *rule, GPtrArray *instances,
+                  gint64 now)
+{
+    gint64 wait_us = -1;
+
+    if (rule->yank && instances &&
+        try_yank(all, rule, instances, now, &wait_us)) {
+        return rule->verify_us;
+    }
+    if (wait_us >= 0) {
+        return wait_us;
+    }
+    if (rule->hook && !all->incident->hooked && !all->hook) {
+        start_hook(all, rule);
+    }
+    return rule->verify_us;
+}
+
+gint64 incidents_step(Incidents *all, const PolicyRule *rule,
+                      gint64 stuck_since)
+{
+    gint64 now = g_get_monotonic_time();
+    g_autoptr(GPtrArray) instances = NULL;
+    g_autoptr(GError) err = NULL;
+
+    if (all->incident && now < all->incident->due) {
+        return all->incident->due;
+    }
+    instances = yc_domain_query_yank(all->dom, ANSWER_MS, &err);
+    if (!all->incident) {
+        begin(all, stuck_since, instances, err);
+    }
+    all->incident->due = now + act(all, rule, instances, now);
+    return all->incident->due;
+}
+
+static void incident_free(Incident *incident)
+{
+    g_free(incident->begin);
+    g_hash_table_unref(incident->tried);
+    json_object_put(incident->stuck);
+    json_object_put(incident->done);
+    g_free(incident);
+}
+
+static void end(Incidents *all, Outcome outcome, const char *why)
+{
+    Incident *incident = all->incident;
+    g_autoptr(json_object) line = NULL;
+    gint64 duration;
+
+    if (!incident) {
+        return;
+    }
+    duration = g_get_monotonic_time() - incident->stuck_since;
+    all->counts.ends[outcome]++;
+    line = new_line(all, "end");
+    json_set_string(line, "begin", incident->begin);
+    json_set_string(line, "end", json_get_string(line, "time"));
+    set_seconds(line, "duration", duration);
+    json_set_string(line, "outcome", outcome_name(outcome));
+    json_set_string(line, "why", why);
+    json_set(line, "stuck", json_object_get(incident->stuck));
+    json_set(line, "done", json_object_get(incident->done));
+    watch_journal(line);
+    watch_log("domain '%s': %s after %.1f s (%s)", name_of(all),
+              outcome <= OUTCOME_HOOK ? "main loop answers again"
+                                      : "let go while stuck",
+              seconds(duration), why ? why : outcome_name(outcome));
+    incident_free(g_steal_pointer(&all->incident));
+}
+
+void incidents_recovered(Incidents *all)
+{
+    if (all->incident) {
+        end(all,
+            all->incident->hooked   ? OUTCOME_HOOK
+            : all->incident->yanked ? OUTCOME_YANK
+                                    : OUTCOME_ITSELF,
+            NULL);
+    }
+}
+
+void incidents_lost(Incidents *all, const char *why)
+{
+    end(all, OUTCOME_GONE, why);
+}
+
+void incidents_free(Incidents *all)
+{
+    end(all, OUTCOME_LEFT, NULL);
+    hook_free(all->hook);
+    g_queue_clear_full(&all->yanks, g_free);
+    g_free(all);
+}

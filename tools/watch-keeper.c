@@ -1,0 +1,377 @@
+/*
+ * A keeper: the thread that holds, pings and rescues one domain.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "client/job.h"
+#include "client/ping.h"
+#include "watch-keeper.h"
+#include "watch-log.h"
+
+#define CONNECT_MS 5000
+#define MAX_OOB_MS 1000
+/* The longest that the thread may be away: out-of-band answers, each waited
+ * for in turn, and a first attempt to connect. */
+#define MAX_TURN_US (30 * (gint64)G_USEC_PER_SEC)
+
+struct Keeper {
+    /* Atomic: of users, the last of whom ends it; and of those that only need
+     * the memory, the users as a whole and the handler. */
+    int refs;
+    int memory_refs;
+    DomainSpec *spec;
+    YcDomain *dom;
+    guint handler;
+    GThread *thread;
+
+    /* The thread's own. */
+    Incidents *incidents;
+    gint64 stuck_since; /* 0: the main loop answers */
+    gint64 next_oob;
+
+    /* Guards what follows; taken alone. */
+    GMutex lock;
+    GCond changed;
+    bool stopping;
+    Policy *policy;
+    GError *down; /* why there is no connection; NULL: there is one */
+    gint64 turned;
+    KeeperStats stats;
+};
+
+static void set_down(Keeper *keeper, const GError *why)
+{
+    g_mutex_lock(&keeper->lock);
+    g_clear_error(&keeper->down);
+    keeper->down = why ? g_error_copy(why) : NULL;
+    keeper->stats.up = !why;
+    g_cond_broadcast(&keeper->changed);
+    g_mutex_unlock(&keeper->lock);
+}
+
+/* On the event thread. */
+static void note_state(YcDomain *dom, bool alive, const GError *why,
+                       void *opaque)
+{
+    Keeper *keeper = opaque;
+    g_autoptr(GError) unknown = NULL;
+
+    if (!alive && !why) {
+        why = unknown =
+            g_error_new(YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE, "disconnected");
+    }
+    set_down(keeper, alive ? NULL : why);
+    watch_log(
+        "domain '%s': %s%s", yc_domain_name(dom),
+        alive ? "connected" : "not connected: ", alive ? "" : why->message);
+}
+
+/* The first attempt; others are made by the library itself. */
+static void connect_first(Keeper *keeper)
+{
+    g_autoptr(GError) err = NULL;
+
+    if (!yc_domain_connect(keeper->dom, CONNECT_MS, &err)) {
+        set_down(keeper, err);
+        watch_log("domain '%s': not connected: %s", keeper->spec->name,
+                  err->message);
+    }
+}
+
+static bool is_up(Keeper *keeper)
+{
+    bool up;
+
+    g_mutex_lock(&keeper->lock);
+    up = keeper->stats.up;
+    g_mutex_unlock(&keeper->lock);
+    return up;
+}
+
+static void ping_oob(Keeper *keeper, const Policy *policy)
+{
+    gint64 now = g_get_monotonic_time();
+    int ms = CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS);
+    gint64 us;
+    bool ok;
+
+    if (now < keeper->next_oob) {
+        return;
+    }
+    ok = yc_qmp_client_has_oob(yc_domain_lane(keeper->dom)) &&
+         yc_domain_ping(keeper->dom, YC_PING_OOB, ms, &us, NULL);
+    keeper->next_oob = now + policy->interval_us;
+    g_mutex_lock(&keeper->lock);
+    keeper->stats.oob_us = ok ? us : -1;
+    g_mutex_unlock(&keeper->lock);
+}
+
+/*
+ * For how long a ping that failed has been waiting: its own time, or that of
+ * the command whose job it waited for.
+ */
+static gint64 silent_for(Keeper *keeper, const GError *err, gint64 us)
+{
+    g_auto(YcJobInfo) info = {0};
+
+    if (g_error_matches(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_BUSY)) {
+        yc_domain_get_job_info(keeper->dom, YC_SLOT_NORMAL, &info);
+        return MAX(us, info.held ? info.command_ms * 1000 : 0);
+    }
+    return us;
+}
+
+/* True when the main loop answered. */
+static bool ping_in_band(Keeper *keeper, int timeout_ms)
+{
+    g_autoptr(GError) err = NULL;
+    gint64 us;
+    bool ok =
+        yc_domain_ping(keeper->dom, YC_PING_IN_BAND, timeout_ms, &us, &err);
+
+    if (ok) {
+        keeper->stuck_since = 0;
+    } else if (g_error_matches(err, YC_ERROR, YC_ERROR_TIMEOUT) ||
+               g_error_matches(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_BUSY)) {
+        gint64 since = g_get_monotonic_time() - silent_for(keeper, err, us);
+
+        if (!keeper->stuck_since || since < keeper->stuck_since) {
+            keeper->stuck_since = since;
+        }
+    }
+    g_mutex_lock(&keeper->lock);
+    keeper->stats.in_band_us = ok ? us : -1;
+    keeper->stats.stuck_us =
+        keeper->stuck_since ? g_get_monotonic_time() - keeper->stuck_since : 0;
+    g_mutex_unlock(&keeper->lock);
+    return ok;
+}
+
+/* The next step when it is due; returns when it will be. */
+static gint64 consider(Keeper *keeper, const PolicyRule *rule)
+{
+    gint64 due = keeper->stuck_since + rule->threshold_us;
+
+    if (!keeper->stuck_since || g_get_monotonic_time() < due) {
+        return due;
+    }
+    g_mutex_lock(&keeper->lock);
+    keeper->stats.stuck = true;
+    g_mutex_unlock(&keeper->lock);
+    return incidents_step(keeper->incidents, rule, keeper->stuck_since);
+}
+
+/* Waits for an answer in-band, up to a ping's interval or what is due. */
+static void watch_main_loop(Keeper *keeper, const Policy *policy)
+{
+    const PolicyRule *rule = policy_find(policy, keeper->spec->name);
+    gint64 due = consider(keeper, rule);
+    gint64 wait_us = policy->interval_us;
+
+    if (keeper->stuck_since) {
+        wait_us = CLAMP(due - g_get_monotonic_time(), 10000, wait_us);
+    }
+    if (ping_in_band(keeper, (wait_us + 999) / 1000)) {
+        incidents_recovered(keeper->incidents);
+        g_mutex_lock(&keeper->lock);
+        keeper->stats.stuck = false;
+        g_mutex_unlock(&keeper->lock);
+    }
+}
+
+/* There is no connection: nothing is known of what was before. */
+static void forget(Keeper *keeper)
+{
+    g_autoptr(GError) down = keeper_down(keeper);
+
+    keeper->stuck_since = 0;
+    incidents_lost(keeper->incidents, down ? down->message : NULL);
+    g_mutex_lock(&keeper->lock);
+    keeper->stats.stuck = false;
+    keeper->stats.stuck_us = 0;
+    keeper->stats.oob_us = -1;
+    keeper->stats.in_band_us = -1;
+    g_mutex_unlock(&keeper->lock);
+}
+
+/* Waits for the time of the next ping; false when it is to stop. */
+static bool rest(Keeper *keeper, gint64 until)
+{
+    bool stopping;
+
+    g_mutex_lock(&keeper->lock);
+    while (!keeper->stopping &&
+           g_cond_wait_until(&keeper->changed, &keeper->lock, until)) {
+    }
+    stopping = keeper->stopping;
+    keeper->turned = g_get_monotonic_time();
+    incidents_get_counts(keeper->incidents, &keeper->stats.counts);
+    g_mutex_unlock(&keeper->lock);
+    return !stopping;
+}
+
+static Policy *get_policy(Keeper *keeper)
+{
+    Policy *policy;
+
+    g_mutex_lock(&keeper->lock);
+    policy = policy_ref(keeper->policy);
+    g_mutex_unlock(&keeper->lock);
+    return policy;
+}
+
+static void *run(void *opaque)
+{
+    Keeper *keeper = opaque;
+    gint64 next;
+
+    connect_first(keeper);
+    do {
+        g_autoptr(Policy) policy = get_policy(keeper);
+
+        next = g_get_monotonic_time() + policy->interval_us;
+        incidents_tick(keeper->incidents);
+        if (is_up(keeper)) {
+            ping_oob(keeper, policy);
+            watch_main_loop(keeper, policy);
+        } else {
+            forget(keeper);
+        }
+        /* One that hangs has been waited for already. */
+        next = keeper->stuck_since ? 0 : next;
+    } while (rest(keeper, next));
+    return NULL;
+}
+
+static DomainSpec *copy_spec(const DomainSpec *spec)
+{
+    DomainSpec *copy = g_new0(DomainSpec, 1);
+
+    *copy = (DomainSpec){
+        .name = g_strdup(spec->name),
+        .monitor = g_strdup(spec->monitor),
+        .lane = g_strdup(spec->lane),
+        .agent = g_strdup(spec->agent),
+        .tls_dir = g_strdup(spec->tls_dir),
+        .tls_hostname = g_strdup(spec->tls_hostname),
+        .origin = g_strdup(spec->origin),
+    };
+    return copy;
+}
+
+/* On the event thread, too, which must not wait for ours. */
+static void unhold(void *opaque)
+{
+    Keeper *keeper = opaque;
+
+    if (g_atomic_int_dec_and_test(&keeper->memory_refs)) {
+        domain_spec_free(keeper->spec);
+        policy_unref(keeper->policy);
+        g_clear_error(&keeper->down);
+        g_mutex_clear(&keeper->lock);
+        g_cond_clear(&keeper->changed);
+        g_free(keeper);
+    }
+}
+
+Keeper *keeper_new(const DomainSpec *spec, Policy *policy, GError **errp)
+{
+    YcDomain *dom = domain_from_spec(spec, true, errp);
+    Keeper *keeper;
+
+    if (!dom) {
+        return NULL;
+    }
+    keeper = g_new0(Keeper, 1);
+    keeper->refs = 1;
+    keeper->memory_refs = 2;
+    g_mutex_init(&keeper->lock);
+    g_cond_init(&keeper->changed);
+    keeper->spec = copy_spec(spec);
+    keeper->dom = dom;
+    keeper->policy = policy_ref(policy);
+    keeper->down = g_error_new(YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE,
+                               "domain '%s': not connected yet", spec->name);
+    keeper->stats.oob_us = keeper->stats.in_band_us = -1;
+    keeper->turned = g_get_monotonic_time();
+    keeper->incidents = incidents_new(dom);
+    keeper->handler =
+        yc_domain_add_handler(dom, NULL, note_state, keeper, unhold);
+    keeper->thread = g_thread_new("keeper", run, keeper);
+    return keeper;
+}
+
+Keeper *keeper_ref(Keeper *keeper)
+{
+    g_atomic_int_inc(&keeper->refs);
+    return keeper;
+}
+
+void keeper_unref(Keeper *keeper)
+{
+    if (keeper && g_atomic_int_dec_and_test(&keeper->refs)) {
+        g_thread_join(keeper->thread);
+        incidents_free(keeper->incidents);
+        yc_domain_unref(keeper->dom);
+        unhold(keeper);
+    }
+}
+
+void keeper_stop(Keeper *keeper, const char *reason)
+{
+    g_mutex_lock(&keeper->lock);
+    keeper->stopping = true;
+    g_cond_broadcast(&keeper->changed);
+    g_mutex_unlock(&keeper->lock);
+    yc_domain_close(keeper->dom, reason);
+    yc_domain_remove_handler(keeper->dom, keeper->handler);
+}
+
+void keeper_set_policy(Keeper *keeper, Policy *policy)
+{
+    Policy *old;
+
+    g_mutex_lock(&keeper->lock);
+    old = keeper->policy;
+    keeper->policy = policy_ref(policy);
+    g_mutex_unlock(&keeper->lock);
+    policy_unref(old);
+}
+
+const DomainSpec *keeper_spec(const Keeper *keeper)
+{
+    return keeper->spec;
+}
+
+YcDomain *keeper_domain(const Keeper *keeper)
+{
+    return keeper->dom;
+}
+
+GError *keeper_down(Keeper *keeper)
+{
+    GError *down;
+
+    g_mutex_lock(&keeper->lock);
+    down = keeper->down ? g_error_copy(keeper->down) : NULL;
+    g_mutex_unlock(&keeper->lock);
+    return down;
+}
+
+bool keeper_turns(Keeper *keeper)
+{
+    bool turns;
+
+    g_mutex_lock(&keeper->lock);
+    turns = g_get_monotonic_time() - keeper->turned < MAX_TURN_US;
+    g_mutex_unlock(&keeper->lock);
+    return turns;
+}
+
+void keeper_get_stats(Keeper *keeper, KeeperStats *stats)
+{
+    g_mutex_lock(&keeper->lock);
+    *stats = keeper->stats;
+    g_mutex_unlock(&keeper->lock);
+}

@@ -1,0 +1,57 @@
+/*
+ * A keeper: holds the connections of one domain, pings it, and follows the
+ * policy when it hangs.
+ *
+ * Each has a thread of its own, which is what keeps one domain that hangs, or
+ * is slow, or does not exist, from delaying another.
+ *
+ * Every function: any thread; none blocks unless it says so.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef TOOLS_WATCH_KEEPER_H
+#define TOOLS_WATCH_KEEPER_H
+
+#include "domains.h"
+#include "watch-incident.h"
+
+typedef struct Keeper Keeper;
+
+/*
+ * Begins to connect to the domain of @spec, which stays the caller's, and to
+ * keep it.  NULL for what cannot be an address.  One reference.
+ */
+Keeper *keeper_new(const DomainSpec *spec, Policy *policy, GError **errp);
+Keeper *keeper_ref(Keeper *keeper);
+/* The last one, after keeper_stop(), waits for the thread: an instant. */
+void keeper_unref(Keeper *keeper);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Keeper, keeper_unref)
+
+/* Ends its connections and all that waits for them, for good. */
+void keeper_stop(Keeper *keeper, const char *reason);
+/* From the next ping on. */
+void keeper_set_policy(Keeper *keeper, Policy *policy);
+
+/* Belong to @keeper. */
+const DomainSpec *keeper_spec(const Keeper *keeper);
+YcDomain *keeper_domain(const Keeper *keeper);
+/* Why there is no connection; NULL: there is one.  g_error_free() it. */
+GError *keeper_down(Keeper *keeper);
+/*
+ * Whether its thread has come round lately: false means that something
+ * blocks that never should.
+ */
+bool keeper_turns(Keeper *keeper);
+
+typedef struct KeeperStats {
+    bool up;
+    bool stuck;        /* past the threshold */
+    gint64 stuck_us;   /* for how long there has been no in-band answer; 0 */
+    gint64 oob_us;     /* the latest ping; -1: not answered */
+    gint64 in_band_us; /* the same */
+    IncidentCounts counts;
+} KeeperStats;
+
+void keeper_get_stats(Keeper *keeper, KeeperStats *stats);
+
+#endif

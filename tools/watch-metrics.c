@@ -1,0 +1,95 @@
+/*
+ * Metrics over HTTP, by libmicrohttpd.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <microhttpd.h>
+#include "exit-code.h"
+#include "watch-exposition.h"
+#include "watch-metrics.h"
+
+#define MAX_CONNECTIONS 16u
+#define IDLE_SECONDS 10u
+
+struct Metrics {
+    Fleet *fleet;
+    WatchSocket *sock;
+    struct MHD_Daemon *daemon;
+};
+
+static enum MHD_Result answer(struct MHD_Connection *connection,
+                              unsigned status, const char *type, char *text)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    enum MHD_Result result;
+
+    if (!response) {
+        g_free(text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    }
+    result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result serve(void *opaque, struct MHD_Connection *connection,
+                             const char *url, const char *method,
+                             const char *version, const char *upload,
+                             size_t *upload_size, void **state)
+{
+    Metrics *metrics = opaque;
+
+    if (!g_str_equal(method, MHD_HTTP_METHOD_GET) &&
+        !g_str_equal(method, MHD_HTTP_METHOD_HEAD)) {
+        /* Of an upload nothing is wanted, but it has to be let pass. */
+        *upload_size = 0;
+        return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain",
+                      g_strdup("allowed are GET and HEAD\n"));
+    }
+    if (!g_str_equal(url, "/metrics")) {
+        return answer(connection, MHD_HTTP_NOT_FOUND, "text/plain",
+                      g_strdup("there is only /metrics\n"));
+    }
+    return answer(connection, MHD_HTTP_OK, EXPOSITION_TYPE,
+                  exposition_of(metrics->fleet));
+}
+
+Metrics *metrics_new(WatchSocket *sock, Fleet *fleet, GError **errp)
+{
+    Metrics *metrics = g_new0(Metrics, 1);
+
+    metrics->fleet = fleet;
+    metrics->sock = sock;
+    metrics->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, serve,
+        metrics, MHD_OPTION_LISTEN_SOCKET, watch_socket_fd(sock),
+        MHD_OPTION_CONNECTION_LIMIT, MAX_CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
+    if (!metrics->daemon) {
+        g_set_error(errp, EXIT_ERROR, EXIT_FAILED,
+                    "metrics cannot be served: %s", g_strerror(errno));
+        metrics_free(metrics);
+        return NULL;
+    }
+    return metrics;
+}
+
+void metrics_free(Metrics *metrics)
+{
+    if (!metrics) {
+        return;
+    }
+    if (metrics->daemon) {
+        /* The listening socket is closed by the library. */
+        MHD_stop_daemon(metrics->daemon);
+        watch_socket_disown_fd(metrics->sock);
+    }
+    watch_socket_free(metrics->sock);
+    g_free(metrics);
+}
