@@ -164,14 +164,18 @@ static void complete_alone(Destination *d)
     }
 }
 
-static void end_session(Destination *d, const Error *err)
+static void end_session(Destination *d)
 {
+    g_autofree char *why = link_reason(d->link);
+
     complete_alone(d);
     if (migration_state() == MIGRATION_STATUS_COMPLETED) {
         activity_set_phase(d->activity, "completed");
         return;
     }
-    stats_set_error(error_get_pretty(err));
+    if (migration_state() != MIGRATION_STATUS_CANCELLING) {
+        stats_set_error(why);
+    }
     if (is_committed(d)) {
         activity_set_phase(d->activity, "postcopy-paused");
         enter_paused();
@@ -212,7 +216,7 @@ static void run_sessions(Destination *d)
         run(d, a, &err);
         destination_hang_up(d, err);
         activity_end(d->activity);
-        end_session(d, err);
+        end_session(d);
         assembly_free(a);
         error_free(err);
     }
