@@ -22,6 +22,7 @@ struct MissingBlocks {
     BlockDirtyBitmap *arriving; /* being stored just now */
     BlockDirtyBitmap *asked;    /* asked for over this link */
     BlockQueue waiting;         /* clients' requests */
+    bool given_up;              /* what is missing will never come */
 };
 
 static void missing_free(MissingBlocks *m)
@@ -49,6 +50,20 @@ static MissingBlocks *missing_new(Destination *d, uint32_t index, Error **errp)
     return g_steal_pointer(&m);
 }
 
+static bool lacks_something(Destination *d, uint32_t index, Error **errp)
+{
+    MissingBlocks *m;
+
+    if (d->missing[index]) {
+        return true;
+    }
+    m = missing_new(d, index, errp);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        d->missing[index] = m;
+    }
+    return m != NULL;
+}
+
 bool destination_note_missing(Destination *d, const Section *section,
                               Error **errp)
 {
@@ -63,9 +78,7 @@ bool destination_note_missing(Destination *d, const Section *section,
                    volume->name);
         return false;
     }
-    if (!d->missing[section->volume] &&
-        !(d->missing[section->volume] =
-              missing_new(d, section->volume, errp))) {
+    if (!lacks_something(d, section->volume, errp)) {
         return false;
     }
     block_dirty_bitmap_set(volume->bitmap, section->offset, section->length);
@@ -143,6 +156,10 @@ static bool gate(BlockNode *node, BlockRequest *req, void *opaque)
 
     if (req->op == BLOCK_OP_FLUSH || !lacks(m, req)) {
         return false;
+    }
+    if (m->given_up) {
+        block_request_refuse(req, -EIO);
+        return true;
     }
     block_queue_push(&m->waiting, req);
     ask_for(m, req);
@@ -256,18 +273,6 @@ void destination_store_missing(Destination *d, VolumeRequest *r, Volume *volume,
 
 /* ---- The gates as a whole. ---- */
 
-void destination_free_missing(Destination *d)
-{
-    for (uint32_t i = 0; d->missing && i < d->set->n; i++) {
-        MissingBlocks *m = d->missing[i];
-
-        if (m) {
-            missing_free(m);
-        }
-    }
-    g_clear_pointer(&d->missing, g_free);
-}
-
 void destination_set_gates(Destination *d)
 {
     for (uint32_t i = 0; i < d->set->n; i++) {
@@ -298,31 +303,83 @@ void destination_ask_again(Destination *d)
     }
 }
 
-typedef struct Refuse {
-    MissingBlocks *m;
-    int ret;
-} Refuse;
-
-static void refuse_waiting(void *opaque)
+static void refuse_waiting(MissingBlocks *m)
 {
-    Refuse *refuse = opaque;
     BlockRequest *req;
 
-    while ((req = block_queue_pop(&refuse->m->waiting))) {
-        block_request_refuse(req, refuse->ret);
+    while ((req = block_queue_pop(&m->waiting))) {
+        block_request_refuse(req, -EIO);
     }
 }
 
-void destination_drop_gates(Destination *d, int ret)
+/* I/O thread. */
+static void give_up(void *opaque)
 {
-    for (uint32_t i = 0; i < d->set->n; i++) {
+    MissingBlocks *m = opaque;
+
+    m->given_up = true;
+    refuse_waiting(m);
+}
+
+void destination_give_up_missing(Destination *d)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    for (uint32_t i = 0; d->missing && i < d->set->n; i++) {
         MissingBlocks *m = d->missing[i];
-        Refuse refuse = {.m = m, .ret = ret};
 
         if (m) {
-            block_node_set_gate(m->volume->node, NULL, NULL);
-            iothread_run(block_node_iothread(m->volume->node), refuse_waiting,
-                         &refuse);
+            iothread_post(block_node_iothread(m->volume->node), give_up, m);
         }
     }
+}
+
+/* I/O thread. */
+static void refuse_rest(void *opaque)
+{
+    refuse_waiting(opaque);
+}
+
+static void drop_gate(MissingBlocks *m, BlockGateFn *after)
+{
+    block_node_set_gate(m->volume->node, after, NULL);
+    iothread_run(block_node_iothread(m->volume->node), refuse_rest, m);
+}
+
+void destination_drop_gates(Destination *d)
+{
+    for (uint32_t i = 0; i < d->set->n; i++) {
+        if (d->missing[i]) {
+            drop_gate(d->missing[i], NULL);
+        }
+    }
+}
+
+/* ---- The end. ---- */
+
+/* A BlockGateFn for what will never be whole. */
+static bool closed_gate(BlockNode *node, BlockRequest *req, void *opaque)
+{
+    if (req->op == BLOCK_OP_FLUSH) {
+        return false;
+    }
+    block_request_refuse(req, -EIO);
+    return true;
+}
+
+void destination_free_missing(Destination *d, bool close)
+{
+    MissingBlocks **missing;
+
+    /* Who gives up comes before this, or finds none. */
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        missing = g_steal_pointer(&d->missing);
+    }
+    for (uint32_t i = 0; missing && i < d->set->n; i++) {
+        if (missing[i]) {
+            drop_gate(missing[i], close ? closed_gate : NULL);
+            missing_free(missing[i]);
+        }
+    }
+    g_free(missing);
 }

@@ -154,7 +154,9 @@ static void claim_volumes(void *opaque)
 static bool prepare_volumes(Destination *d, Error **errp)
 {
     d->maps = g_new0(void *, d->set->n);
-    d->missing = g_new0(MissingBlocks *, d->set->n);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        d->missing = g_new0(MissingBlocks *, d->set->n);
+    }
     for (uint32_t i = 0; i < d->set->n; i++) {
         Volume *volume = &d->set->volumes[i];
 

@@ -40,7 +40,7 @@ bool destination_complete(Destination *d, Error **errp)
     if (!destination_flush(d, errp)) {
         return false;
     }
-    destination_drop_gates(d, -EIO);
+    destination_drop_gates(d);
     destination_enter_phase(d, PHASE_DONE);
     activity_set_phase(d->activity, "completed");
     stats_end();

@@ -11,6 +11,7 @@
 #include "migration-internal.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
+#include "qemu/shutdown.h"
 #include "qemu/yank.h"
 #include "state.h"
 #include "stats.h"
@@ -49,7 +50,13 @@ static void cut_links(Destination *d, void (*cut)(Link *link))
 
 static void destination_yank(void *opaque)
 {
-    cut_links(opaque, link_yank);
+    Destination *d = opaque;
+
+    cut_links(d, link_yank);
+    /* The main thread may wait for just these on its way to the end. */
+    if (shutdown_requested() != SHUTDOWN_CAUSE_NONE) {
+        destination_give_up_missing(d);
+    }
 }
 
 static void forget_yank(Destination *d)
@@ -81,11 +88,8 @@ static Assembly *wait_for_assembly(Destination *d)
 /* The end of a session that leaves nothing to go on with. */
 static void forget_session(Destination *d)
 {
-    if (d->missing) {
-        destination_drop_gates(d, -EIO);
-    }
     g_clear_pointer(&d->maps, g_free);
-    destination_free_missing(d);
+    destination_free_missing(d, false);
 }
 
 static void start_session(Destination *d, Assembly *a)
@@ -331,6 +335,8 @@ void destination_shutdown(void)
     if (listened && !d->closed) {
         forget_yank(d);
     }
+    /* Exports live on for a moment: nobody is to see what is not there. */
+    destination_free_missing(d, d->is_postcopy && !d->all_here);
     forget_session(d);
     volumes_release(d->set);
     activity_free(d->activity);

@@ -53,7 +53,8 @@ struct Destination {
     /* Of the session; the coordinator's, constant for other threads. */
     VolumeSet *set; /* main thread claims and releases it */
     void **maps;    /* of each volume, where its content lies in memory */
-    MissingBlocks **missing; /* of each volume, once not all is here */
+    /* Of each volume, once not all is here; changed under migration_lock. */
+    MissingBlocks **missing;
     MigrationChannel *main;
     Receiver *receivers; /* the first is that of the main channel */
     unsigned n_receivers;
@@ -148,8 +149,11 @@ bool destination_wait_pass(Destination *d, uint64_t pass, Error **errp);
 
 /* ---- destination-missing.c ---- */
 
-/* Frees d->missing; no gate may be set. */
-void destination_free_missing(Destination *d);
+/*
+ * Frees d->missing, if there is any, with its gates.  @close: what was missing
+ * never comes, so that requests fail from now on.
+ */
+void destination_free_missing(Destination *d, bool close);
 
 /* A range is not here yet; before this process serves. */
 bool destination_note_missing(Destination *d, const Section *section,
@@ -164,11 +168,13 @@ void destination_store_missing(Destination *d, VolumeRequest *r, Volume *volume,
                                BlockOp op, uint64_t offset, uint64_t bytes);
 /* Over a new link, asks again for what requests wait for. */
 void destination_ask_again(Destination *d);
+/* Nothing waits any more: all is here. */
+void destination_drop_gates(Destination *d);
 /*
- * Lets nothing wait any more: all is here, or the process ends (@ret: -errno
- * for requests that wait).
+ * The process ends: requests for what is missing fail, those that wait and
+ * those that come.  Any thread, OOB-safe.
  */
-void destination_drop_gates(Destination *d, int ret);
+void destination_give_up_missing(Destination *d);
 
 /* ---- destination-speak.c ---- */
 

@@ -164,6 +164,18 @@ bool link_is_cut(Link *link)
     return link_is_cut_locked(link);
 }
 
+void link_wait_cut(Link *link, int ms)
+{
+    int64_t end = g_get_monotonic_time() + ms * INT64_C(1000);
+    int64_t left;
+
+    QEMU_LOCK_GUARD(&migration_lock);
+    while (!link->reason && (left = end - g_get_monotonic_time()) > 0) {
+        qemu_cond_timedwait(&migration_cond, &migration_lock,
+                            (left + 999) / 1000);
+    }
+}
+
 char *link_reason(Link *link)
 {
     QEMU_LOCK_GUARD(&migration_lock);

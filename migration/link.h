@@ -57,6 +57,8 @@ void link_yank(Link *link);
 bool link_is_cut(Link *link);
 /* The same for a holder of migration_lock. */
 bool link_is_cut_locked(const Link *link);
+/* Waits until it is cut, at most so long. */
+void link_wait_cut(Link *link, int ms);
 /* Why it was cut; g_free() it; NULL when it is not. */
 char *link_reason(Link *link);
 /* Sets @errp to the reason.  For threads that unwind after a cut. */

@@ -40,24 +40,9 @@ bool source_wait(Source *s, bool (*ready)(Source *s), Error **errp)
     return false;
 }
 
-static void wait_for_last_words(Source *s)
-{
-    int64_t end = g_get_monotonic_time() + LAST_WORDS_MS * INT64_C(1000);
-
-    QEMU_LOCK_GUARD(&migration_lock);
-    while (!link_is_cut_locked(s->link)) {
-        int64_t left = (end - g_get_monotonic_time()) / 1000;
-
-        if (left <= 0) {
-            break;
-        }
-        qemu_cond_timedwait(&migration_cond, &migration_lock, left);
-    }
-}
-
 void source_channel_failed(Source *s, Error *err)
 {
-    wait_for_last_words(s);
+    link_wait_cut(s->link, LAST_WORDS_MS);
     link_cut_error(s->link, err);
     error_free(err);
 }
@@ -173,13 +158,7 @@ static void enter_paused(Source *s, const Error *err)
     stats_set_error(error_get_pretty(err));
     activity_set_phase(s->activity, "postcopy-paused");
     activity_end(s->activity);
-    if (!migration_set_state(MIGRATION_STATUS_DEVICE,
-                             MIGRATION_STATUS_POSTCOPY_PAUSED) &&
-        !migration_set_state(MIGRATION_STATUS_POSTCOPY_ACTIVE,
-                             MIGRATION_STATUS_POSTCOPY_PAUSED)) {
-        migration_set_state(MIGRATION_STATUS_POSTCOPY_RECOVER,
-                            MIGRATION_STATUS_POSTCOPY_PAUSED);
-    }
+    migration_enter_paused();
 }
 
 /* A new link, of which nothing is known yet; with the lock held. */
@@ -189,7 +168,7 @@ static void renew_link(Source *s)
     s->link = link_new();
     qapi_free_SocketAddress(s->address);
     s->address = g_steal_pointer(&s->resume_address);
-    s->ready = s->served = s->complete = s->lacks_known = false;
+    s->ready = s->complete = s->lacks_known = false;
     s->work = SOURCE_WORK_NONE;
     s->work_number = s->work_done = 0;
 }
@@ -199,14 +178,14 @@ static bool wait_for_resume(Source *s)
 {
     QEMU_LOCK_GUARD(&migration_lock);
 
-    while (!s->resume_address) {
-        if (s->shutting_down || !s->gone) {
-            return false;
+    while (!s->shutting_down && s->gone) {
+        if (s->resume_address) {
+            renew_link(s);
+            return true;
         }
         qemu_cond_wait(&migration_cond, &migration_lock);
     }
-    renew_link(s);
-    return true;
+    return false;
 }
 
 static bool is_gone(Source *s)
@@ -236,22 +215,13 @@ static void end_well(Source *s)
 
 static void end_badly(Source *s, const Error *err)
 {
-    MigrationStatus from;
-
-    source_stop_tracking(s);
     block_activate();
     forget_yank(s);
     stats_end();
-    if (migration_set_state(MIGRATION_STATUS_CANCELLING,
-                            MIGRATION_STATUS_CANCELLED)) {
-        return;
+    if (migration_state() != MIGRATION_STATUS_CANCELLING) {
+        stats_set_error(error_get_pretty(err));
     }
-    stats_set_error(error_get_pretty(err));
-    do {
-        from = migration_state();
-    } while (!migration_set_state(from, from == MIGRATION_STATUS_CANCELLING
-                                            ? MIGRATION_STATUS_CANCELLED
-                                            : MIGRATION_STATUS_FAILED));
+    migration_enter_failed();
 }
 
 static void reap(void);
@@ -275,17 +245,16 @@ static void *source_thread(void *opaque)
         ok = run_again(s, &err);
         hang_up(s, err);
     }
+    source_stop_tracking(s);
     if (ok) {
         end_well(s);
     } else if (!is_gone(s)) {
         end_badly(s, err);
-    } else {
-        forget_yank(s); /* the process ends */
+    } else { /* the process ends */
+        forget_yank(s);
+        stats_end();
     }
     error_free(err);
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        s->finished = true;
-    }
     migration_post_main(reap);
     return NULL;
 }
@@ -324,6 +293,13 @@ static void source_free(Source *s)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Source, source_free)
 
+/* The source as long as it runs; with the lock held. */
+static Source *running_source(void)
+{
+    return source && migration_state_is_running(migration_state()) ? source
+                                                                   : NULL;
+}
+
 /* Joins the coordinator, which has ended or is about to. */
 static void join(void)
 {
@@ -336,17 +312,10 @@ static void join(void)
     source_free(s);
 }
 
+/* The last state is the last that the coordinator has to say. */
 static void reap(void)
 {
-    bool finished;
-
-    if (!source) {
-        return;
-    }
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        finished = source->finished;
-    }
-    if (finished) {
+    if (source && !source_is_running()) {
         join();
     }
 }
@@ -419,12 +388,15 @@ bool source_begin(const SocketAddress *address, Error **errp)
 
 bool source_resume_to(const SocketAddress *address, Error **errp)
 {
-    if (!source || !migration_set_state(MIGRATION_STATUS_POSTCOPY_PAUSED,
-                                        MIGRATION_STATUS_POSTCOPY_RECOVER)) {
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    /* After migrate-continue it is about to fail, as the user wants it. */
+    if (!source || !source->gone ||
+        !migration_set_state(MIGRATION_STATUS_POSTCOPY_PAUSED,
+                             MIGRATION_STATUS_POSTCOPY_RECOVER)) {
         error_setg(errp, "Cannot resume if there is no paused migration");
         return false;
     }
-    QEMU_LOCK_GUARD(&migration_lock);
     source->resume_address = QAPI_CLONE(SocketAddress, address);
     qemu_cond_broadcast(&migration_cond);
     return true;
@@ -468,12 +440,6 @@ void source_shutdown(void)
 
 /* ---- Any thread, out-of-band. ---- */
 
-/* The source as long as it runs, and its link; both NULL when there is none. */
-static Source *running_source(void)
-{
-    return source && !source->finished ? source : NULL;
-}
-
 bool source_is_running(void)
 {
     QEMU_LOCK_GUARD(&migration_lock);
@@ -489,6 +455,7 @@ static bool enter_cancelling(void)
     do {
         from = migration_state();
         if (!migration_state_is_running(from) ||
+            from == MIGRATION_STATUS_POSTCOPY_PAUSED ||
             from == MIGRATION_STATUS_CANCELLING) {
             return false;
         }

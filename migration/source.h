@@ -62,10 +62,9 @@ struct Source {
 
     /* migration_lock. */
     Link *link;
-    bool finished;      /* the coordinator is about to end */
     bool cancelled;     /* migrate_cancel was there */
     bool gone;          /* GO may be out: the role is given up */
-    bool served;        /* the destination has said that it serves */
+    bool served;        /* the destination has said so, over any link */
     bool is_postcopy;   /* some content was not there when it began to */
     bool want_postcopy; /* migrate-start-postcopy was there */
     bool want_continue; /* migrate-continue was there */

@@ -72,6 +72,28 @@ bool migration_set_state(MigrationStatus from, MigrationStatus to)
     return true;
 }
 
+void migration_enter_paused(void)
+{
+    if (!migration_set_state(MIGRATION_STATUS_DEVICE,
+                             MIGRATION_STATUS_POSTCOPY_PAUSED) &&
+        !migration_set_state(MIGRATION_STATUS_POSTCOPY_ACTIVE,
+                             MIGRATION_STATUS_POSTCOPY_PAUSED)) {
+        migration_set_state(MIGRATION_STATUS_POSTCOPY_RECOVER,
+                            MIGRATION_STATUS_POSTCOPY_PAUSED);
+    }
+}
+
+void migration_enter_failed(void)
+{
+    MigrationStatus from;
+
+    do {
+        from = migration_state();
+    } while (!migration_set_state(from, from == MIGRATION_STATUS_CANCELLING
+                                            ? MIGRATION_STATUS_CANCELLED
+                                            : MIGRATION_STATUS_FAILED));
+}
+
 bool migration_state_is_running(MigrationStatus status)
 {
     switch (status) {

@@ -21,6 +21,11 @@ MigrationStatus migration_state(void);
  */
 bool migration_set_state(MigrationStatus from, MigrationStatus to);
 
+/* The link was lost after the source may have given up its role. */
+void migration_enter_paused(void);
+/* It has failed, or was cancelled, while the source had its role. */
+void migration_enter_failed(void);
+
 /* A migration is under way: capabilities and parameters are fixed. */
 bool migration_state_is_running(MigrationStatus status);
 
