@@ -59,7 +59,13 @@ class Side:
     # Migration
 
     def status(self):
-        return self.query().get('status', 'none')
+        """'dead' when the process is gone."""
+        try:
+            return self.query().get('status', 'none')
+        except (OSError, EOFError):
+            if self.alive():
+                raise
+            return 'dead'
 
     def query(self):
         return self.qmp.oob('query-migrate')

@@ -28,7 +28,7 @@ from suite import run, slowness, test
 
 FIXED_SEED = 20
 #: Random breaks by the fixed seed, and by another one.
-POINTS = (60, 40) if slowness() == 1 else (8, 8)
+POINTS = (60, 40) if slowness() == 1 else (16, 16)
 
 #: Steps before which the source owns the volumes, whatever happens.
 EARLY = ['volume', 'setup-end', 'accept', 'zero', 'pass-end', 'pass-ack',
