@@ -133,20 +133,23 @@ class Side(Daemon):
         """The same, whatever it is before."""
         def there():
             info = self.info()
-            return info if info.get('status', 'none') in wanted else None
-        return wait_for(f'{wanted} of {self.name}', there,
-                        seconds * slowness())
+            return [info] if info.get('status', 'none') in wanted else None
+        try:
+            return wait_for(f'{wanted} of {self.name}', there,
+                            seconds * slowness())[0]
+        except TimeoutError as error:
+            raise TimeoutError(f'{error}: {self.info()}') from None
 
     def yank(self):
         """Yanks the migration; what was cut."""
         result = self.control.oob('yank', {'instances': [MIGRATION]})
         return result['yanked'][0]
 
-    def serves(self, name='d0'):
-        """Whether a write is carried out; False when it is held, or the
-        client is sent away."""
+    def serves(self, name='d0', seconds=0.3):
+        """Whether a write is carried out within so long; False when it is
+        held, or the client is sent away."""
         try:
-            with self.client(name, 0.3) as client:
+            with nbd.NbdClient(self.nbd_path, name, seconds) as client:
                 client.write(0, client.read(0, 512))
                 return True
         except (TimeoutError, nbd.NbdClosed, nbd.NbdError,
