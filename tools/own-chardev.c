@@ -12,19 +12,6 @@
 static const char *const monitor_options[] = {"qmp", "qmp-pretty", "monitor",
                                               NULL};
 
-/* The value of @key in "socket,id=ID,path=PATH,..."; NULL: not there. */
-static char *member(char **members, const char *key)
-{
-    for (; *members; members++) {
-        size_t len = strlen(key);
-
-        if (strncmp(*members, key, len) == 0 && (*members)[len] == '=') {
-            return g_strdup(*members + len + 1);
-        }
-    }
-    return NULL;
-}
-
 static bool same_file(const char *one, const char *other)
 {
     return one && (g_str_equal(one, other) || process_same_file(one, other));
@@ -33,20 +20,20 @@ static bool same_file(const char *one, const char *other)
 /* The id, when "socket,id=..." listens at @path. */
 static char *id_of_chardev(const char *value, const char *path)
 {
-    g_auto(GStrv) members = g_strsplit(value, ",", -1);
-    g_autofree char *its_path = member(members, "path");
+    g_auto(GStrv) parts = process_parts(value);
 
-    return same_file(its_path, path) ? member(members, "id") : NULL;
+    return same_file(process_part(parts, "path"), path)
+               ? g_strdup(process_part(parts, "id"))
+               : NULL;
 }
 
-/* The path of "unix:PATH,server=on,..."; NULL: another sort. */
-static char *path_of_monitor(const char *value)
+/* Whether "unix:PATH,server=on,..." is at @path. */
+static bool is_monitor_at(const char *value, const char *path)
 {
-    if (!g_str_has_prefix(value, "unix:")) {
-        return NULL;
-    }
-    value += strlen("unix:");
-    return g_strndup(value, strcspn(value, ","));
+    g_auto(GStrv) parts = process_parts(value);
+
+    return g_str_has_prefix(parts[0], "unix:") &&
+           same_file(parts[0] + strlen("unix:"), path);
 }
 
 static char *look(char **argv, const char *path)
@@ -63,9 +50,7 @@ static char *look(char **argv, const char *path)
                 return id;
             }
         } else if (option && g_strv_contains(monitor_options, option)) {
-            g_autofree char *its_path = path_of_monitor(argv[1]);
-
-            if (same_file(its_path, path)) {
+            if (is_monitor_at(argv[1], path)) {
                 return g_strdup_printf("compat_monitor%d", n_monitors);
             }
             n_monitors++;

@@ -1,5 +1,5 @@
 /*
- * Processes of this host: what they were started with.
+ * Processes of this host: what they were started with, as QEMU has it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -31,6 +31,37 @@ const char *process_option(const char *arg)
         return NULL;
     }
     return arg[1] == '-' ? arg + 2 : arg + 1;
+}
+
+char **process_parts(const char *value)
+{
+    GPtrArray *parts = g_ptr_array_new();
+    GString *part = g_string_new(NULL);
+
+    for (; *value; value++) {
+        if (*value == ',' && value[1] != ',') {
+            g_ptr_array_add(parts, g_string_free(part, FALSE));
+            part = g_string_new(NULL);
+            continue;
+        }
+        value += *value == ',';
+        g_string_append_c(part, *value);
+    }
+    g_ptr_array_add(parts, g_string_free(part, FALSE));
+    g_ptr_array_add(parts, NULL);
+    return (char **)g_ptr_array_free(parts, false);
+}
+
+const char *process_part(char **parts, const char *key)
+{
+    size_t len = strlen(key);
+
+    for (; *parts; parts++) {
+        if (strncmp(*parts, key, len) == 0 && (*parts)[len] == '=') {
+            return *parts + len + 1;
+        }
+    }
+    return NULL;
 }
 
 bool process_same_file(const char *one, const char *other)
