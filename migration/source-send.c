@@ -13,6 +13,11 @@
 /* Stripes that are read ahead of the one that is sent. */
 #define READ_AHEAD 3
 /*
+ * So much goes out at once: it is read twice, for the checksum and by the
+ * kernel, and should still be in the processor's cache by then.
+ */
+#define SEND_SIZE (512 * KiB)
+/*
  * Pushes are short, so that what the destination asks for does not have to
  * wait for long where both go over the one channel.
  */
@@ -160,7 +165,7 @@ static bool send_by_request(SourceSender *sender, Volume *volume,
 static bool sweep_stripe(SourceSender *sender, Volume *volume, uint64_t offset,
                          uint64_t end, SourceWork work, Error **errp)
 {
-    uint64_t max = work == SOURCE_WORK_PUSH ? PUSH_SIZE : STREAM_STRIPE;
+    uint64_t max = work == SOURCE_WORK_PUSH ? PUSH_SIZE : SEND_SIZE;
     uint64_t bytes;
 
     while (block_dirty_bitmap_next(volume->bitmap, &offset, end, max, &bytes)) {
