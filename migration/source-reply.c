@@ -7,6 +7,9 @@
 #include "source.h"
 #include "stats.h"
 
+/* Ranges that may be asked for and not be sent yet. */
+#define MAX_FETCHES (1 << 20)
+
 static bool note_pass(Source *s, const Section *section, Error **errp)
 {
     if (section->offset > s->pass) {
@@ -18,6 +21,18 @@ static bool note_pass(Source *s, const Section *section, Error **errp)
     }
     s->acked = true;
     s->acked_pass = section->offset;
+    return true;
+}
+
+static bool note_fetch(Source *s, const Section *section, Error **errp)
+{
+    if (g_queue_get_length(&s->fetches) >= MAX_FETCHES) {
+        error_setg(errp, "The destination asks for more than %d ranges at once",
+                   MAX_FETCHES);
+        return false;
+    }
+    stats_count_fetch();
+    g_queue_push_tail(&s->fetches, g_memdup2(section, sizeof(*section)));
     return true;
 }
 
@@ -39,12 +54,10 @@ static bool note_lack(Source *s, const Section *section, Error **errp)
         return false;
     }
     if (section->type == SECTION_FETCH) {
-        stats_count_fetch();
-        g_queue_push_tail(&s->fetches, g_memdup2(section, sizeof(*section)));
-    } else {
-        block_dirty_bitmap_set(s->set->volumes[section->volume].bitmap,
-                               section->offset, section->length);
+        return note_fetch(s, section, errp);
     }
+    block_dirty_bitmap_set(s->set->volumes[section->volume].bitmap,
+                           section->offset, section->length);
     return true;
 }
 

@@ -35,7 +35,9 @@ static bool run_pass(Source *s, SourceWork work, Error **errp)
     uint64_t before = stats_transferred();
     int64_t start = g_get_monotonic_time();
 
-    s->pass++;
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        s->pass++; /* the reader compares */
+    }
     stats_pass_begin(s->pass);
     source_command(s, work);
     if (!source_wait(s, pass_is_over, errp) ||
@@ -63,6 +65,11 @@ static uint64_t bytes_in(uint64_t ms)
     return stats_bandwidth() * ms / 1000;
 }
 
+static bool rest_fits(Source *s)
+{
+    return volumes_dirty_bytes(s->set) <= bytes_in(migration_downtime_limit());
+}
+
 /*
  * Whether the rest is to be sent with requests held: it fits the limit of the
  * downtime, and another pass would not make it much smaller.  @before: the
@@ -74,8 +81,7 @@ static bool rest_is_small(Source *s, uint64_t *before)
     bool shrinks = rest < *before / 2;
 
     *before = rest;
-    return rest <= bytes_in(migration_downtime_limit()) &&
-           (!shrinks || rest <= bytes_in(NO_DOWNTIME_MS));
+    return rest_fits(s) && (!shrinks || rest <= bytes_in(NO_DOWNTIME_MS));
 }
 
 /* ---- Requests are held. ---- */
@@ -211,14 +217,10 @@ static bool switch_over(Source *s, bool postcopy, Error **errp)
         s->is_postcopy = postcopy;
     }
     stats_set_phase(STATS_DOWNTIME);
-    if (!(postcopy ? source_send_missing(s, errp)
-                   : run_pass(s, SOURCE_WORK_FINAL_PASS, errp)) ||
-        !send_hand_over(s, postcopy, errp) || !source_wait(s, is_ready, errp) ||
-        !source_go(s, errp)) {
-        return false;
-    }
-    stats_downtime_end();
-    return true;
+    return (postcopy ? source_send_missing(s, errp)
+                     : run_pass(s, SOURCE_WORK_FINAL_PASS, errp)) &&
+           send_hand_over(s, postcopy, errp) &&
+           source_wait(s, is_ready, errp) && source_go(s, errp);
 }
 
 bool source_run_precopy(Source *s, Error **errp)
@@ -239,6 +241,9 @@ bool source_run_precopy(Source *s, Error **errp)
         /* What is on its way still is not waited for with clients held. */
         if (!source_wait(s, pass_is_stored, errp)) {
             return false;
+        }
+        if (!postcopy && !rest_fits(s)) {
+            continue; /* that took long */
         }
         if (hold_requests(s)) {
             return switch_over(s, postcopy, errp);

@@ -99,6 +99,7 @@ static bool set_up(Source *s, Error **errp)
 /* The destination serves; it may lack content still. */
 static bool finish_postcopy(Source *s, MigrationStatus from, Error **errp)
 {
+    stats_downtime_end();
     block_export_hand_over();
     if (!s->is_postcopy) {
         return true;

@@ -58,7 +58,7 @@ struct Source {
     QemuThread reader;
     bool has_reader;
     VolumeIO *io;
-    uint64_t pass; /* the number of the last one begun */
+    uint64_t pass; /* the last one begun; changed under migration_lock */
 
     /* migration_lock. */
     Link *link;

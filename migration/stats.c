@@ -196,7 +196,9 @@ void stats_downtime_end(void)
 {
     QEMU_LOCK_GUARD(&stats_lock);
 
-    stats.downtime_end = g_get_monotonic_time();
+    if (!stats.downtime_end) {
+        stats.downtime_end = g_get_monotonic_time();
+    }
 }
 
 void stats_set_error(const char *text)
@@ -270,9 +272,21 @@ static uint64_t average_rate(void)
     return stats_transferred() * 1e6 / MAX(elapsed_us(), 1);
 }
 
+/* Bytes a second that are to be expected. */
+static uint64_t expected_rate(bool in_postcopy)
+{
+    uint64_t limit = in_postcopy ? migration_max_postcopy_bandwidth() : 0;
+    uint64_t rate = stats.bandwidth ? stats.bandwidth : average_rate();
+
+    return limit ? MIN(rate, limit) : rate;
+}
+
 static void query_progress(MigrationInfo *info)
 {
-    uint64_t rate = stats.bandwidth ? stats.bandwidth : average_rate();
+    StatsPhase phase = __atomic_load_n(&counters.phase, __ATOMIC_RELAXED);
+    uint64_t rate = expected_rate(phase == STATS_POSTCOPY);
+    /* Nobody writes here once the role is being handed over. */
+    uint64_t dirty_rate = phase == STATS_PRECOPY ? stats.dirty_rate : 0;
     uint64_t rest = remaining();
 
     info->has_percent = true;
@@ -285,10 +299,10 @@ static void query_progress(MigrationInfo *info)
         info->expected_downtime = rest * 1000.0 / rate;
     }
     /* With clients that write faster than that it would never end. */
-    if (rate > stats.dirty_rate) {
+    if (rate > dirty_rate) {
         info->has_expected_remaining_time = true;
         info->expected_remaining_time =
-            stats.end ? 0 : rest * 1000.0 / (rate - stats.dirty_rate);
+            stats.end ? 0 : rest * 1000.0 / (rate - dirty_rate);
     }
 }
 

@@ -46,7 +46,10 @@ void stats_pass_end(uint64_t bytes, int64_t us);
 /* Bytes a second that passes reached, at least 1. */
 uint64_t stats_bandwidth(void);
 
-/* Requests are held, and served again (by whomever). */
+/*
+ * Requests are held, and served again (by whomever); of several ends the
+ * first counts.
+ */
 void stats_downtime_begin(void);
 void stats_downtime_end(void);
 
