@@ -11,10 +11,13 @@
 #include "verb.h"
 #include "wire-error.h"
 
+/* clang-format off: one a line */
 const Verb *const verbs[] = {
-    &verb_watch,  &verb_list, &verb_status,          &verb_yank,
-    &verb_events, &verb_raw,  &verb_libvirt_snippet, NULL,
+    &verb_list,  &verb_status,          &verb_yank,
+    &verb_watch, &verb_migrate,         &verb_events,
+    &verb_raw,   &verb_libvirt_snippet, NULL,
 };
+/* clang-format on */
 
 static const Verb *find_verb(const char *name, GError **errp)
 {
