@@ -75,6 +75,9 @@ void output_json(json_object *value, bool pretty)
 
 char *output_duration(gint64 us)
 {
+    if (us == 0) {
+        return g_strdup("0 ms");
+    }
     if (us < 10 * 1000) {
         return g_strdup_printf("%.2f ms", us / 1e3);
     }

@@ -11,11 +11,17 @@
 #include "verb.h"
 #include "wire-error.h"
 
-/* clang-format off: one a line */
+/* clang-format off */
 const Verb *const verbs[] = {
-    &verb_list,  &verb_status,          &verb_yank,
-    &verb_watch, &verb_migrate,         &verb_events,
-    &verb_raw,   &verb_libvirt_snippet, NULL,
+    &verb_list,
+    &verb_status,
+    &verb_yank,
+    &verb_watch,
+    &verb_migrate,
+    &verb_events,
+    &verb_raw,
+    &verb_libvirt_snippet,
+    NULL,
 };
 /* clang-format on */
 
