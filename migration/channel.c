@@ -42,13 +42,8 @@ bool migration_channel_send(MigrationChannel *c, Section *section,
     section->payload_checksum = stream_checksum(payload, section->payload_size);
     section_pack(section, header);
     QEMU_LOCK_GUARD(&c->send_lock);
-    if (qio_channel_writev_all(c->ioc, iov, section->payload_size ? 2 : 1,
-                               errp) < 0) {
-        return false;
-    }
-    __atomic_fetch_add(&c->sent, sizeof(header) + section->payload_size,
-                       __ATOMIC_RELAXED);
-    return true;
+    return qio_channel_writev_all(c->ioc, iov, section->payload_size ? 2 : 1,
+                                  errp) == 0;
 }
 
 bool migration_channel_send_type(MigrationChannel *c, SectionType type,

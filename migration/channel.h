@@ -20,7 +20,6 @@ typedef struct MigrationChannel {
     uint16_t index;         /* 0: the main one */
     QemuMutex send_lock;    /* slow: held while a section goes out; goes last */
     Compressor *compressor; /* its user's, NULL until it is needed */
-    uint64_t sent;          /* bytes; atomic */
 } MigrationChannel;
 
 /* Takes @ioc over.  Any thread. */

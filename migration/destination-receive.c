@@ -92,24 +92,40 @@ static bool receive_content(Receiver *receiver, const Section *section,
 }
 
 /*
- * The source reads memory that clients write to; what they write is sent
- * again.  In a postcopy nothing changes at the source any more.
+ * The source reads memory that clients write to: it is asked for such content
+ * again, before the pass is acknowledged.  In a postcopy nothing changes at
+ * the source any more.
  */
+static bool note_torn(Destination *d, const Section *section, Error **errp)
+{
+    const Volume *volume = &d->set->volumes[section->volume];
+    Section again = {
+        .type = SECTION_AGAIN,
+        .volume = section->volume,
+        .offset = section->offset,
+        .length = section->length,
+    };
+
+    if (destination_phase(d) != PHASE_COPY) {
+        error_setg(errp,
+                   "Content of volume '%s' at offset %" PRIu64
+                   " does not fit its checksum",
+                   volume->name, section->offset);
+        return false;
+    }
+    block_dirty_bitmap_set(volume->torn, section->offset, section->length);
+    return migration_channel_send(d->main, &again, NULL, errp);
+}
+
 static bool note_intact(Destination *d, const Section *section, bool intact,
                         Error **errp)
 {
     BlockDirtyBitmap *torn = d->set->volumes[section->volume].torn;
 
-    if (!intact && destination_phase(d) != PHASE_COPY) {
-        error_setg(errp,
-                   "Content of volume '%s' at offset %" PRIu64
-                   " does not fit its checksum",
-                   d->set->volumes[section->volume].name, section->offset);
-        return false;
-    }
     if (!intact) {
-        block_dirty_bitmap_set(torn, section->offset, section->length);
-    } else if (block_dirty_bitmap_count(torn)) {
+        return note_torn(d, section, errp);
+    }
+    if (block_dirty_bitmap_count(torn)) {
         block_dirty_bitmap_clear(torn, section->offset, section->length);
     }
     return true;

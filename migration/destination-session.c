@@ -267,7 +267,8 @@ static bool get_ready(Destination *d, const Section *section, Error **errp)
 
     activity_set_phase(d->activity, "switch-over");
     if (!destination_wait_pass(d, section->offset, errp) ||
-        !end_copying(d, errp) || !check_intact(d, errp) || !destination_flush(d, errp)) {
+        !end_copying(d, errp) || !check_intact(d, errp) ||
+        !destination_flush(d, errp)) {
         return false;
     }
     if (!migration_set_state(MIGRATION_STATUS_ACTIVE,

@@ -16,8 +16,19 @@
 #include "state.h"
 #include "stats.h"
 
+/*
+ * Keeps the destination from its end while other threads than the main one
+ * ask something of it, and listening from being begun twice.  Fast; taken
+ * before migration_lock and those of yank.
+ */
+static QemuMutex destination_lock;
 /* The one there is, from destination_expect() on. */
 static Destination *destination;
+
+static void __attribute__((constructor)) destination_init(void)
+{
+    qemu_mutex_init(&destination_lock);
+}
 
 /* ---- Yank. ---- */
 
@@ -72,10 +83,10 @@ static Assembly *wait_for_assembly(Destination *d)
 {
     QEMU_LOCK_GUARD(&migration_lock);
 
-    while (!d->shutting_down && !d->waiting && !d->take_over) {
+    while (!d->shutting_down && !d->goodbye && !d->waiting && !d->take_over) {
         qemu_cond_wait(&migration_cond, &migration_lock);
     }
-    if (d->shutting_down || !d->waiting) {
+    if (d->shutting_down || d->goodbye || !d->waiting) {
         return NULL;
     }
     link_unref(d->link);
@@ -228,7 +239,12 @@ static void run_sessions(Destination *d)
 
 static void release_volumes(void)
 {
-    if (destination && destination->closed) {
+    bool closed = false;
+
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        closed = destination && destination->closed;
+    }
+    if (closed) {
         g_clear_pointer(&destination->set, volumes_release);
     }
 }
@@ -262,6 +278,10 @@ static void *coordinator_thread(void *opaque)
     forget_yank(d);
     g_clear_pointer(&d->activity, activity_free);
     migration_post_main(release_volumes);
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        d->finished = true;
+        qemu_cond_broadcast(&migration_cond);
+    }
     return NULL;
 }
 
@@ -315,29 +335,18 @@ static void wait_for_greeters(Destination *d)
     }
 }
 
-void destination_shutdown(void)
+/* Nothing new begins. */
+static void begin_shutdown(Destination *d)
 {
-    Destination *d = destination;
-    bool listened;
+    QEMU_LOCK_GUARD(&destination_lock);
+    QEMU_LOCK_GUARD(&migration_lock);
 
-    if (!d) {
-        return;
-    }
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        d->shutting_down = true;
-        listened = d->listens;
-        destination_wake_listener(d);
-    }
-    cut_links(d, cut_for_shutdown);
-    qemu_thread_join(&d->listener);
-    wait_for_greeters(d);
-    qemu_thread_join(&d->coordinator);
-    if (listened && !d->closed) {
-        forget_yank(d);
-    }
-    /* Exports live on for a moment: nobody is to see what is not there. */
-    destination_free_missing(d, d->is_postcopy && !d->all_here);
-    forget_session(d);
+    d->shutting_down = true;
+    destination_wake_listener(d);
+}
+
+static void destination_free(Destination *d)
+{
     volumes_release(d->set);
     activity_free(d->activity);
     assembly_free(d->assembly);
@@ -349,10 +358,76 @@ void destination_shutdown(void)
     g_free(d->listen_error);
     close(d->wake_fd);
     g_free(d);
-    destination = NULL;
+}
+
+void destination_shutdown(void)
+{
+    Destination *d = destination;
+
+    if (!d) {
+        return;
+    }
+    begin_shutdown(d);
+    cut_links(d, cut_for_shutdown);
+    qemu_thread_join(&d->listener);
+    wait_for_greeters(d);
+    qemu_thread_join(&d->coordinator);
+    if (d->listens && !d->closed) {
+        forget_yank(d);
+    }
+    /* Exports live on for a moment: nobody is to see what is not there. */
+    destination_free_missing(d, d->is_postcopy && !d->all_here);
+    forget_session(d);
+    WITH_QEMU_LOCK_GUARD(&destination_lock) {
+        destination = NULL;
+    }
+    destination_free(d);
+}
+
+/* How long a source that is there may take to say goodbye. */
+#define GOODBYE_MS 1000
+
+static bool wait_finished(Destination *d, int ms)
+{
+    int64_t end = g_get_monotonic_time() + ms * INT64_C(1000);
+    int64_t left;
+
+    QEMU_LOCK_GUARD(&migration_lock);
+    while (!d->finished && d->link && !link_is_cut_locked(d->link) &&
+           (left = end - g_get_monotonic_time()) > 0) {
+        qemu_cond_timedwait(&migration_cond, &migration_lock,
+                            (left + 999) / 1000);
+    }
+    return d->finished;
+}
+
+/* Waits for it no longer; with migration_lock held. */
+static void give_up_goodbye(Destination *d)
+{
+    d->goodbye = true;
+    qemu_cond_broadcast(&migration_cond);
+}
+
+void destination_retire(void)
+{
+    Destination *d = destination;
+
+    if (!d || wait_finished(d, GOODBYE_MS)) {
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        give_up_goodbye(d);
+    }
+    cut_links(d, cut_at_end);
+    QEMU_LOCK_GUARD(&migration_lock);
+    while (!d->finished) {
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
 }
 
 /* ---- Any thread, out-of-band. ---- */
+
+/* What follows, up to the end, holds destination_lock. */
 
 static void set_address(Destination *d, const SocketAddress *address)
 {
@@ -366,10 +441,16 @@ static void set_address(Destination *d, const SocketAddress *address)
 
 bool destination_listen(const SocketAddress *address, Error **errp)
 {
-    Destination *d = destination;
+    Destination *d;
 
+    QEMU_LOCK_GUARD(&destination_lock);
+    d = destination;
     if (!d) {
         error_setg(errp, "'-incoming' was not specified on the command line");
+        return false;
+    }
+    if (d->shutting_down) {
+        error_setg(errp, "The process ends");
         return false;
     }
     if (d->listens && migration_state() != MIGRATION_STATUS_FAILED &&
@@ -390,6 +471,8 @@ bool destination_listen(const SocketAddress *address, Error **errp)
 
 bool destination_recover(const SocketAddress *address, Error **errp)
 {
+    QEMU_LOCK_GUARD(&destination_lock);
+
     if (!destination || migration_state() != MIGRATION_STATUS_POSTCOPY_PAUSED) {
         error_setg(errp,
                    "Migrate recover can only be run when postcopy is paused.");
@@ -412,16 +495,24 @@ static bool enter_cancelling(void)
                                MIGRATION_STATUS_CANCELLING);
 }
 
-/* A listener without a session has nothing to cancel, nor has one that had. */
+/*
+ * A listener without a session has nothing to cancel, nor has one that has
+ * everything, but for its wait for a source that is gone.
+ */
 bool destination_cancel(Error **errp)
 {
-    Destination *d = destination;
+    Destination *d;
 
+    QEMU_LOCK_GUARD(&destination_lock);
+    d = destination;
     if (!d) {
         return true;
     }
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         if (d->closed || migration_state() == MIGRATION_STATUS_COMPLETED) {
+            if (!d->closed && link_is_cut_locked(d->link)) {
+                give_up_goodbye(d);
+            }
             return true;
         }
         if (d->ready_said) {
@@ -439,15 +530,19 @@ bool destination_cancel(Error **errp)
 
 bool destination_is_expecting(void)
 {
+    QEMU_LOCK_GUARD(&destination_lock);
     QEMU_LOCK_GUARD(&migration_lock);
+
     return destination && !destination->served;
 }
 
 bool destination_is_idle(void)
 {
-    Destination *d = destination;
+    Destination *d;
 
+    QEMU_LOCK_GUARD(&destination_lock);
     QEMU_LOCK_GUARD(&migration_lock);
+    d = destination;
     return d && !d->ready_said && !d->waiting &&
            (!d->link || link_is_cut_locked(d->link));
 }
@@ -459,6 +554,8 @@ static void cut_for_pause(Link *link)
 
 bool destination_pause(void)
 {
+    QEMU_LOCK_GUARD(&destination_lock);
+
     if (!destination) {
         return false;
     }
@@ -468,9 +565,11 @@ bool destination_pause(void)
 
 bool destination_continue(Error **errp)
 {
-    Destination *d = destination;
+    Destination *d;
 
+    QEMU_LOCK_GUARD(&destination_lock);
     QEMU_LOCK_GUARD(&migration_lock);
+    d = destination;
     if (!d || !d->ready_said) {
         error_setg(errp, "There is no migration to continue");
         return false;

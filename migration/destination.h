@@ -73,7 +73,8 @@ struct Destination {
     bool served;            /* this process serves */
     bool is_postcopy;       /* and does not have everything yet */
     bool take_over;         /* migrate-continue was there */
-    bool goodbye;           /* the source knows that all is here */
+    bool goodbye;           /* the source knows that all is here, or is not
+                             * waited for */
     bool failure_said;      /* the source has been told why this ends */
     GQueue fetches;         /* of Section, for the speaker */
     bool all_here;          /* nothing is missing any more */
@@ -86,6 +87,7 @@ struct Destination {
     int wake_fd; /* an eventfd that ends the listener's wait */
     bool shutting_down;
     bool closed;      /* no more sessions: the listener ends */
+    bool finished;    /* and nothing is left but this */
     Link *hello_link; /* connections without a session yet */
     unsigned n_greeters;
     GQueue silent; /* of Greeter, the oldest first: their hello is awaited */

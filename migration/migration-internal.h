@@ -45,6 +45,12 @@ bool destination_recover(const SocketAddress *address, Error **errp);
 /* Waits until listening has begun or failed.  Main thread, at startup. */
 bool destination_wait_listening(Error **errp);
 void destination_shutdown(void);
+/*
+ * Everything is here and served, and something else begins: the goodbye of the
+ * source is not waited for any longer than a moment.  Main thread; blocks for
+ * that.
+ */
+void destination_retire(void);
 /* Whether this process has not become one that serves yet.  Main thread. */
 bool destination_is_expecting(void);
 /*

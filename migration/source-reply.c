@@ -36,16 +36,30 @@ static bool note_fetch(Source *s, const Section *section, Error **errp)
     return true;
 }
 
-static bool note_lack(Source *s, const Section *section, Error **errp)
+/* The volume that @section asks for, or NULL. */
+static Volume *asked_volume(Source *s, const Section *section, Error **errp)
 {
+    Volume *volume;
+
     if (!section_check_range(section, s->set->sizes, s->set->n, errp)) {
-        return false;
+        return NULL;
     }
-    if (s->set->volumes[section->volume].remote) {
+    volume = &s->set->volumes[section->volume];
+    if (volume->remote) {
         error_setg(errp,
                    "The destination asks for content of volume '%s', "
                    "which is remote",
-                   s->set->volumes[section->volume].name);
+                   volume->name);
+        return NULL;
+    }
+    return volume;
+}
+
+static bool note_lack(Source *s, const Section *section, Error **errp)
+{
+    Volume *volume = asked_volume(s, section, errp);
+
+    if (!volume) {
         return false;
     }
     if (!s->gone) {
@@ -56,8 +70,24 @@ static bool note_lack(Source *s, const Section *section, Error **errp)
     if (section->type == SECTION_FETCH) {
         return note_fetch(s, section, errp);
     }
-    block_dirty_bitmap_set(s->set->volumes[section->volume].bitmap,
-                           section->offset, section->length);
+    block_dirty_bitmap_set(volume->bitmap, section->offset, section->length);
+    return true;
+}
+
+/* A client wrote to what was on its way: it goes out with the next pass. */
+static bool note_again(Source *s, const Section *section, Error **errp)
+{
+    Volume *volume = asked_volume(s, section, errp);
+
+    if (!volume) {
+        return false;
+    }
+    if (!s->pass || s->gone) {
+        error_setg(errp, "The destination asks for content again, which is "
+                         "not being copied");
+        return false;
+    }
+    block_dirty_bitmap_set(volume->bitmap, section->offset, section->length);
     return true;
 }
 
@@ -88,6 +118,11 @@ static bool note(Source *s, const Section *section, Error **errp)
     case SECTION_FETCH:
     case SECTION_LACKS:
         if (!note_lack(s, section, errp)) {
+            return false;
+        }
+        break;
+    case SECTION_AGAIN:
+        if (!note_again(s, section, errp)) {
             return false;
         }
         break;

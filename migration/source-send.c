@@ -135,7 +135,7 @@ static bool send_from_memory(SourceSender *sender, Volume *volume,
     };
     bool ok;
 
-    /* A compressor wants its input to stay as it is. */
+    /* A compressor wants its input to stay as it is; no request is pending. */
     if (sender->compressor) {
         uint8_t *copy = sender->io->requests[0].buf;
 
@@ -194,6 +194,10 @@ static bool sweep_volume(SourceSender *sender, Volume *volume, SourceWork work,
     Source *s = sender->source;
     uint64_t offset = 0, bytes;
 
+    /* What is sent from memory may use a buffer of theirs. */
+    if (volume->memory && !finish_all(sender, true, errp)) {
+        return false;
+    }
     while (block_dirty_bitmap_next(volume->bitmap, &offset, volume->size,
                                    STREAM_STRIPE, &bytes)) {
         uint64_t stripe = offset / STREAM_STRIPE;

@@ -64,6 +64,7 @@ static const SectionKind kinds[] = {
     [SECTION_LACKS_END] = {"lacks-end", DESTINATION},
     [SECTION_COMPLETE] = {"complete", DESTINATION},
     [SECTION_ERROR] = {"error", DESTINATION, 0, 0, 0, STREAM_MAX_MESSAGE},
+    [SECTION_AGAIN] = {"again", DESTINATION, USES_RANGE},
 };
 
 static const SectionKind *find_kind(unsigned type)

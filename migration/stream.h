@@ -82,6 +82,7 @@ typedef enum SectionType {
     SECTION_LACKS_END,   /* on resume: that was all */
     SECTION_COMPLETE,    /* everything is here */
     SECTION_ERROR,       /* payload: why the destination ends this */
+    SECTION_AGAIN,       /* what came for that range did not fit its checksum */
 } SectionType;
 
 /* Bits of flags; each only where it makes sense. */

@@ -14,7 +14,7 @@ ZSTD, POSTCOPY = 1, 2                           # flags of a section
 (VOLUME, SETUP_END, DATA, ZERO, PASS_END, MISSING, HAND_OVER, GO, PUSH_END,
  ABORT, BYE) = range(1, 12)
 (ACCEPT, PASS_ACK, READY, STARTED, FETCH, LACKS, LACKS_END, COMPLETE,
- ERROR) = range(32, 41)
+ ERROR, AGAIN) = range(32, 42)
 BLOCK, STRIPE = 16 << 10, 1 << 20
 
 _xxhash = ctypes.CDLL('libxxhash.so.0')

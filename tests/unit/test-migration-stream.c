@@ -60,6 +60,9 @@ static const GoodSection good_sections[] = {
      DESTINATION,
      {SECTION_ERROR, .payload_size = STREAM_MAX_MESSAGE,
       .payload_checksum = 5}},
+    {"again",
+     DESTINATION,
+     {SECTION_AGAIN, .volume = 2, .offset = 3, .length = 4}},
 };
 
 static const Section *good_section(SectionType type)
