@@ -280,6 +280,16 @@ def _(box):
                  volumes=[Volume('a', 8 * MIB)])
 
 
+@test('zstd, a volume in a file and the next in memory')
+def _(box):
+    volumes = [Volume('f', 8 * MIB, driver='file'), Volume('r', 8 * MIB)]
+    with Pair(box, volumes) as pair:
+        pair.source.set(multifd_compression='zstd')
+        content = filled(pair)
+        pair.run()
+        check_content(pair.destination, content)
+
+
 @test('the source has nothing to serve any more')
 def _(box):
     with Pair(box) as pair:
