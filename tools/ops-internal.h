@@ -31,4 +31,10 @@ bool ops_check_yank(YcDomain *dom, json_object *arguments, GError **errp);
 json_object *ops_in_band(YcDomain *dom, const char *command,
                          json_object *arguments, int timeout_ms, GError **errp);
 
+/*
+ * What runs in-band ("command", "running-ms"), by the server's own word, which
+ * only yankd has; else NULL.
+ */
+json_object *ops_ask_running(YcDomain *dom, int timeout_ms);
+
 #endif

@@ -90,8 +90,7 @@ static json_object *ask_all(YcDomain *dom, int timeout_ms)
     return pings;
 }
 
-/* What runs in-band, and since when: the server's word, yankd's only. */
-static json_object *ask_running(YcDomain *dom, int timeout_ms)
+json_object *ops_ask_running(YcDomain *dom, int timeout_ms)
 {
     g_autoptr(json_object) dispatch = NULL;
     json_object *sessions, *running = NULL;
@@ -179,7 +178,7 @@ static void add_live(YcDomain *dom, json_object *status, int timeout_ms)
     if (!status_ping_answered(status, "out-of-band")) {
         return;
     }
-    json_set(status, "running", ask_running(dom, timeout_ms));
+    json_set(status, "running", ops_ask_running(dom, timeout_ms));
     instances = yc_domain_query_yank(dom, timeout_ms, NULL);
     if (instances) {
         json_set(status, "instances", ops_instances_to_json(instances));

@@ -7,26 +7,48 @@
 #include "client/yank.h"
 #include "watch-choose.h"
 
+/* How likely it is that an instance is what the main loop waits for. */
+typedef enum Suspicion {
+    SUSPECT_NOT,
+    SUSPECT_MAYBE,
+    SUSPECT,
+} Suspicion;
+
+/* A peer is waited for, though no request is. */
+static const char *const waiting[] = {
+    "resolve",       "connect", "handshake",   "tls-handshake",
+    "disconnecting", "setup",   "switch-over", NULL};
+
 /*
  * What moved after the main loop stopped is not what stopped it.  The two
  * ages are taken a moment apart: hence the quarter.
+ *
+ * One that listens may be waited for (wait=on) or not, and does not mind.
  */
-static bool is_suspect(const YcInstance *instance, gint64 age_us)
+static Suspicion suspect(const YcInstance *instance, gint64 age_us)
 {
+    const char *phase = instance->phase ? instance->phase : "";
+
     if (!instance->has_status || instance->stalled) {
-        return true;
+        return SUSPECT;
     }
-    return instance->in_flight > 0 &&
-           instance->idle_ms * 1000 >= age_us - age_us / 4;
+    if (instance->idle_ms * 1000 < age_us - age_us / 4) {
+        return SUSPECT_NOT;
+    }
+    if (instance->in_flight > 0 || g_strv_contains(waiting, phase)) {
+        return SUSPECT;
+    }
+    return g_str_equal(phase, "listening") ? SUSPECT_MAYBE : SUSPECT_NOT;
 }
 
 static const YcInstance *find(const PolicyInstance *entry, GPtrArray *instances,
-                              GHashTable *tried, gint64 age_us)
+                              GHashTable *tried, gint64 age_us,
+                              Suspicion suspicion)
 {
     for (guint i = 0; i < instances->len; i++) {
         const YcInstance *instance = instances->pdata[i];
 
-        if (!instance->monitor && is_suspect(instance, age_us) &&
+        if (!instance->monitor && suspect(instance, age_us) == suspicion &&
             !g_hash_table_contains(tried, instance->name) &&
             policy_instance_matches(entry, instance->name)) {
             return instance;
@@ -35,13 +57,14 @@ static const YcInstance *find(const PolicyInstance *entry, GPtrArray *instances,
     return NULL;
 }
 
-const char *choose_instance(const PolicyRule *rule, GPtrArray *instances,
-                            GHashTable *tried, gint64 age_us, gint64 *wait_us)
+static const char *choose(const PolicyRule *rule, GPtrArray *instances,
+                          GHashTable *tried, gint64 age_us, Suspicion suspicion,
+                          gint64 *wait_us)
 {
-    *wait_us = -1;
     for (guint i = 0; i < rule->instances->len; i++) {
         const PolicyInstance *entry = rule->instances->pdata[i];
-        const YcInstance *instance = find(entry, instances, tried, age_us);
+        const YcInstance *instance =
+            find(entry, instances, tried, age_us, suspicion);
         gint64 left = entry->threshold_us - age_us;
 
         if (instance && left <= 0) {
@@ -52,4 +75,16 @@ const char *choose_instance(const PolicyRule *rule, GPtrArray *instances,
         }
     }
     return NULL;
+}
+
+const char *choose_instance(const PolicyRule *rule, GPtrArray *instances,
+                            GHashTable *tried, gint64 age_us, gint64 *wait_us)
+{
+    const char *name;
+
+    *wait_us = -1;
+    name = choose(rule, instances, tried, age_us, SUSPECT, wait_us);
+    return name
+               ? name
+               : choose(rule, instances, tried, age_us, SUSPECT_MAYBE, wait_us);
 }

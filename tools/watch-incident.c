@@ -112,18 +112,16 @@ static void note_action(Incidents *all, const char *event, json_object *action)
 /* The command in which it hangs, by its own word or by what we know. */
 static char *running_command(YcDomain *dom)
 {
-    g_autoptr(json_object) dispatch = NULL;
+    g_autoptr(json_object) running = ops_ask_running(dom, ANSWER_MS);
     g_auto(YcJobInfo) info = {0};
-    const char *command = NULL;
+    const char *command = json_get_string(running, "command");
 
-    if (yc_qmp_client_is_yankd(yc_domain_lane(dom)) &&
-        yc_domain_oob(dom, "query-dispatch", NULL, ANSWER_MS, &dispatch,
-                      NULL)) {
-        command =
-            json_get_string(json_get_object(dispatch, "running"), "command");
-    }
+    yc_domain_lock(dom);
     yc_domain_get_job_info(dom, YC_SLOT_NORMAL, &info);
-    if (!command && info.held) {
+    yc_domain_unlock(dom);
+    /* Our own ping hangs like any other command, and is not the cause. */
+    if (!command && info.held &&
+        g_strcmp0(info.command, "query-version") != 0) {
         command = info.command;
     }
     return g_strdup(command);

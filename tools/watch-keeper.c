@@ -116,7 +116,9 @@ static gint64 silent_for(Keeper *keeper, const GError *err, gint64 us)
     g_auto(YcJobInfo) info = {0};
 
     if (g_error_matches(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_BUSY)) {
+        yc_domain_lock(keeper->dom);
         yc_domain_get_job_info(keeper->dom, YC_SLOT_NORMAL, &info);
+        yc_domain_unlock(keeper->dom);
         return MAX(us, info.held ? info.command_ms * 1000 : 0);
     }
     return us;
