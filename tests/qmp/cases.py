@@ -6,4 +6,5 @@ import cases_session    # noqa: F401
 import cases_batch      # noqa: F401
 import cases_oob        # noqa: F401
 import cases_commands   # noqa: F401
+import cases_migration  # noqa: F401
 from case import ALL    # noqa: F401

@@ -14,8 +14,10 @@ from daemon import Daemon
 from suite import Skip, run, test
 
 # Commands that need no main loop.
-OUT_OF_BAND = {'query-dispatch', 'query-name', 'query-yank',
-               'query-yank-status', 'quit', 'yank'}
+OUT_OF_BAND = {'migrate-incoming', 'migrate-pause', 'migrate-recover',
+               'migrate_cancel', 'query-dispatch', 'query-migrate',
+               'query-name', 'query-yank', 'query-yank-status', 'quit',
+               'yank'}
 # Commands that stock has not.
 OURS = {'blockdev-reconnect', 'chardev-write', 'query-dispatch',
         'query-yank-status'}
@@ -118,7 +120,8 @@ def _(box):
     schema, _ = schema_of(box, 'yankd')
     assert set(schema.of_kind('event')) == {
         'BLOCK_EXPORT_DELETED', 'COMMAND_DROPPED', 'MAIN_LOOP_RESUMED',
-        'MAIN_LOOP_STALLED', 'SHUTDOWN', 'YANK', 'YANK_INSTANCE_STALLED'}
+        'MAIN_LOOP_STALLED', 'MIGRATION', 'MIGRATION_PASS', 'SHUTDOWN',
+        'YANK', 'YANK_INSTANCE_STALLED'}
 
 
 def both(box):
