@@ -148,7 +148,8 @@ static Assembly *find_assembly(Destination *d, const StreamHello *hello)
 {
     Assembly *a = d->assembly;
 
-    if (a && same_id(a->hello.session, hello->session) &&
+    if (a && !link_is_cut_locked(a->link) &&
+        same_id(a->hello.session, hello->session) &&
         a->hello.flags == hello->flags &&
         a->hello.channels == hello->channels && !a->channels[hello->channel]) {
         return a;

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include "destination.h"
@@ -14,6 +15,8 @@
 
 /* Connections that wait to be accepted: all channels of a source at once. */
 #define BACKLOG 256
+/* After a failure to accept, for want of descriptors, say. */
+#define ACCEPT_PAUSE_MS 200
 
 void destination_wake_listener(Destination *d)
 {
@@ -112,8 +115,11 @@ static void accept_one(Destination *d, QIONetListener *listener)
 
     if (ioc) {
         destination_greet(d, ioc);
-    } else {
-        eventfd_read(d->wake_fd, &value); /* it does not block */
+    } else if (eventfd_read(d->wake_fd, &value) < 0) {
+        /* It was not woken: who waits to be accepted would make it spin. */
+        struct pollfd pfd = {d->wake_fd, POLLIN, 0};
+
+        poll(&pfd, 1, ACCEPT_PAUSE_MS);
     }
 }
 

@@ -348,6 +348,7 @@ static void *receiver_thread(void *opaque)
     Receiver *receiver = opaque;
     Error *err = NULL;
 
+    qemu_thread_give_way();
     while (receive_one(receiver, &err)) {
         /* Until the link is cut. */
     }

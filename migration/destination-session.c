@@ -29,29 +29,14 @@ static bool may_say_failure(Destination *d)
     return true;
 }
 
-/* The source hangs up when it has heard; so nothing is lost on the way. */
-static void wait_for_hang_up(Destination *d)
-{
-    int64_t end = g_get_monotonic_time() + LAST_WORDS_MS * INT64_C(1000);
-
-    QEMU_LOCK_GUARD(&migration_lock);
-    while (!link_is_cut_locked(d->link)) {
-        int64_t left = (end - g_get_monotonic_time()) / 1000;
-
-        if (left <= 0) {
-            break;
-        }
-        qemu_cond_timedwait(&migration_cond, &migration_lock, left);
-    }
-}
-
 void destination_channel_failed(Destination *d, Error *err)
 {
     if (may_say_failure(d)) {
         migration_channel_send_message(d->main, SECTION_ERROR,
                                        error_get_pretty(err), NULL);
     } else {
-        wait_for_hang_up(d);
+        /* The source hangs up when it has heard; so nothing is lost. */
+        link_wait_cut(d->link, LAST_WORDS_MS);
     }
     link_cut_error(d->link, err);
     error_free(err);
@@ -246,11 +231,16 @@ static bool check_intact(Destination *d, Error **errp)
     return true;
 }
 
-/* The source may take our word from now on: there is no way back. */
+/*
+ * The source may take our word from now on: there is no way back.  A cancel
+ * comes either before this or after it.
+ */
 static bool commit(Destination *d, bool postcopy, Error **errp)
 {
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        if (!link_is_cut_locked(d->link)) {
+        if (!link_is_cut_locked(d->link) &&
+            migration_set_state(MIGRATION_STATUS_ACTIVE,
+                                MIGRATION_STATUS_DEVICE)) {
             d->ready_said = true;
             d->is_postcopy = postcopy;
             return true;
@@ -271,13 +261,12 @@ static bool get_ready(Destination *d, const Section *section, Error **errp)
         !destination_flush(d, errp)) {
         return false;
     }
-    if (!migration_set_state(MIGRATION_STATUS_ACTIVE,
-                             MIGRATION_STATUS_DEVICE)) {
-        link_error(d->link, errp); /* it was cancelled */
-        return false;
-    }
     if (postcopy) {
         destination_set_gates(d);
+    } else if (volumes_dirty_bytes(d->set)) {
+        error_setg(errp, "The hand-over is not one of postcopy, but content is "
+                         "missing");
+        return false;
     }
     return commit(d, postcopy, errp) &&
            migration_channel_send_type(d->main, SECTION_READY, 0, errp);
@@ -293,6 +282,9 @@ static bool serve(Destination *d, Error **errp)
         destination_enter_phase(d, d->is_postcopy ? PHASE_SERVING : PHASE_DONE);
     }
     block_activate();
+    if (!d->is_postcopy) {
+        stats_end();
+    }
     activity_set_phase(d->activity, d->is_postcopy ? "postcopy" : "completed");
     if (!migration_set_state(MIGRATION_STATUS_DEVICE, to)) {
         migration_set_state(MIGRATION_STATUS_POSTCOPY_RECOVER, to);
@@ -449,10 +441,12 @@ bool destination_resume_session(Destination *d, Assembly *a, Error **errp)
 
 static void drain_main(Destination *d)
 {
+    int64_t end = g_get_monotonic_time() + LAST_WORDS_MS * INT64_C(1000);
     uint8_t rest[4096];
 
     if (qio_channel_set_read_timeout(d->main->ioc, LAST_WORDS_MS, NULL)) {
-        while (qio_channel_read(d->main->ioc, rest, sizeof(rest), NULL) > 0) {
+        while (g_get_monotonic_time() < end &&
+               qio_channel_read(d->main->ioc, rest, sizeof(rest), NULL) > 0) {
             /* What was sent before the source heard of the failure. */
         }
     }

@@ -109,6 +109,19 @@ static inline void destination_enter_phase(Destination *d,
     __atomic_store_n(&d->phase, phase, __ATOMIC_RELEASE);
 }
 
+/* ---- destination-control.c ---- */
+
+/* The one there is, or NULL.  Main thread. */
+Destination *destination_get(void);
+/* @d can be asked things from now on; NULL: no more.  Main thread. */
+void destination_publish(Destination *d);
+/* From now on nothing new begins. */
+void destination_begin_shutdown(Destination *d);
+/* Runs @cut on all links there are.  Any thread, OOB-safe. */
+void destination_cut_links(Destination *d, void (*cut)(Link *link));
+/* There is nothing to yank any more. */
+void destination_forget_yank(Destination *d);
+
 /* ---- destination-listen.c ---- */
 
 void *destination_listener_thread(void *opaque);

@@ -68,11 +68,17 @@ static gboolean post_run(gpointer opaque)
 {
     void (*fn)(void) = opaque;
 
+    /* It sees what was done before the post; see there. */
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+    }
     fn();
     return G_SOURCE_REMOVE;
 }
 
 void migration_post_main(void (*fn)(void))
 {
+    /* glib's own order is enough, but thread sanitizers do not know it. */
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+    }
     g_idle_add_full(G_PRIORITY_HIGH, post_run, fn, NULL);
 }

@@ -272,6 +272,7 @@ static void *sender_thread(void *opaque)
     SourceWork work;
     Error *err = NULL;
 
+    qemu_thread_give_way();
     while ((work = next_work(s, &number)) != SOURCE_WORK_STOP) {
         if (!carry_out(sender, work, &err)) {
             source_channel_failed(s, err);

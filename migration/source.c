@@ -370,6 +370,7 @@ bool source_begin(const SocketAddress *address, Error **errp)
         error_setg(errp, "The volumes were migrated away from here");
         return false;
     }
+    destination_retire();
     if (!source_prepare(s, address, errp) ||
         !yank_register_instance(MIGRATION_YANK_INSTANCE, errp)) {
         return false;

@@ -5,11 +5,13 @@
  */
 #include "qemu/osdep.h"
 #include <signal.h>
+#include <sys/resource.h>
 #include <time.h>
 #include "qemu/oob.h"
 #include "qemu/thread.h"
 
 #define THREAD_NAME_SIZE 16 /* the kernel's, with its NUL */
+#define GIVE_WAY_NICE 10
 
 static void thread_check(int err, const char *call)
 {
@@ -238,4 +240,10 @@ void *qemu_thread_join(QemuThread *thread)
     oob_assert_may_block("qemu_thread_join");
     thread_check(pthread_join(thread->thread, &result), "pthread_join");
     return result;
+}
+
+void qemu_thread_give_way(void)
+{
+    /* Linux has one for each thread.  Where it cannot be, all goes on as is. */
+    (void)setpriority(PRIO_PROCESS, gettid(), GIVE_WAY_NICE);
 }

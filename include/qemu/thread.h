@@ -63,4 +63,10 @@ void qemu_thread_create(QemuThread *thread, const char *name,
                         void *(*fn)(void *), void *arg, bool joinable);
 void *qemu_thread_join(QemuThread *thread);
 
+/*
+ * Lets the calling thread give way to others of this machine, for good: for
+ * bulk work beside requests that somebody waits for.
+ */
+void qemu_thread_give_way(void);
+
 #endif

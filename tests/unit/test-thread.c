@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/resource.h>
 #include <signal.h>
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
@@ -203,6 +204,27 @@ static void test_not_mine(void)
 }
 #endif
 
+static void *give_way(void *opaque)
+{
+    int *nice = opaque;
+
+    qemu_thread_give_way();
+    *nice = getpriority(PRIO_PROCESS, gettid());
+    return NULL;
+}
+
+static void test_give_way(void)
+{
+    int before = getpriority(PRIO_PROCESS, gettid()), nice = 0;
+    QemuThread thread;
+
+    qemu_thread_create(&thread, "modest", give_way, &nice,
+                       QEMU_THREAD_JOINABLE);
+    qemu_thread_join(&thread);
+    g_assert_cmpint(nice, >, before);
+    g_assert_cmpint(getpriority(PRIO_PROCESS, gettid()), ==, before);
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -220,6 +242,7 @@ int main(int argc, char **argv)
     g_test_add_func("/thread/taken-twice", test_taken_twice);
     g_test_add_func("/thread/not-held", test_not_held);
     g_test_add_func("/thread/not-mine", test_not_mine);
+    g_test_add_func("/thread/give-way", test_give_way);
 #endif
     ret = g_test_run();
     qemu_cond_destroy(&cond);
