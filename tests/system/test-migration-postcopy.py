@@ -422,6 +422,79 @@ def _(box):
     complete(pair)
 
 
+# ---- The source dies at the end. ----
+
+def without_goodbye(box, *capabilities):
+    """Has everything, and a source that died before it said so."""
+    pair = Pair(box, capabilities)
+    pair.link.on('bye', pair.link.hold)
+    step = 'complete' if 'postcopy-blocks' in capabilities else 'started'
+    pair.migrate()
+    if capabilities:
+        pair.start_postcopy()
+    wait_for(step, lambda: step in pair.link.counts, 10 * slowness())
+    pair.source.kill()
+    pair.source.daemon.process.wait()
+    pair.link.cut()
+    pair.link.release()
+    pair.destination.wait_status('completed')
+    return pair
+
+
+for _capabilities in [], ['postcopy-blocks'], ['postcopy-blocks', 'multifd']:
+    def _no_goodbye(box, capabilities=_capabilities):
+        pair = without_goodbye(box, *capabilities)
+        side = pair.destination
+        if side.qmp.oob('query-yank'):
+            refused('in use', side.qmp.cmd, 'blockdev-del',
+                    {'node-name': 'r0'})
+        side.qmp.oob('migrate_cancel')
+        wait_for('the end', lambda: not side.qmp.oob('query-yank'),
+                 5 * slowness())
+        assert side.status() == 'completed'
+        pair.check(side)
+        side.qmp.cmd('block-export-del', {'id': 'e-r0', 'mode': 'hard'})
+        wait_for('r0 is free', lambda: freed(side, 'r0'), 5 * slowness())
+        side.finish()
+    test(f'a source that died before its goodbye: {_capabilities}'
+         )(_no_goodbye)
+
+
+def freed(side, node):
+    try:
+        return side.qmp.cmd('blockdev-del', {'node-name': node}) == {}
+    except QmpError as error:
+        assert 'in use' in error.desc, error
+        return False
+
+
+@test('on to a third process, whatever became of the first')
+def _(box):
+    pair = without_goodbye(box, 'postcopy-blocks')
+    pair.source = pair.destination
+    pair.source.name = 'source'
+    pair.new_destination()
+    pair.migrate()
+    pair.destination.wait_status('completed')
+    complete(pair)
+
+
+@test('on to a third process, with a first that is frozen')
+def _(box):
+    pair = Pair(box)
+    pair.link.on('bye', pair.link.hold)
+    pair.migrate()
+    wait_for('bye', lambda: 'bye' in pair.link.counts, 10 * slowness())
+    first, old = pair.source, pair.link
+    pair.source = pair.destination
+    pair.new_destination()
+    pair.migrate()
+    pair.destination.wait_status('completed')
+    complete(pair)
+    old.release()
+    first.finish()
+
+
 # ---- The end of a process. ----
 
 def ends(side, seconds=3.0):
