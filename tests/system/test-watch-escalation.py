@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# builds: build build-debug
+# timeout: 200
+"""What yankctl watch does when the first yank was not enough."""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+import daemon
+from hang import FifoHang
+from sandbox import state, wait_for
+from suite import Skip, run, test
+from watch import Hang, Watch
+
+
+def rule(**keys):
+    """A policy of one rule for all."""
+    lines = ['interval: 0.1', 'rules:', '  - domains: "*"',
+             '    action: yank']
+    lines += [f'    {key.replace("_", "-")}: {value}'
+              for key, value in dict(threshold=0.3, verify=0.3,
+                                     **keys).items()]
+    return '\n'.join(lines) + '\n'
+
+
+def need_qemu():
+    if daemon.program('qemu') is None:
+        raise Skip('qemu-system-x86_64 is not installed')
+
+
+def actions(line):
+    return [(d['action'], d.get('instance')) for d in line['done']]
+
+
+@test('stock QEMU: the next instance, in the order of the policy',
+      needs=['nbdkit'])
+def _(box):
+    need_qemu()
+    victim = Hang(box, 'qemu', disks=3)
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy=rule(
+        instances='[{type: block-node, name: nbd2}, {type: block-node, '
+        'name: nbd1}, block-node]'))
+    watch.wait_connected(1)
+    victim.hang(0)
+    victim.rescued()
+    end = watch.wait_journal(event='end')
+    assert actions(end) == [('yank', 'blockdev:nbd2'),
+                            ('yank', 'blockdev:nbd1'),
+                            ('yank', 'blockdev:nbd0')], end
+    victim.finish()
+    watch.finish()
+
+
+@test('yankd: the stuck one at once, and none that works',
+      needs=['nbdkit'])
+def _(box):
+    victim = Hang(box, 'yankd', disks=3)
+    victim.add(1)
+    victim.add(2)
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy=rule(
+        instances='[{type: block-node, name: nbd2}, {type: block-node, '
+        'name: nbd1}, block-node]'))
+    watch.wait_connected(1)
+    victim.hang(0)
+    victim.rescued()
+    end = watch.wait_journal(event='end')
+    assert actions(end) == [('yank', 'blockdev:nbd0')], end
+    victim.finish()
+    watch.finish()
+
+
+@test('a threshold of an instance', needs=['nbdkit'])
+def _(box):
+    need_qemu()
+    victim = Hang(box, 'qemu')
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy=rule(
+        instances='[{type: block-node, threshold: 1}]'))
+    watch.wait_connected(1)
+    victim.hang()
+    assert victim.rescued() > 0.95
+    end = watch.wait_journal(event='end')
+    assert end['done'][0]['after'] >= 1, end
+    assert watch.journal(event='begin')[0]['for'] < 0.95
+    victim.finish()
+    watch.finish()
+
+
+@test('no more yanks an hour than allowed; then the hook',
+      needs=['nbdkit'])
+def _(box):
+    need_qemu()
+    victim = Hang(box, 'qemu', disks=2)
+    # The hook does what an operator would.
+    out = box.path('hook.env')
+    hook = box.write('hook', f'#!/bin/sh\nenv >{out}.new\n'
+                     f'mv {out}.new {out}\n')
+    os.chmod(hook, 0o755)
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy=rule(
+        yanks_per_hour=1, hook=f'{{command: [{hook}, an argument]}}'),
+        env={'SECRET': 'of the service'})
+    watch.wait_connected(1)
+    victim.hang(0)
+    victim.rescued()
+    assert watch.wait_journal(event='end')['outcome'] == 'yank'
+    # A second stall within the hour; the first disk is dead already.
+    victim.hang(1)
+    limit = watch.wait_journal(event='limit')
+    assert limit['yanks-per-hour'] == 1, limit
+    wait_for('the hook ran', lambda: os.path.exists(out))
+    with open(out) as f:
+        env = dict(line.rstrip('\n').split('=', 1) for line in f)
+    assert env['YANKCTL_DOMAIN'] == 'vm', env
+    assert env['YANKCTL_MONITOR'] == f'unix:{victim.qmp_path}', env
+    assert env['YANKCTL_PID'] == str(victim.server.pid), env
+    assert float(env['YANKCTL_STUCK_SECONDS']) >= 0.3, env
+    assert 'SECRET' not in env and 'HOME' not in env, env
+    assert watch.wait_journal(event='hook-end')['result'] == 'exit status 0'
+    victim.disks[1].thaw()
+    victim.rescued()
+    end = wait_for('the end', lambda: watch.journal(
+        event='end', outcome='hook'))[0]
+    assert [d['action'] for d in end['done']] == [
+        'limit', 'hook', 'hook-end'], end
+    assert len(watch.journal(event='yank')) == 1
+    victim.finish()
+    watch.finish()
+
+
+@test('a hang that no yank ends, and a hook that hangs as well')
+def _(box):
+    server = daemon.Daemon(box, 'yankd', monitors=2)
+    pidfile = box.path('hook.pid')
+    hook = box.write('hook', f'#!/bin/sh\necho $$ >{pidfile}\n'
+                     'sleep 1000 & wait\n')
+    os.chmod(hook, 0o755)
+    watch = Watch(box, '-s', f'vm={server.qmp_path}', policy=rule(
+        hook=f'{{command: [{hook}], timeout: 0.5}}'))
+    watch.wait_connected(1)
+    qmp = server.qmp(1)
+    hang = FifoHang(box, server.pid, qmp)
+    line = watch.wait_journal(event='hook-end')
+    assert line['result'] == 'killed after 0.5 s', line
+    with open(pidfile) as f:
+        assert state(int(f.read())) in (None, 'Z')
+    assert watch.journal(event='yank') == []
+    hang.release()
+    end = watch.wait_journal(event='end')
+    assert end['outcome'] == 'hook', end
+    qmp.close()
+    server.finish()
+    watch.finish()
+
+
+@test('the end of the service, while a domain hangs and a hook runs')
+def _(box):
+    server = daemon.Daemon(box, 'yankd', monitors=2)
+    watch = Watch(box, '-s', f'vm={server.qmp_path}', policy=rule(
+        hook='{command: [/bin/sleep, "1000"]}'))
+    watch.wait_connected(1)
+    qmp = server.qmp(1)
+    hang = FifoHang(box, server.pid, qmp)
+    watch.wait_journal(event='hook')
+    start = time.monotonic()
+    watch.finish(seconds=1.5)
+    assert time.monotonic() - start < 10
+    assert watch.journal(event='end')[0]['outcome'] == 'left'
+    hang.release()
+    qmp.close()
+    server.finish()
+
+
+run()
