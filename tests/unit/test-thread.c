@@ -238,11 +238,11 @@ int main(int argc, char **argv)
     g_test_add_func("/thread/timedwait", test_timedwait);
     g_test_add_func("/thread/name-and-signals", test_name_and_signals);
     g_test_add_func("/thread/detached", test_detached);
+    g_test_add_func("/thread/give-way", test_give_way);
 #ifdef CONFIG_DEBUG_CHECKS
     g_test_add_func("/thread/taken-twice", test_taken_twice);
     g_test_add_func("/thread/not-held", test_not_held);
     g_test_add_func("/thread/not-mine", test_not_mine);
-    g_test_add_func("/thread/give-way", test_give_way);
 #endif
     ret = g_test_run();
     qemu_cond_destroy(&cond);
