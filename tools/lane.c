@@ -193,11 +193,8 @@ Lane *lane_open_name(Lanes *lanes, const char *name, GError **errp)
     return spec ? lane_open(lanes, spec, errp) : NULL;
 }
 
-void lane_close(Lane *lane)
+void lane_unsubscribe(Lane *lane)
 {
-    if (!lane) {
-        return;
-    }
     if (lane->remote) {
         g_mutex_lock(&lane->lanes->lock);
         g_hash_table_remove(lane->lanes->subscribed, lane->remote);
@@ -206,6 +203,14 @@ void lane_close(Lane *lane)
     g_mutex_lock(&lane->lock);
     lane->event_fn = NULL;
     g_mutex_unlock(&lane->lock);
+}
+
+void lane_close(Lane *lane)
+{
+    if (!lane) {
+        return;
+    }
+    lane_unsubscribe(lane);
     if (lane->dom) {
         yc_domain_remove_handler(lane->dom, lane->handler);
         yc_domain_close(lane->dom, "done");

@@ -68,5 +68,7 @@ json_object *lane_execute(Lane *lane, bool oob, const char *command,
 typedef void LaneEventFn(Lane *lane, json_object *event, void *data);
 /* From now on, until the lane is closed; once at most. */
 bool lane_subscribe(Lane *lane, LaneEventFn *fn, void *data, GError **errp);
+/* After it no call is made, nor under way. */
+void lane_unsubscribe(Lane *lane);
 
 #endif

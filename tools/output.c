@@ -62,14 +62,50 @@ void output_text(Colour colour, const char *text)
     }
 }
 
+/* @c as JSON escapes it. */
+static void append_escape(GString *text, gunichar c)
+{
+    if (c >= 0x10000) {
+        g_string_append_printf(text, "\\u%04x\\u%04x",
+                               0xd800 + ((c - 0x10000) >> 10),
+                               0xdc00 + ((c - 0x10000) & 0x3ff));
+    } else {
+        g_string_append_printf(text, "\\u%04x", c);
+    }
+}
+
+/* Beyond ASCII JSON has strings only. */
+static char *safe_json(const char *text)
+{
+    GString *safe = g_string_new(NULL);
+
+    while (*text) {
+        gunichar c = g_utf8_get_char_validated(text, -1);
+        bool valid = c != (gunichar)-1 && c != (gunichar)-2;
+        const char *next = valid ? g_utf8_next_char(text) : text + 1;
+
+        if (!valid) {
+            append_escape(safe, 0xfffd);
+        } else if (c == '\n' || is_plain(c)) {
+            g_string_append_len(safe, text, next - text);
+        } else {
+            append_escape(safe, c);
+        }
+        text = next;
+    }
+    return g_string_free(safe, FALSE);
+}
+
 void output_json(json_object *value, bool pretty)
 {
     int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
+    g_autofree char *safe = NULL;
 
     if (pretty) {
         flags |= JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED;
     }
-    puts(json_object_to_json_string_ext(value, flags));
+    safe = safe_json(json_object_to_json_string_ext(value, flags));
+    puts(safe);
     fflush(stdout);
 }
 

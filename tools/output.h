@@ -30,7 +30,10 @@ char *output_safe(const char *text);
 /* Prints @text, made safe, in @colour; no line end. */
 void output_text(Colour colour, const char *text);
 
-/* Prints @value as one line, or indented with @pretty.  Does not take it. */
+/*
+ * Prints @value as one line, or indented with @pretty.  Does not take it.
+ * Characters that a terminal might obey are escaped as JSON does it.
+ */
 void output_json(json_object *value, bool pretty);
 
 /* A table: columns as wide as they must be, the last one as it comes. */

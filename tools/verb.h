@@ -30,6 +30,7 @@ extern const Verb verb_libvirt_snippet;
 extern const Verb verb_list;
 extern const Verb verb_migrate;
 extern const Verb verb_raw;
+extern const Verb verb_shell;
 extern const Verb verb_status;
 extern const Verb verb_watch;
 extern const Verb verb_yank;

@@ -18,6 +18,7 @@ const Verb *const verbs[] = {
     &verb_yank,
     &verb_watch,
     &verb_migrate,
+    &verb_shell,
     &verb_events,
     &verb_raw,
     &verb_libvirt_snippet,
@@ -161,7 +162,7 @@ static void tell_error(const Options *options, const GError *err)
         g_autoptr(json_object) reply = json_object_new_object();
 
         json_set(reply, "error", wire_error_to_json(err));
-        output_json(reply, true);
+        output_json(reply, false);
     }
 }
 
