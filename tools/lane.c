@@ -166,6 +166,20 @@ GPtrArray *lanes_domains(Lanes *lanes)
     return lanes->domains;
 }
 
+/* A hang that began before anybody had connected: what that means. */
+static void tell_no_lane(GError **err)
+{
+    if (g_error_matches(*err, YC_ERROR, YC_ERROR_NO_NEGOTIATION)) {
+        char *message = g_strconcat((*err)->message,
+                                    ", and nobody holds a lane to it, as "
+                                    "yankctl watch does",
+                                    NULL);
+
+        g_free((*err)->message);
+        (*err)->message = message;
+    }
+}
+
 Lane *lane_open(Lanes *lanes, const DomainSpec *spec, GError **errp)
 {
     g_autoptr(Lane) lane = g_new0(Lane, 1);
@@ -182,7 +196,10 @@ Lane *lane_open(Lanes *lanes, const DomainSpec *spec, GError **errp)
     if (!lane->dom) {
         return NULL;
     }
-    yc_domain_connect(lane->dom, lanes->options->timeout_ms, &lane->down);
+    if (!yc_domain_connect(lane->dom, lanes->options->timeout_ms,
+                           &lane->down)) {
+        tell_no_lane(&lane->down);
+    }
     return g_steal_pointer(&lane);
 }
 

@@ -172,10 +172,12 @@ static WatchSocket *new_tcp(const char *address, GError **errp)
     g_autofree char *host = NULL;
     g_autofree char *port = NULL;
     struct addrinfo *info = NULL;
+    guint64 number;
     bool ok;
 
     sock->lock_fd = sock->fd = -1;
     if (!split(address, &host, &port) ||
+        !g_ascii_string_to_unsigned(port, 10, 1, 65535, &number, NULL) ||
         getaddrinfo(host, port, &hints, &info) != 0 ||
         !is_loopback(info->ai_addr)) {
         fail(errp, EXIT_USAGE, address,

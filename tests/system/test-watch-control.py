@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# parallel-safe
+# builds: build build-debug
+# timeout: 200
+"""The control socket of yankctl watch: who may, what is lent, bad clients."""
+
+import json
+import os
+import stat
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+import daemon
+from sandbox import wait_for
+from suite import Skip, run, test
+from watch import Control, Hang, Watch, yankctl
+
+NOBODY = 65534
+SLOW = 'interval: 0.2\nrules: [{domains: "*", threshold: 1000}]\n'
+
+
+def serve(box, kind='yankd', **options):
+    """A service with one domain."""
+    server = daemon.Daemon(box, kind, **options)
+    watch = Watch(box, '-s', f'vm={server.qmp_path}', policy=SLOW)
+    watch.wait_connected(1)
+    return server, watch
+
+
+def finish(server, watch):
+    watch.finish()
+    server.finish()
+
+
+@test('the socket is its owner\'s, and so is a folder that is made for it')
+def _(box):
+    control = box.path('new/control')
+    process = box.spawn([yankctl(), 'watch', '--control', control,
+                         '--socket', 'vm=/nowhere/sock'])
+    wait_for('the service listens', lambda: daemon.listens(control))
+    assert stat.S_IMODE(os.stat(control).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(box.path('new')).st_mode) == 0o700
+    assert process.end() == 0
+    assert not os.path.exists(control)
+
+
+@test('folders that others may write to, and files in the way, are refused')
+def _(box):
+    os.mkdir(box.path('open'))
+    os.chmod(box.path('open'), 0o777)
+    box.write('file', 'precious')
+    for path, word in ((box.path('open/control'), 'nobody else may write'),
+                       (box.path('file'), 'is no socket'),
+                       (box.path('a/b/c'), 'cannot be made'),
+                       (box.path('x' * 108), 'too long')):
+        done = box.run([yankctl(), 'watch', '--control', path, '--socket',
+                        'vm=/nowhere/sock'], check=False, seconds=10)
+        assert done.returncode not in (0, -9) and word in done.stderr, done
+    with open(box.path('file')) as f:
+        assert f.read() == 'precious'
+
+
+@test('another user is disconnected')
+def _(box):
+    if os.geteuid() != 0:
+        raise Skip('needs root, to become somebody else')
+    server, watch = serve(box)
+    os.chmod(box.dir, 0o755)
+    os.chmod(watch.control, 0o666)
+    code = ('import socket, sys\n'
+            's = socket.socket(socket.AF_UNIX)\n'
+            's.connect(sys.argv[1])\n'
+            'try:\n'
+            '    sys.exit(len(s.recv(100)))\n'
+            'except ConnectionResetError:\n'
+            '    pass\n')
+    done = box.run(['setpriv', f'--reuid={NOBODY}', f'--regid={NOBODY}',
+                    '--clear-groups', '/usr/bin/python3', '-c', code,
+                    watch.control], check=False)
+    assert done.returncode == 0, done
+    assert f'user {NOBODY} was refused' in watch.process.output()
+    with watch.connect() as control:
+        assert control.greeting['yankctl']['protocol'] == 1
+    finish(server, watch)
+
+
+@test('a second service on the same path is refused; a dead one\'s is taken')
+def _(box):
+    server, watch = serve(box)
+    done = box.run([yankctl(), 'watch', '--control', watch.control,
+                    '--socket', f'vm={server.qmp_path}'], check=False)
+    assert done.returncode == 8, done
+    assert 'another service has this' in done.stderr, done
+    assert watch.run('list').returncode == 0
+    watch.process.kill()
+    watch.process.wait()
+    assert os.path.exists(watch.control)
+    again = Watch(box, '-s', f'vm={server.qmp_path}')
+    again.wait_connected(1)
+    finish(server, again)
+
+
+@test('bad clients end themselves only')
+def _(box):
+    server, watch = serve(box)
+    good = watch.connect()
+    for data in (b'nonsense\n', b'[]\n', b'{}{}\n', b'"a"\n', b'\0\n', b'\n',
+                 b'{"a":' * 100 + b'1' + b'}' * 100 + b'\n',
+                 b'{"op": "\xff"}\n', b'x' * (2 << 20)):
+        bad = watch.connect()
+        try:
+            bad.send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        answer = bad.read()
+        assert answer is None or answer['error']['code'] == 'usage', answer
+        assert answer is None or bad.read() is None
+        assert good.ask(op='list')['return']['domains']
+    for request, code in (({}, 'usage'), ({'op': 1}, 'usage'),
+                          ({'op': 'shoot'}, 'usage'),
+                          ({'op': 'status'}, 'usage'),
+                          ({'op': 'status', 'domain': 'x'}, 'no-domain'),
+                          ({'op': 'ping', 'domain': 'vm'}, 'usage'),
+                          ({'op': 'oob', 'domain': 'vm'}, 'usage'),
+                          ({'op': 'ping', 'domain': 'vm', 'lane': 'in-band',
+                            'timeout-ms': -1}, 'usage'),
+                          ({'op': 'execute', 'domain': 'vm',
+                            'command': 'yank'}, None)):
+        answer = good.ask(**request)
+        assert 'error' in answer, (request, answer)
+        assert code in (None, answer['error']['code']), (request, answer)
+    # Many that are in a hurry and never read.
+    hasty = watch.connect()
+    hasty.send(b'{"op": "list", "id": 1}\n' * 1000)
+    hasty.close()
+    # Half a line, and gone.
+    half = watch.connect()
+    half.send(b'{"op": ')
+    half.close()
+    assert good.ask(op='list')['return']['domains'][0]['connected']
+    finish(server, watch)
+
+
+@test('a client too many is refused, and others are served')
+def _(box):
+    server, watch = serve(box)
+    clients = [Control(box, watch.control) for _ in range(32)]
+    assert watch.connect().greeting is None
+    assert clients[0].call(op='list')
+    clients.pop().close()
+    wait_for('a place', lambda: watch.connect().greeting)
+    for client in clients:
+        client.close()
+    finish(server, watch)
+
+
+@test('events come to those who subscribed')
+def _(box):
+    if daemon.program('qemu') is None:
+        raise Skip('qemu-system-x86_64 is not installed')
+    server, watch = serve(box, 'qemu')
+    with watch.connect() as control, watch.connect() as other:
+        assert control.call(op='subscribe', domain='vm') == {}
+        other.call(op='execute', domain='vm', command='stop')
+        event = control.read()
+        assert event['domain'] == 'vm' and event['event']['event'] == 'STOP'
+        assert control.call(op='unsubscribe', domain='vm') == {}
+        other.call(op='execute', domain='vm', command='cont')
+        assert control.ask(op='list')['id'] == 1
+    finish(server, watch)
+
+
+@test('stock QEMU hangs: the lane that is lent tells so, and rescues',
+      needs=['nbdkit'])
+def _(box):
+    if daemon.program('qemu') is None:
+        raise Skip('qemu-system-x86_64 is not installed')
+    victim = Hang(box, 'qemu')
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy=SLOW)
+    watch.wait_connected(1)
+    victim.hang()
+    done = watch.run('--timeout', '0.5', 'status', 'vm')
+    assert done.returncode == 6 and 'stuck' in done.stdout, done
+    done = watch.run('--timeout', '0.5', '--json', 'status', 'vm')
+    status = json.loads(done.stdout)
+    status = status[0] if isinstance(status, list) else status
+    assert status['state'] == 'stuck' and status['watched'], status
+    done = watch.run('yank', 'vm', 'blockdev:nbd0')
+    assert done.returncode == 0, done
+    victim.rescued()
+    assert watch.run('status', 'vm').returncode == 0
+    victim.finish()
+    watch.finish()
+
+
+@test('stock QEMU hangs, and nobody holds a lane: that is what is said',
+      needs=['nbdkit'])
+def _(box):
+    if daemon.program('qemu') is None:
+        raise Skip('qemu-system-x86_64 is not installed')
+    victim = Hang(box, 'qemu')
+    victim.hang()
+    for verb in (['status', 'vm'], ['yank', 'vm', 'blockdev:nbd0']):
+        done = box.run([yankctl(), '--no-control', '--timeout', '0.5', '-s',
+                        f'vm={victim.qmp_path}', *verb], check=False)
+        assert done.returncode == 7, done
+        assert 'lane' in done.stdout + done.stderr, done
+    victim.disks[0].thaw()
+    victim.rescued()
+    victim.finish()
+
+
+run()
