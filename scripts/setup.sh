@@ -32,6 +32,7 @@ build  libzstd-dev         pkg:libzstd    compression of the migration stream
 build  libreadline-dev     pkg:readline   line editing of yankctl's shell
 build  libvirt-dev         pkg:libvirt    yankctl finds libvirt's domains
 build  libxml2-dev         pkg:libxml-2.0  the XML of libvirt's domains
+build  python3-docutils    rst2man        manual pages
 demo   nbdkit              nbdkit         NBD server to freeze and to thaw
 demo   qemu-utils          qemu-io        NBD clients; qemu-nbd as a server
 check  clang-format-14     clang-format-14  check the layout of the code

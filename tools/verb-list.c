@@ -11,6 +11,14 @@
 #include "verb.h"
 #include "wire-error.h"
 
+static gboolean names;
+
+static const GOptionEntry entries[] = {
+    {"names", 0, 0, G_OPTION_ARG_NONE, &names,
+     "Only the names, without asking the domains", NULL},
+    {NULL},
+};
+
 /* One domain, asked on a thread of its own: a slow one delays nobody. */
 typedef struct Row {
     Lanes *lanes;
@@ -107,6 +115,27 @@ static void print_json(const Row *rows)
     output_json(array, true);
 }
 
+/* For those who want to know what there is, at once. */
+static ExitCode print_names(Lanes *lanes, bool as_json)
+{
+    GPtrArray *domains = lanes_domains(lanes);
+    g_autoptr(json_object) array = json_object_new_array();
+
+    for (guint i = 0; i < domains->len; i++) {
+        const DomainSpec *spec = domains->pdata[i];
+
+        json_object_array_add(array, json_object_new_string(spec->name));
+        if (!as_json) {
+            output_text(COLOUR_NONE, spec->name);
+            putchar('\n');
+        }
+    }
+    if (as_json) {
+        output_json(array, false);
+    }
+    return EXIT_OK;
+}
+
 static ExitCode run(const Options *options, char **arguments, GError **errp)
 {
     g_autoptr(Lanes) lanes = lanes_new(options, errp);
@@ -114,6 +143,9 @@ static ExitCode run(const Options *options, char **arguments, GError **errp)
 
     if (!lanes) {
         return EXIT_FAILED;
+    }
+    if (names) {
+        return print_names(lanes, options->json);
     }
     rows = ask_all(lanes);
     if (options->json) {
@@ -131,5 +163,6 @@ const Verb verb_list = {
     .name = "list",
     .arguments = "",
     .summary = "All domains, each with its state and its instances",
+    .options = entries,
     .run = run,
 };
