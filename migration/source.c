@@ -92,8 +92,12 @@ static bool set_up(Source *s, Error **errp)
         !enter(s, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_ACTIVE, errp)) {
         return false;
     }
+    if (!source_start_tracking(s, errp)) {
+        return false;
+    }
+    /* What is dirty tells how much there is to do from now on. */
     stats_setup_done();
-    return source_start_tracking(s, errp);
+    return true;
 }
 
 /* The destination serves; it may lack content still. */
