@@ -64,7 +64,7 @@ class Daemon:
             if self.process.poll() is not None:
                 raise RuntimeError(f'{self.kind} ended: '
                                    f'{self.process.output()}')
-            return all(listens(path) for path in self.sockets)
+            return all(listens(path, self.pid) for path in self.sockets)
         wait_for(f'{self.kind} listens', ready, seconds)
 
     def qmp(self, monitor=0, oob=True, seconds=10.0):
@@ -122,9 +122,10 @@ def program(kind):
     return paths.tool(name)
 
 
-def listens(path):
-    """Whether a unix socket listens at @path, without connecting to it."""
-    with open('/proc/net/unix') as f:
+def listens(path, pid='self'):
+    """Whether a unix socket listens at @path, without connecting to it.
+    @pid: a process in the same network namespace"""
+    with open(f'/proc/{pid}/net/unix') as f:
         for line in f:
             fields = line.split()
             if fields[-1] == path and fields[3] == '00010000':

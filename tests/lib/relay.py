@@ -13,7 +13,7 @@ _NAMES = {1: 'volume', 2: 'setup-end', 3: 'data', 4: 'zero', 5: 'pass-end',
           6: 'missing', 7: 'hand-over', 8: 'go', 9: 'push-end', 10: 'abort',
           11: 'bye', 32: 'accept', 33: 'pass-ack', 34: 'ready',
           35: 'started', 36: 'fetch', 37: 'lacks', 38: 'lacks-end',
-          39: 'complete', 40: 'error'}
+          39: 'complete', 40: 'error', 41: 'again'}
 
 
 class Relay:
