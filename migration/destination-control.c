@@ -28,38 +28,36 @@ static void __attribute__((constructor)) destination_init(void)
 
 /* ---- Yank. ---- */
 
-/* Links that a cut has to reach: of greeters, of assemblies, of the session. */
-void destination_cut_links(Destination *d, void (*cut)(Link *link))
+/* All at once, or a connection could go from one that is not cut to another. */
+static void cut_links(Destination *d, const char *reason, bool report)
 {
     g_autoptr(Link) hello = NULL;
-    g_autoptr(Link) half = NULL;
-    g_autoptr(Link) whole = NULL;
-    g_autoptr(Link) session = NULL;
 
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        hello = d->hello_link;
-        d->hello_link = link_new();
-        half = d->assembly ? link_ref(d->assembly->link) : NULL;
-        whole = d->waiting ? link_ref(d->waiting->link) : NULL;
-        session = d->link ? link_ref(d->link) : NULL;
+    QEMU_LOCK_GUARD(&migration_lock);
+    hello = g_steal_pointer(&d->hello_link);
+    d->hello_link = link_new();
+    link_cut_locked(hello, reason, report);
+    if (d->assembly) {
+        link_cut_locked(d->assembly->link, reason, report);
     }
-    cut(hello);
-    if (half) {
-        cut(half);
+    if (d->waiting) {
+        link_cut_locked(d->waiting->link, reason, report);
     }
-    if (whole) {
-        cut(whole);
+    if (d->link) {
+        link_cut_locked(d->link, reason, report);
     }
-    if (session) {
-        cut(session);
-    }
+}
+
+void destination_cut_links(Destination *d, const char *reason)
+{
+    cut_links(d, reason, false);
 }
 
 static void destination_yank(void *opaque)
 {
     Destination *d = opaque;
 
-    destination_cut_links(d, link_yank);
+    cut_links(d, LINK_YANKED, true);
     /* The main thread may wait for just these on its way to the end. */
     if (shutdown_requested() != SHUTDOWN_CAUSE_NONE) {
         destination_give_up_missing(d);
@@ -119,11 +117,6 @@ static void give_up_goodbye(Destination *d)
     qemu_cond_broadcast(&migration_cond);
 }
 
-static void cut_forsaken(Link *link)
-{
-    link_cut(link, "Its goodbye was not waited for");
-}
-
 void destination_retire(void)
 {
     Destination *d = destination;
@@ -134,7 +127,7 @@ void destination_retire(void)
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         give_up_goodbye(d);
     }
-    destination_cut_links(d, cut_forsaken);
+    destination_cut_links(d, "Its goodbye was not waited for");
     QEMU_LOCK_GUARD(&migration_lock);
     while (!d->finished) {
         qemu_cond_wait(&migration_cond, &migration_lock);
@@ -198,11 +191,6 @@ bool destination_recover(const SocketAddress *address, Error **errp)
     return true;
 }
 
-static void cut_for_cancel(Link *link)
-{
-    link_cut(link, "The migration was cancelled");
-}
-
 static bool enter_cancelling(void)
 {
     return migration_set_state(MIGRATION_STATUS_SETUP,
@@ -240,7 +228,7 @@ bool destination_cancel(Error **errp)
             return true;
         }
     }
-    destination_cut_links(d, cut_for_cancel);
+    destination_cut_links(d, "The migration was cancelled");
     return true;
 }
 
@@ -263,11 +251,6 @@ bool destination_is_idle(void)
            (!d->link || link_is_cut_locked(d->link));
 }
 
-static void cut_for_pause(Link *link)
-{
-    link_cut(link, "The migration was paused");
-}
-
 bool destination_pause(void)
 {
     QEMU_LOCK_GUARD(&destination_lock);
@@ -275,7 +258,7 @@ bool destination_pause(void)
     if (!destination) {
         return false;
     }
-    destination_cut_links(destination, cut_for_pause);
+    destination_cut_links(destination, "The migration was paused");
     return true;
 }
 

@@ -159,11 +159,6 @@ static void run_sessions(Destination *d)
     }
 }
 
-static void cut_at_end(Link *link)
-{
-    link_cut(link, "No migration is expected here any more");
-}
-
 static void *coordinator_thread(void *opaque)
 {
     Destination *d = opaque;
@@ -184,7 +179,7 @@ static void *coordinator_thread(void *opaque)
         d->closed = true;
         destination_wake_listener(d);
     }
-    destination_cut_links(d, cut_at_end);
+    destination_cut_links(d, "No migration is expected here any more");
     destination_forget_yank(d);
     g_clear_pointer(&d->activity, activity_free);
     migration_post_main(release_volumes);
@@ -232,11 +227,6 @@ bool destination_wait_listening(Error **errp)
     return !d->listen_error;
 }
 
-static void cut_for_shutdown(Link *link)
-{
-    link_cut(link, "The process ends");
-}
-
 static void wait_for_greeters(Destination *d)
 {
     QEMU_LOCK_GUARD(&migration_lock);
@@ -269,7 +259,7 @@ void destination_shutdown(void)
         return;
     }
     destination_begin_shutdown(d);
-    destination_cut_links(d, cut_for_shutdown);
+    destination_cut_links(d, "The process ends");
     qemu_thread_join(&d->listener);
     wait_for_greeters(d);
     qemu_thread_join(&d->coordinator);

@@ -117,8 +117,11 @@ Destination *destination_get(void);
 void destination_publish(Destination *d);
 /* From now on nothing new begins. */
 void destination_begin_shutdown(Destination *d);
-/* Runs @cut on all links there are.  Any thread, OOB-safe. */
-void destination_cut_links(Destination *d, void (*cut)(Link *link));
+/*
+ * Cuts all links there are: of greeters, of assemblies, of the session.  Any
+ * thread, OOB-safe.
+ */
+void destination_cut_links(Destination *d, const char *reason);
 /* There is nothing to yank any more. */
 void destination_forget_yank(Destination *d);
 

@@ -116,16 +116,12 @@ static void cut_all(Link *link, bool report)
     }
 }
 
-/* @reason becomes the link's, or is freed. */
-static bool cut_with(Link *link, char *reason, bool report)
+bool link_cut_locked(Link *link, const char *reason, bool report)
 {
-    QEMU_LOCK_GUARD(&migration_lock);
-
     if (link->reason) {
-        g_free(reason);
         return false;
     }
-    link->reason = reason;
+    link->reason = g_strdup(reason);
     cut_all(link, report);
     qemu_cond_broadcast(&migration_cond);
     return true;
@@ -133,23 +129,26 @@ static bool cut_with(Link *link, char *reason, bool report)
 
 bool link_cut(Link *link, const char *fmt, ...)
 {
+    g_autofree char *reason = NULL;
     va_list ap;
-    char *reason;
 
     va_start(ap, fmt);
     reason = g_strdup_vprintf(fmt, ap);
     va_end(ap);
-    return cut_with(link, reason, false);
+    QEMU_LOCK_GUARD(&migration_lock);
+    return link_cut_locked(link, reason, false);
 }
 
 bool link_cut_error(Link *link, const Error *err)
 {
-    return cut_with(link, g_strdup(error_get_pretty(err)), false);
+    return link_cut(link, "%s", error_get_pretty(err));
 }
 
 void link_yank(Link *link)
 {
-    cut_with(link, g_strdup("The migration was yanked"), true);
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    link_cut_locked(link, LINK_YANKED, true);
 }
 
 bool link_is_cut_locked(const Link *link)

@@ -52,6 +52,12 @@ bool link_cut(Link *link, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 bool link_cut_error(Link *link, const Error *err);
 /* The same from a yank function: reports each connection. */
 void link_yank(Link *link);
+/*
+ * Both for a holder of migration_lock; @report: as a yank function does, which
+ * gives LINK_YANKED as the reason.
+ */
+bool link_cut_locked(Link *link, const char *reason, bool report);
+#define LINK_YANKED "The migration was yanked"
 
 /* Any thread, OOB-safe. */
 bool link_is_cut(Link *link);
