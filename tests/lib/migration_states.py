@@ -8,6 +8,7 @@ docs/interop/migration.rst names.
 
 import contextlib
 import os
+import time
 
 from migration import MIB, Pair, Volume, noise, unix_uri
 from peers import Listener
@@ -81,7 +82,12 @@ def at_source(name, **kwargs):
 
 
 def at_destination(name):
-    return at_source(name, side='destination')
+    def reach(box):
+        s = Situation(box, side='destination').hold(name)
+        # What the source says may be ahead of what has been heard of it.
+        wait_for('a session', lambda: 'total-time' in s.destination.info())
+        return s
+    return reach
 
 
 def none(box):
@@ -218,14 +224,20 @@ class FrozenDisk:
         return Volume('d0', SIZE, 'file', path=self.path)
 
 
-def waits_for_disk(pid):
-    """Whether a thread of the process is in an uninterruptible wait."""
-    for task in os.listdir(f'/proc/{pid}/task'):
-        with contextlib.suppress(OSError), open(
-                f'/proc/{pid}/task/{task}/stat') as f:
-            if f.read().rpartition(')')[2].split()[0] == 'D':
-                return True
-    return False
+def waits_for_disk(pid, seconds=0.2):
+    """Whether a thread of the process is in an uninterruptible wait; a page
+    of the program that has to be read again is not meant."""
+    waiting = set(os.listdir(f'/proc/{pid}/task'))
+    end = time.monotonic() + seconds
+    while waiting and time.monotonic() < end:
+        for task in list(waiting):
+            with contextlib.suppress(OSError), open(
+                    f'/proc/{pid}/task/{task}/stat') as f:
+                if f.read().rpartition(')')[2].split()[0] == 'D':
+                    continue
+            waiting.remove(task)
+        time.sleep(0.01)
+    return bool(waiting)
 
 
 def cancelling(side):

@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
@@ -137,6 +138,11 @@ BAD_SOURCES = [
     ('something missing of no volume',
      bad_after(set_up, section(mp.MISSING, volume=3, length=BLOCK)),
      'there is no such volume among 1'),
+    ('a hand-over that does not say that something is missing',
+     bad_after(set_up, section(mp.MISSING, length=BLOCK),
+               section(mp.PASS_END, offset=1),
+               section(mp.HAND_OVER, offset=1)),
+     'The hand-over is not one of postcopy, but content is missing'),
     ('half a block missing',
      bad_after(set_up, section(mp.MISSING, offset=1, length=BLOCK)),
      'the range is not made of whole blocks of 16384 bytes'),
@@ -396,6 +402,47 @@ def _(box):
         peer.expect_closed()
         side.await_status('completed')
         assert side.read(length=2 * BLOCK) == b'c' * 2 * BLOCK
+
+
+@test('a source that never stops talking is hung up on')
+def _(box):
+    uri = unix_uri(box)
+    with Side(box, incoming=uri) as side:
+        peer = SourcePeer(path_of(uri), seconds=10.0 * slowness())
+        peer.set_up(size=SIZE)
+        peer.send(section(mp.GO))
+        assert peer.receive().type == mp.ERROR
+        try:
+            while True:
+                peer.send(bytes(4096))
+        except (BrokenPipeError, ConnectionResetError):
+            peer.close()
+        side.await_status('failed')
+
+
+@test('after a failure the volumes are the user\'s again')
+def _(box):
+    uri = unix_uri(box)
+    with Side(box, incoming=uri) as side:
+        peer = SourcePeer(path_of(uri), seconds=10.0 * slowness())
+        peer.set_up(size=SIZE)
+        peer.close()
+        side.await_status('failed')
+        side.cmd('block_resize', node_name='d0', size=2 * SIZE)
+        peer = SourcePeer(path_of(uri), seconds=10.0 * slowness())
+        peer.set_up(size=2 * SIZE)
+        peer.close()
+        side.await_status('failed')
+
+
+@test('time stands still once the destination is complete')
+def _(box):
+    uri = unix_uri(box)
+    with Side(box, incoming=uri) as side:
+        good_migration(path_of(uri), noise(SIZE))
+        total = side.await_status('completed')['total-time']
+        time.sleep(0.05)
+        assert side.info()['total-time'] == total
 
 
 # ---- Destinations. ----
