@@ -66,7 +66,7 @@ def break_it(pair, how, chance, begin):
 
     def is_over():
         return (trigger.fired.is_set() or
-                source.status() in ('completed', 'failed'))
+                source.status() in ('completed', 'failed', 'postcopy-paused'))
 
     try:
         wait_for(f'{how} or the end', is_over, 0.5)
@@ -91,10 +91,15 @@ def was_postcopy(pair):
 
 class Outcome:
     """Who owns the volumes, found out by what both say, and brought to an
-    end by what an operator would do."""
+    end by what an operator would do.
 
-    def __init__(self, pair):
+    @again: a function that returns how the recovery is broken, or None.
+    """
+
+    def __init__(self, pair, chance, again=lambda: None):
         self.pair = pair
+        self.chance = chance
+        self.again = again
         self.model = pair.model
         pair.hurry()
         self.states = pair.wait_quiet()
@@ -125,11 +130,20 @@ class Outcome:
 
     def _paused(self, destination):
         assert destination in ('postcopy-paused', 'completed'), self.states
+        how = self.again()
+        if how:
+            break_it(self.pair, how, self.chance,
+                     lambda: self._recover(destination))
+            outcome = Outcome(self.pair, self.chance, self.again)
+            return f'paused, then {how}: {outcome.check()}'
+        self._recover(destination)
+        self._both_complete()
+        return f'paused, destination {destination}, recovered'
+
+    def _recover(self, destination):
         if destination == 'postcopy-paused':
             self.pair.recover()
         self.pair.resume()
-        self._both_complete()
-        return f'paused, destination {destination}, recovered'
 
     def _completed(self, destination):
         assert destination == 'completed', self.states

@@ -63,8 +63,7 @@ class Side:
         try:
             return self.query().get('status', 'none')
         except (OSError, EOFError):
-            if self.alive():
-                raise
+            self.daemon.process.wait(5)     # or it should not do that
             return 'dead'
 
     def query(self):

@@ -37,7 +37,13 @@ LATE = ['go', 'started', 'bye']
 POSTCOPY = ['missing', 'fetch', 'push-end', 'complete']
 
 
-def broken(box, how, seed, capabilities=(), parameters=None):
+WHERE = ['before', 'within', 'after']
+#: Steps of a recovery.
+RESUME = ['ready', 'started', 'lacks', 'lacks-end', 'go', 'data', 'fetch',
+          'push-end', 'complete', 'bye']
+
+
+def broken(box, how, seed, capabilities=(), parameters=None, again=0):
     """Breaks a migration; returns what became of it."""
     chance = random.Random(seed)
     pair = Pair(box, capabilities, parameters)
@@ -51,8 +57,14 @@ def broken(box, how, seed, capabilities=(), parameters=None):
             except (QmpError, OSError, EOFError):
                 pass            # It is over already, or the process is.
 
+    def break_recovery():
+        if chance.random() >= again:
+            return None
+        return Break(chance.choice(HOWS), chance.choice(RESUME),
+                     where=chance.choice(WHERE))
+
     break_it(pair, how, chance, begin)
-    outcome = Outcome(pair)
+    outcome = Outcome(pair, chance, break_recovery)
     result = outcome.check()
     pair.finish()
     return result
@@ -99,7 +111,7 @@ def random_break(chance, postcopy):
                                        else [EARLY, LATE]))
     return Break(chance.choice(HOWS), name,
                  chance.randint(1, OFTEN.get(name, 1)),
-                 chance.choice(['before', 'within', 'after']))
+                 chance.choice(WHERE))
 
 
 def random_point(box, seed):
@@ -117,7 +129,8 @@ def random_point(box, seed):
     how = random_break(chance, 'postcopy-blocks' in capabilities)
     text = f'{how}; {" ".join(capabilities)} {parameters}'
     try:
-        return f'{text}: {broken(box, how, seed, capabilities, parameters)}'
+        result = broken(box, how, seed, capabilities, parameters, 0.7)
+        return f'{text}: {result}'
     except BaseException:
         print(f'# {text}')
         raise
