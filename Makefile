@@ -17,7 +17,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 .PHONY: build-all build-debug build-tsan
 
 help:
-	@echo 'make               build build/yankd'
+	@echo 'make               build yankd and yankctl'
 	@echo 'make demo          watch a hang and its rescue'
 	@echo 'make check         run every test'
 	@echo 'make bench         compare the speed with the stock daemon'
@@ -43,7 +43,7 @@ build-tsan/build.ninja: | setup-build
 	    -Db_sanitize=thread
 
 all: build/build.ninja
-	@ninja -C build yankd
+	@ninja -C build yankd tools/yankctl
 
 build-all: build/build.ninja
 	@ninja -C build

@@ -13,7 +13,7 @@ set -eu
 
 # group, package, what it brings (a program, or pkg:NAME for pkg-config),
 # and what it is needed for
-packages='
+packages=$(cat <<'EOF'
 build  gcc                 gcc            compile
 build  libc6-dev           -              headers of the C library
 build  make                make           the commands of the Makefile
@@ -47,7 +47,8 @@ check  qemu-system-common  qemu-storage-daemon  stock daemon to compare with
 check  qemu-system-x86     qemu-system-x86_64   stock QMP to compare with
 fuzz   clang               clang          compiler with libFuzzer
 fuzz   libclang-rt-dev     -              libFuzzer itself
-'
+EOF
+)
 
 fail()
 {
