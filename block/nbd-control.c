@@ -69,18 +69,23 @@ void nbd_connection_yank(void *opaque)
     report_cut(s, phase, task_phase);
 }
 
-/* Has the I/O thread run @fn, and waits for the outcome. */
+/*
+ * Has the I/O thread run @fn, and waits for the outcome: a request like any
+ * other for those who ask which peer is stuck.
+ */
 static bool ask_and_wait(NbdState *s, IOThreadFn *fn, Error **errp)
 {
     bool ok;
 
     oob_assert_may_block("nbd connect");
+    activity_begin(s->activity);
     iothread_post(s->node->iothread, fn, s);
     QEMU_LOCK_GUARD(&s->lock);
     while (s->outcome == NBD_OUTCOME_NONE ||
            s->outcome == NBD_OUTCOME_PENDING) {
         qemu_cond_wait(&s->cond, &s->lock);
     }
+    activity_end(s->activity);
     ok = s->outcome == NBD_OUTCOME_CONNECTED;
     s->outcome = NBD_OUTCOME_NONE;
     error_propagate(errp, g_steal_pointer(&s->outcome_error));
@@ -103,11 +108,13 @@ bool nbd_connection_reconnect(NbdState *s, Error **errp)
 void nbd_connection_close(NbdState *s)
 {
     oob_assert_may_block("nbd close");
+    activity_begin(s->activity);
     iothread_post(s->node->iothread, nbd_on_close, s);
     QEMU_LOCK_GUARD(&s->lock);
     while (!s->closed) {
         qemu_cond_wait(&s->cond, &s->lock);
     }
+    activity_end(s->activity);
 }
 
 /*

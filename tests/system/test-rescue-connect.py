@@ -30,6 +30,8 @@ def rescue_from(box, listener, steps, phase, **more):
             rescuer.see_hang()
             status = rescuer.status('blockdev:n0')
             assert status['phase'] == phase, status
+            # Who asks for what is stalled must find it.
+            assert status['in-flight'] == 1, status
             rescuer.yank(node('n0'))
             try:
                 qmp.result(number)
