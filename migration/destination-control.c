@@ -278,6 +278,10 @@ bool destination_continue(Error **errp)
                          "this");
         return false;
     }
+    if (d->waiting || !link_is_cut_locked(d->link)) {
+        error_setg(errp, "The source has come back");
+        return false;
+    }
     d->take_over = true;
     qemu_cond_broadcast(&migration_cond);
     return true;

@@ -232,13 +232,9 @@ uint64_t stats_transferred(void)
 /* With stats_lock held. */
 static uint64_t remaining(void)
 {
-    if (!stats.set) {
-        return stats.rest;
-    }
-    if (!stats.pass) {
-        return stats.total; /* it is still found out what is to be sent */
-    }
-    return volumes_dirty_bytes(stats.set) + counted(&counters.in_hand);
+    return stats.set
+               ? volumes_dirty_bytes(stats.set) + counted(&counters.in_hand)
+               : stats.rest;
 }
 
 static int64_t elapsed_us(void)
