@@ -282,6 +282,12 @@ def _(box):
         works(pair.source, pair.uri, pair.destination)
 
 
+def has_session(side):
+    """Whether @side has heard of a source, and not of its end."""
+    info = side.info()
+    return 'total-time' in info and info['status'] in ('setup', 'active')
+
+
 @test('the main loop hangs as well, at the destination')
 def _(box):
     with Pair(box) as pair, pair.destination.qmp() as qmp:
@@ -292,6 +298,7 @@ def _(box):
                 relay.hold(name)
                 pair.migrate(relay.uri)
                 relay.wait_held(name)
+                wait_for('a session', lambda: has_session(pair.destination))
                 hang = block_main_loop(box, pair.destination, qmp)
                 save()
                 hang.release()
