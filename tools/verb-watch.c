@@ -41,6 +41,7 @@ static const GOptionEntry entries[] = {
 /* What runs. */
 typedef struct Service {
     GMainLoop *loop;
+    guint sources[4]; /* of the loop; 0: none */
     WatchSocket *control_socket;
     char *own_address; /* of the control socket, as a domain's would be */
     Fleet *fleet;
@@ -108,14 +109,27 @@ static bool open_metrics(Service *service, GError **errp)
         return true;
     }
     sock = watch_socket_new_address(metrics_address, errp);
-    if (!sock) {
+    if (!sock || !watch_socket_listen(sock, errp)) {
         g_prefix_error(errp, "--metrics ");
+        watch_socket_free(sock);
         return false;
     }
     service->metrics = metrics_new(sock, service->fleet, errp);
     return service->metrics != NULL;
 }
 
+static void handle_signals(Service *service)
+{
+    service->loop = g_main_loop_new(NULL, false);
+    service->sources[0] = g_unix_signal_add(SIGTERM, on_end, service);
+    service->sources[1] = g_unix_signal_add(SIGINT, on_end, service);
+    service->sources[2] = g_unix_signal_add(SIGHUP, on_reload, service);
+}
+
+/*
+ * Who can connect finds all of it there.  Until domains have been looked for,
+ * which may take long, signals end the process as they do any other.
+ */
 static bool open_all(Service *service, const Options *options, GError **errp)
 {
     if (!open_control(service, options, errp) ||
@@ -124,7 +138,12 @@ static bool open_all(Service *service, const Options *options, GError **errp)
     }
     service->fleet = fleet_new(options, policy_path, service->own_address,
                                rescan * G_USEC_PER_SEC, errp);
-    if (!service->fleet || !open_metrics(service, errp)) {
+    if (!service->fleet) {
+        return false;
+    }
+    handle_signals(service);
+    if (!open_metrics(service, errp) ||
+        !watch_socket_listen(service->control_socket, errp)) {
         return false;
     }
     service->control =
@@ -135,23 +154,13 @@ static bool open_all(Service *service, const Options *options, GError **errp)
 static void serve(Service *service)
 {
     unsigned watchdog_ms = notify_watchdog_ms();
-    guint sources[] = {
-        g_unix_signal_add(SIGTERM, on_end, service),
-        g_unix_signal_add(SIGINT, on_end, service),
-        g_unix_signal_add(SIGHUP, on_reload, service),
-        watchdog_ms ? g_timeout_add(watchdog_ms, on_watchdog, service) : 0,
-    };
 
-    service->loop = g_main_loop_new(NULL, false);
+    if (watchdog_ms) {
+        service->sources[3] = g_timeout_add(watchdog_ms, on_watchdog, service);
+    }
     notify_send("READY=1");
     g_main_loop_run(service->loop);
     notify_send("STOPPING=1");
-    for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) {
-        if (sources[i]) {
-            g_source_remove(sources[i]);
-        }
-    }
-    g_main_loop_unref(service->loop);
 }
 
 /* Operations under way end with the fleet, so these go around it. */
@@ -159,6 +168,12 @@ static void close_all(Service *service)
 {
     bool ended = true;
 
+    for (size_t i = 0; i < G_N_ELEMENTS(service->sources); i++) {
+        if (service->sources[i]) {
+            g_source_remove(service->sources[i]);
+        }
+    }
+    g_clear_pointer(&service->loop, g_main_loop_unref);
     metrics_free(service->metrics);
     if (service->control) {
         watch_control_close(service->control);

@@ -20,7 +20,7 @@ struct WatchSocket {
     char *path; /* NULL for TCP */
     int lock_fd;
     int fd;
-    bool listens; /* so what is at the path is ours */
+    bool bound; /* so what is at the path is ours */
 };
 
 static bool fail(GError **errp, ExitCode code, const char *path,
@@ -86,7 +86,7 @@ static bool remove_old(const char *path, GError **errp)
     return true;
 }
 
-static bool listen_unix(WatchSocket *sock, GError **errp)
+static bool bind_unix(WatchSocket *sock, GError **errp)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     mode_t mask;
@@ -99,14 +99,13 @@ static bool listen_unix(WatchSocket *sock, GError **errp)
     }
     sock->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mask = umask(0177);
-    error = bind(sock->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-                    listen(sock->fd, BACKLOG) < 0
+    error = bind(sock->fd, (struct sockaddr *)&address, sizeof(address)) < 0
                 ? errno
                 : 0;
     umask(mask);
-    sock->listens = !error;
+    sock->bound = !error;
     return !error ||
-           fail(errp, EXIT_FAILED, sock->path, "cannot listen", error);
+           fail(errp, EXIT_FAILED, sock->path, "cannot be made", error);
 }
 
 WatchSocket *watch_socket_new(const char *path, GError **errp)
@@ -116,7 +115,7 @@ WatchSocket *watch_socket_new(const char *path, GError **errp)
     sock->lock_fd = sock->fd = -1;
     sock->path = g_canonicalize_filename(path, NULL);
     if (!check_folder(sock->path, errp) || !take_lock(sock, errp) ||
-        !remove_old(sock->path, errp) || !listen_unix(sock, errp)) {
+        !remove_old(sock->path, errp) || !bind_unix(sock, errp)) {
         return NULL;
     }
     return g_steal_pointer(&sock);
@@ -134,15 +133,14 @@ static bool is_loopback(const struct sockaddr *address)
                &((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
-static bool listen_tcp(WatchSocket *sock, const struct addrinfo *info)
+static bool bind_tcp(WatchSocket *sock, const struct addrinfo *info)
 {
     const int on = 1;
 
     sock->fd =
         socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     setsockopt(sock->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    return bind(sock->fd, info->ai_addr, info->ai_addrlen) == 0 &&
-           listen(sock->fd, BACKLOG) == 0;
+    return bind(sock->fd, info->ai_addr, info->ai_addrlen) == 0;
 }
 
 /* "HOST:PORT", "[HOST]:PORT" */
@@ -185,8 +183,8 @@ static WatchSocket *new_tcp(const char *address, GError **errp)
              0);
         ok = false;
     } else {
-        ok = listen_tcp(sock, info) ||
-             fail(errp, EXIT_FAILED, address, "cannot listen", errno);
+        ok = bind_tcp(sock, info) ||
+             fail(errp, EXIT_FAILED, address, "cannot be bound", errno);
     }
     if (info) {
         freeaddrinfo(info);
@@ -201,6 +199,13 @@ WatchSocket *watch_socket_new_address(const char *address, GError **errp)
     }
     return strchr(address, '/') ? watch_socket_new(address, errp)
                                 : new_tcp(address, errp);
+}
+
+bool watch_socket_listen(WatchSocket *sock, GError **errp)
+{
+    return listen(sock->fd, BACKLOG) == 0 ||
+           fail(errp, EXIT_FAILED, sock->path ? sock->path : "TCP",
+                "cannot listen", errno);
 }
 
 int watch_socket_fd(const WatchSocket *sock)
@@ -218,7 +223,7 @@ void watch_socket_free(WatchSocket *sock)
     if (!sock) {
         return;
     }
-    if (sock->listens) {
+    if (sock->bound) {
         unlink(sock->path);
     }
     if (sock->fd >= 0) {

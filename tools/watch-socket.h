@@ -15,16 +15,18 @@
 typedef struct WatchSocket WatchSocket;
 
 /*
- * Listens at @path, with mode 0600 from the moment it is there.  The folder is
+ * Takes @path, with mode 0600 from the moment it is there.  The folder is
  * made (0700) when it is missing; it must belong to us or root, and nobody
  * else may write to it.  A second service on the same path is refused; what a
- * dead one has left is replaced.
+ * dead one has left is replaced.  Nobody can connect yet.
  */
 WatchSocket *watch_socket_new(const char *path, GError **errp);
 /*
  * The same for @address, which may also be HOST:PORT of the loopback.
  */
 WatchSocket *watch_socket_new_address(const char *address, GError **errp);
+/* From now on others can connect. */
+bool watch_socket_listen(WatchSocket *sock, GError **errp);
 /* Non-blocking; belongs to @sock. */
 int watch_socket_fd(const WatchSocket *sock);
 /* The descriptor has been closed by who listened. */
