@@ -76,7 +76,7 @@ ExitCode exit_code_of(const GError *err)
         return of_domain_error(err->code);
     }
     if (err->domain == G_OPTION_ERROR || err->domain == G_KEY_FILE_ERROR ||
-        err->domain == G_FILE_ERROR || err->domain == G_SHELL_ERROR) {
+        err->domain == G_FILE_ERROR) {
         return EXIT_USAGE;
     }
     return EXIT_FAILED;

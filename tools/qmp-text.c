@@ -101,47 +101,69 @@ static json_object *from_words(char **words, GError **errp)
     return g_steal_pointer(&arguments);
 }
 
-/* What stands behind the command: nothing, an object, or words. */
-static bool read_arguments(const char *text, json_object **arguments,
-                           GError **errp)
+/*
+ * @text at its spaces, but for those within "..." and brackets, where JSON may
+ * have some.
+ */
+static char **split_words(const char *text)
 {
-    g_auto(GStrv) words = NULL;
+    GPtrArray *words = g_ptr_array_new();
+    GString *word = g_string_new(NULL);
+    bool quoted = false;
+    int depth = 0;
 
-    if (!text[0]) {
-        *arguments = NULL;
-        return true;
+    for (; *text; text++) {
+        if (!quoted && depth <= 0 && g_ascii_isspace(*text)) {
+            if (word->len > 0) {
+                g_ptr_array_add(words, g_string_free(word, FALSE));
+                word = g_string_new(NULL);
+            }
+            continue;
+        }
+        g_string_append_c(word, *text);
+        if (*text == '\\' && quoted && text[1]) {
+            g_string_append_c(word, *++text);
+        } else if (*text == '"') {
+            quoted = !quoted;
+        } else if (!quoted) {
+            depth +=
+                (strchr("[{", *text) != NULL) - (strchr("]}", *text) != NULL);
+        }
     }
-    if (text[0] == '{') {
-        *arguments = json_parse(text, "arguments", errp);
-        return *arguments != NULL;
+    if (word->len > 0) {
+        g_ptr_array_add(words, g_strdup(word->str));
     }
-    if (!g_shell_parse_argv(text, NULL, &words, errp)) {
-        return false;
+    g_string_free(word, TRUE);
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, false);
+}
+
+QmpText *qmp_text_from_words(char **words, GError **errp)
+{
+    g_autoptr(json_object) value = NULL;
+    bool is_json = words[0] && words[1] && words[1][0] == '{' && !words[2];
+
+    if (!words[0]) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "the request is empty");
+        return NULL;
     }
-    *arguments = from_words(words, errp);
-    return *arguments != NULL;
+    if (words[0][0] == '{' && !words[1]) {
+        value = json_parse(words[0], "request", errp);
+        return value ? from_message(value, errp) : NULL;
+    }
+    if (words[1]) {
+        value = is_json ? json_parse(words[1], "arguments", errp)
+                        : from_words(words + 1, errp);
+        if (!value) {
+            return NULL;
+        }
+    }
+    return make(words[0], g_steal_pointer(&value), false);
 }
 
 QmpText *qmp_text_parse(const char *text, GError **errp)
 {
-    g_autofree char *stripped = g_strstrip(g_strdup(text));
-    g_autofree char *command = NULL;
-    json_object *arguments;
-    size_t len;
+    g_auto(GStrv) words = split_words(text);
 
-    if (stripped[0] == '{') {
-        g_autoptr(json_object) message = json_parse(stripped, "request", errp);
-
-        return message ? from_message(message, errp) : NULL;
-    }
-    len = strcspn(stripped, " \t\r\n");
-    if (len == 0) {
-        g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "the request is empty");
-        return NULL;
-    }
-    command = g_strndup(stripped, len);
-    if (!read_arguments(g_strchug(stripped + len), &arguments, errp)) {
-        return NULL;
-    }
-    return make(command, arguments, false);
+    return qmp_text_from_words(words, errp);
 }

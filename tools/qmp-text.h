@@ -25,6 +25,8 @@ typedef struct QmpText {
  * NULL with EXIT_USAGE.
  */
 QmpText *qmp_text_parse(const char *text, GError **errp);
+/* The same, already in words, which may be changed. */
+QmpText *qmp_text_from_words(char **words, GError **errp);
 void qmp_text_free(QmpText *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QmpText, qmp_text_free)
 

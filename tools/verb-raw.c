@@ -40,15 +40,15 @@ static char *read_input(GError **errp)
 
 static QmpText *read_request(char **arguments, GError **errp)
 {
-    g_autofree char *text = NULL;
     QmpText *request;
 
     if (!arguments[0] || g_str_equal(arguments[0], "-")) {
-        text = read_input(errp);
+        g_autofree char *text = read_input(errp);
+
+        request = text ? qmp_text_parse(text, errp) : NULL;
     } else {
-        text = g_strjoinv(" ", arguments);
+        request = qmp_text_from_words(arguments, errp);
     }
-    request = text ? qmp_text_parse(text, errp) : NULL;
     if (request && oob) {
         request->oob = true;
     }

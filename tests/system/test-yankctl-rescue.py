@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# parallel-safe
+# timeout: 200
+"""What yankctl says of a process that hangs, and how it brings it back."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+import peers
+from daemon import Daemon
+from sandbox import wait_for
+from suite import run, slowness, test
+from watch import Hang, Watch
+from yankctl import (FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, STUCK,
+                     UNREACHABLE, USAGE, Fleet)
+
+
+def ping(status, lane):
+    return [p for p in status['pings'] if p['lane'] == lane][0]
+
+
+def check_recovered(report, *names):
+    assert [y['name'] for y in report['yanked']] == list(names), report
+    assert report['recovered'] is True, report
+    assert 0 <= report['recovered-ms'] < 3000 * slowness(), report
+
+
+@test('yankd that hangs: list, status and yank', needs=['nbdkit'])
+def _(box):
+    victim = Hang(box, 'yankd')
+    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=0.4)
+    assert fleet.states() == {'vm': 'running'}
+    victim.hang()
+    status = fleet.json('status', 'vm', code=STUCK)
+    assert status['state'] == 'stuck' and status['stuck-ms'] >= 400, status
+    assert status['stuck-in'] == 'blockdev-add', status
+    assert ping(status, 'out-of-band')['answered'], status
+    assert not ping(status, 'in-band')['answered'], status
+    assert status['instances'][0]['name'] == 'blockdev:nbd0', status
+    assert status['instances'][0]['peer'].endswith('.sock'), status
+    text = fleet.run('list')
+    assert "main loop stuck for " in text, text
+    assert "in 'blockdev-add'" in text, text
+    fleet.run('yank', 'vm', '--all', '--dry-run')
+    assert victim.qmp.is_silent(0.1)
+    check_recovered(fleet.json('yank', 'vm', 'blockdev:nbd0'),
+                    'blockdev:nbd0')
+    victim.rescued()
+    assert fleet.states() == {'vm': 'running'}
+    victim.finish()
+
+
+@test('a stock process that hangs, and nobody holds a lane',
+      needs=['nbdkit', 'qemu-system-x86_64'])
+def _(box):
+    victim = Hang(box, 'qemu')
+    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=0.4)
+    victim.hang()
+    status = fleet.json('status', 'vm', code=NO_LANE)
+    assert status['state'] == 'hung', status
+    assert 'nobody holds a lane' in fleet.run('list')
+    said = fleet.fails(NO_LANE, 'yank', 'vm', 'blockdev:nbd0')
+    assert victim.qmp_path in said, said
+    victim.disks[0].thaw()
+    victim.rescued()
+    victim.finish()
+
+
+@test('a stock process that hangs, and a service holds the lane',
+      needs=['nbdkit', 'qemu-system-x86_64'])
+def _(box):
+    victim = Hang(box, 'qemu')
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}')
+    watch.wait_connected(1)
+    fleet = Fleet(box, control=watch.control, timeout=0.4)
+    victim.hang()
+    status = fleet.json('status', 'vm', code=STUCK)
+    assert status['watched'] and status['state'] == 'stuck', status
+    fleet.fails(REFUSED, 'raw', 'vm', 'yank', 'instances=[]')
+    check_recovered(fleet.json('yank', 'vm', 'blockdev:nbd0'),
+                    'blockdev:nbd0')
+    victim.rescued()
+    assert fleet.json('raw', 'vm', 'query-version')['return'] is not None
+    assert fleet.states() == {'vm': 'running'}
+    victim.finish()
+    watch.finish()
+
+
+@test('those that are slow delay nobody', needs=['nbdkit'])
+def _(box):
+    victims = [Hang(box, 'yankd') for _ in range(2)]
+    silent = [peers.Listener(box, name=f'silent{i}') for i in range(6)]
+    with Daemon(box, 'yankd') as well:
+        sockets = {f'hung{i}': v.qmp_path for i, v in enumerate(victims)}
+        sockets.update({f'silent{i}': s.path for i, s in enumerate(silent)})
+        fleet = Fleet.of(box, well=well.qmp_path, timeout=1,
+                         gone=box.path('gone'), **sockets)
+        for victim in victims:
+            victim.hang()
+        states = fleet.states()
+        assert fleet.took < 4 * slowness(), fleet.took
+        assert states == {'well': 'running', 'gone': 'unreachable',
+                          **{f'hung{i}': 'stuck' for i in range(2)},
+                          **{f'silent{i}': 'unreachable' for i in range(6)}}
+    for i, victim in enumerate(victims):
+        fleet.run('yank', f'hung{i}', '--all')
+        victim.rescued()
+        victim.finish()
+
+
+@test('what is stalled is yanked, and yankd connects again',
+      needs=['nbdkit'], seconds=40)
+def _(box):
+    victim = Hang(box, 'yankd')
+    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=1)
+    victim.add(0)
+    assert 'nothing to yank' in fleet.run('yank', 'vm', '--stalled')
+    victim.disks[0].freeze()
+    request = victim.qmp.submit('blockdev-del', {'node-name': 'nbd0'})
+    wait_for('it is stalled', lambda: fleet.json(
+        'yank', 'vm', '--stalled', '-n')['instances'], 20 * slowness())
+    check_recovered(fleet.json('yank', 'vm', '--stalled'), 'blockdev:nbd0')
+    victim.qmp.reply(request)
+    victim.disks[0].thaw()
+    victim.add(0)
+    report = fleet.json('yank', 'vm', 'blockdev:nbd0', '--repair')
+    check_recovered(report, 'blockdev:nbd0')
+    assert [(s['command'], s['done']) for s in report['repair']] == [
+        ('blockdev-reconnect', True)], report
+    instance = fleet.json('status', 'vm')['instances'][0]
+    assert instance['phase'] == 'transmission', instance
+    victim.finish()
+
+
+@test('names, typed and not, and what is no name')
+def _(box):
+    with Daemon(box, 'yankd') as daemon:
+        listener = peers.Listener(box)
+        fleet = Fleet.of(box, vm=daemon.qmp_path)
+        with daemon.qmp() as other:
+            other.cmd('chardev-add', {'id': 'c0', 'backend': {
+                'type': 'socket', 'data': {
+                    'addr': listener.legacy_address(), 'server': False}}})
+            report = fleet.json('yank', 'vm', 'chardev:c0',
+                                '{"type": "chardev", "id": "c0"}')
+            check_recovered(report, 'chardev:c0', 'chardev:c0')
+            assert report['yanked'][0]['functions'] == 1, report
+            other.cmd('chardev-remove', {'id': 'c0'})
+        for name in ('chardev:c0', '{"type": "migration"}', 'blockdev:x'):
+            for more in ([], ['-n']):
+                fleet.fails(NOT_FOUND, 'yank', 'vm', name, *more)
+        for name in ('c0', 'chardev:', '{"type": "chardev"}', '{', 'x:y',
+                     '{"type": 1}', '{} {}'):
+            fleet.fails(USAGE, 'yank', 'vm', name)
+        fleet.fails(USAGE, 'yank', 'vm')
+        fleet.fails(USAGE, 'yank', 'vm', '--all', '--stalled')
+        fleet.fails(USAGE, 'yank', 'vm', 'migration', '--all')
+        fleet.fails(NOT_FOUND, 'yank', 'other', '--all')
+
+
+@test('no monitor is yanked, unless by force, and never the one in use',
+      needs=['qemu-system-x86_64'])
+def _(box):
+    with Daemon(box, 'qemu', monitors=2) as daemon:
+        fleet = Fleet.of(box, vm=daemon.qmp_path)
+        assert fleet.json('yank', 'vm', '--all')['instances'] == []
+        fleet.fails(REFUSED, 'yank', 'vm', 'chardev:mon1')
+        fleet.fails(REFUSED, 'yank', 'vm', 'chardev:mon0')
+        fleet.fails(REFUSED, 'yank', 'vm', 'chardev:mon0', '--force')
+        raw = ('raw', 'vm', '--oob', 'yank')
+        for name in ('mon0', 'mon1'):
+            fleet.fails(REFUSED, *raw, 'instances=[{"type": "chardev", '
+                        f'"id": "{name}"}}]')
+        with daemon.qmp(1) as other:
+            check_recovered(fleet.json('yank', 'vm', 'chardev:mon1', '-f'),
+                            'chardev:mon1')
+            other.wait_closed()
+
+
+@test('a yank that does not help is told, with its exit code')
+def _(box):
+    from hang import FifoHang
+    with Daemon(box, 'yankd') as daemon, daemon.qmp() as other:
+        fleet = Fleet.of(box, vm=daemon.qmp_path, timeout=0.3)
+        listener = peers.Listener(box)
+        other.cmd('chardev-add', {'id': 'c0', 'backend': {
+            'type': 'socket', 'data': {
+                'addr': listener.legacy_address(), 'server': False}}})
+        hang = FifoHang(box, daemon.pid, other)
+        report = fleet.json('yank', 'vm', '--all', '--repair', code=STUCK)
+        assert report['recovered'] is False and 'repair' not in report, report
+        assert 'still does not answer' in fleet.run('yank', 'vm', '--all',
+                                                    code=STUCK)
+        hang.release()
+
+
+@test('a process that is stopped as a whole')
+def _(box):
+    with Daemon(box, 'yankd') as daemon:
+        fleet = Fleet.of(box, vm=daemon.qmp_path, timeout=0.3)
+        daemon.process.freeze()
+        try:
+            assert fleet.states() == {'vm': 'unreachable'}
+            fleet.run('status', 'vm', code=UNREACHABLE)
+        finally:
+            daemon.process.thaw()
+
+
+@test('stock without yank', needs=['qemu-storage-daemon'])
+def _(box):
+    with Daemon(box, 'qsd') as daemon:
+        fleet = Fleet.of(box, vm=daemon.qmp_path)
+        assert fleet.json('status', 'vm', code=OK)['state'] == 'running'
+        fleet.fails(FAILED, 'yank', 'vm', '--all')
+
+
+run()
