@@ -325,6 +325,17 @@ static void reap(void)
     }
 }
 
+static bool check_address(const Source *s, const SocketAddress *address,
+                          Error **errp)
+{
+    if (s->multifd && address->type == SOCKET_ADDRESS_TYPE_FD) {
+        error_setg(errp, "multifd needs several connections, which an fd: URI "
+                         "cannot give");
+        return false;
+    }
+    return true;
+}
+
 static bool source_prepare(Source *s, const SocketAddress *address,
                            Error **errp)
 {
@@ -340,9 +351,7 @@ static bool source_prepare(Source *s, const SocketAddress *address,
     s->io = volume_io_new(COORDINATOR_DEPTH);
     g_queue_init(&s->fetches);
     migration_random_id(s->session);
-    if (s->multifd && address->type == SOCKET_ADDRESS_TYPE_FD) {
-        error_setg(errp, "multifd needs several connections, which an fd: URI "
-                         "cannot give");
+    if (!check_address(s, address, errp)) {
         return false;
     }
     if (s->params->tls_creds[0]) {
@@ -396,6 +405,9 @@ bool source_resume_to(const SocketAddress *address, Error **errp)
 {
     QEMU_LOCK_GUARD(&migration_lock);
 
+    if (source && !check_address(source, address, errp)) {
+        return false;
+    }
     /* After migrate-continue it is about to fail, as the user wants it. */
     if (!source || !source->gone ||
         !migration_set_state(MIGRATION_STATUS_POSTCOPY_PAUSED,
