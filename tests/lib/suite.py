@@ -11,6 +11,7 @@ Each test gets a Sandbox of its own, and a deadline.  It fails when it raises,
 and also when it leaves a process that it did not start through the sandbox.
 """
 
+import re
 import signal
 import sys
 import traceback
@@ -46,8 +47,8 @@ def test(name, seconds=30, needs=()):
 
 
 def slowness():
-    """How much longer deadlines of the checked build are."""
-    return 5 if 'debug' in paths.yankd() else 1
+    """How much longer deadlines of builds with checks are."""
+    return 5 if re.search('debug|tsan', paths.yankd()) else 1
 
 
 def _alarm(_signal, _frame):
