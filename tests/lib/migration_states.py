@@ -172,6 +172,12 @@ def completes(s):
     wait_for('end', lambda: s.side.cmd('query-yank') == [])
 
 
+def completed_alone(box):
+    s = at_destination('started')(box)
+    s.destination.await_status('completed')
+    return s
+
+
 def is_cut(s):
     s.relay.cut()
     for side in s.pair.sides:
@@ -296,6 +302,8 @@ SITUATIONS = {
         lambda box: postcopy_paused(box, 'destination'),
     ('destination', 'postcopy-recover'): destination_recovers,
     ('destination', 'cancelling'): cancelling('destination'),
+    ('destination', 'completed, the source has not heard of it'):
+        completed_alone,
     ('destination', 'completed'):
         at_end('completed', completes, 'destination'),
     ('destination', 'failed'): at_end('failed', is_cut, 'destination'),
