@@ -24,16 +24,15 @@ static const unsigned transitions[MIGRATION_STATUS__MAX] = {
         BIT(PRE_SWITCHOVER) | BIT(DEVICE) | BIT(FAILED) | BIT(CANCELLING),
     [MIGRATION_STATUS_PRE_SWITCHOVER] =
         BIT(DEVICE) | BIT(FAILED) | BIT(CANCELLING),
-    /* Back to "active" when clients' requests did not come to rest. */
-    [MIGRATION_STATUS_DEVICE] = BIT(ACTIVE) | BIT(COMPLETED) |
-                                BIT(POSTCOPY_ACTIVE) | BIT(POSTCOPY_PAUSED) |
-                                BIT(FAILED) | BIT(CANCELLING),
+    [MIGRATION_STATUS_DEVICE] = BIT(COMPLETED) | BIT(POSTCOPY_ACTIVE) |
+                                BIT(POSTCOPY_PAUSED) | BIT(FAILED) |
+                                BIT(CANCELLING),
     [MIGRATION_STATUS_POSTCOPY_ACTIVE] = BIT(COMPLETED) | BIT(POSTCOPY_PAUSED),
     /* The last three: by migrate-continue, or when the source starts anew. */
     [MIGRATION_STATUS_POSTCOPY_PAUSED] =
         BIT(POSTCOPY_RECOVER) | BIT(COMPLETED) | BIT(FAILED) | BIT(SETUP),
-    [MIGRATION_STATUS_POSTCOPY_RECOVER] = BIT(DEVICE) | BIT(POSTCOPY_ACTIVE) |
-                                          BIT(COMPLETED) | BIT(POSTCOPY_PAUSED),
+    [MIGRATION_STATUS_POSTCOPY_RECOVER] = BIT(POSTCOPY_ACTIVE) | BIT(COMPLETED) |
+                                          BIT(POSTCOPY_PAUSED),
     [MIGRATION_STATUS_CANCELLING] = BIT(CANCELLED),
     [MIGRATION_STATUS_CANCELLED] = BIT(SETUP),
     [MIGRATION_STATUS_FAILED] = BIT(SETUP),
