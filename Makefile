@@ -11,15 +11,16 @@ FUZZ_TIME := 60
 C_FILES = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check bench bench-migration
+.PHONY: all demo check check-libvirt bench bench-migration
 .PHONY: fuzz format check-format clean help
-.PHONY: setup-build setup-demo setup-check setup-fuzz
+.PHONY: setup-build setup-demo setup-check setup-libvirt setup-fuzz
 .PHONY: build-all build-debug build-tsan
 
 help:
 	@echo 'make               build yankd and yankctl'
 	@echo 'make demo          watch a hang and its rescue'
 	@echo 'make check         run every test'
+	@echo 'make check-libvirt  rescue domains of a libvirt of its own; as root'
 	@echo 'make bench         compare the speed with the stock daemon'
 	@echo 'make bench-migration  compare the speed of migration with stock'
 	@echo 'make fuzz          look for inputs that break the parsers'
@@ -27,7 +28,7 @@ help:
 	@echo 'make check-format  say where the layout is off'
 	@echo 'make clean         remove what was built'
 
-setup-build setup-demo setup-check setup-fuzz:
+setup-build setup-demo setup-check setup-libvirt setup-fuzz:
 	@scripts/setup.sh $(@:setup-%=%)
 
 build/build.ninja: | setup-build
@@ -59,6 +60,9 @@ demo: setup-demo all
 
 check: setup-check check-format build-all build-debug build-tsan
 	@python3 tests/check.py
+
+check-libvirt: setup-libvirt build-all
+	@tests/libvirt/test-libvirt.py
 
 bench: setup-check all
 	@python3 tests/bench/bench.py

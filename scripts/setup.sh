@@ -3,7 +3,7 @@
 #
 # Installs the Debian packages that yankd is built and tested with.
 #
-#   scripts/setup.sh [build|demo|check|fuzz]   (check when left out)
+#   scripts/setup.sh [build|demo|check|libvirt|fuzz]   (check when left out)
 #
 # Each group takes in the ones before it; fuzz takes in build only.  Changes
 # nothing, and is quick, when all are there.  Where there is no apt it looks
@@ -45,6 +45,9 @@ check  openssl             openssl        TLS peers other than GnuTLS
 check  qemu-guest-agent    qemu-ga        guest agent to talk to
 check  qemu-system-common  qemu-storage-daemon  stock daemon to compare with
 check  qemu-system-x86     qemu-system-x86_64   stock QMP to compare with
+libvirt  libvirt-daemon        libvirtd  libvirt to rescue domains of
+libvirt  libvirt-daemon-driver-qemu  -   its driver for QEMU
+libvirt  libvirt-clients       virsh     libvirt's own tool, which is to work again
 fuzz   clang               clang          compiler with libFuzzer
 fuzz   libclang-rt-dev     -              libFuzzer itself
 EOF
@@ -60,8 +63,9 @@ case "${1:-check}" in
 build) groups='build' ;;
 demo) groups='build|demo' ;;
 check) groups='build|demo|check' ;;
+libvirt) groups='build|demo|check|libvirt' ;;
 fuzz) groups='build|fuzz' ;;
-*) fail "unknown group '$1'; allowed are build, demo, check and fuzz" ;;
+*) fail "unknown group '$1'; allowed are build, demo, check, libvirt and fuzz" ;;
 esac
 
 # Lines of the chosen groups, each as "package probe reason..."
