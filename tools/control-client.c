@@ -11,9 +11,8 @@
 #include "wire-error.h"
 
 #define PROTOCOL 1
-#define GREETING_MS 2000
 /* How much longer than the operation itself its answer may take. */
-#define GRACE_MS 2000
+#define GRACE_MS 1000
 
 struct ControlClient {
     ControlSocket *socket;
@@ -88,10 +87,10 @@ static void *read_all(void *opaque)
     return NULL;
 }
 
-static bool check_greeting(ControlSocket *sock, GError **errp)
+static bool check_greeting(ControlSocket *sock, int timeout_ms, GError **errp)
 {
     g_autoptr(json_object) greeting =
-        control_socket_read(sock, GREETING_MS, errp);
+        control_socket_read(sock, timeout_ms, errp);
     json_object *service = json_get_object(greeting, "yankctl");
 
     if (!greeting) {
@@ -123,7 +122,7 @@ ControlClient *control_client_new(const Options *options, GError **errp)
 {
     g_autoptr(ControlSocket) sock = control_socket_find(options, errp);
 
-    if (!sock || !check_greeting(sock, errp)) {
+    if (!sock || !check_greeting(sock, options->timeout_ms, errp)) {
         return NULL;
     }
     return start(g_steal_pointer(&sock));

@@ -22,7 +22,8 @@ typedef void ControlEventFn(const char *domain, json_object *event, void *data);
  * Connects to the service, if there is one.  NULL with no error when nobody
  * listens at any of the usual places; NULL with an error when somebody does
  * who is no service, or does not answer, or when --control names a socket
- * that is not there.  Blocks for two seconds at most.
+ * that is not there.  Blocks for the timeout of @options at most, and up to
+ * two seconds more where the service does not accept.
  */
 ControlClient *control_client_new(const Options *options, GError **errp);
 /* NULL is fine. */
@@ -31,7 +32,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ControlClient, control_client_free)
 
 /*
  * Sends @request, which stays the caller's and gets a member "id", and waits
- * for the answer for "timeout-ms" of it and two seconds more.  Several
+ * for the answer for "timeout-ms" of it and a second more.  Several
  * threads may have requests under way.
  */
 json_object *control_client_call(ControlClient *client, json_object *request,

@@ -30,7 +30,7 @@ struct Lane {
      * closed.  Guards these two.
      */
     GMutex lock;
-    LaneEventFn *event_fn;
+    LaneEventFn *event_fn; /* NULL after it was told of the loss, too */
     void *event_data;
     /* A connection of its own, when the service has none. */
     YcDomain *dom;
@@ -50,7 +50,7 @@ static void lane_unref(void *opaque)
     }
 }
 
-/* Takes @event. */
+/* Takes @event; NULL: the connection is lost, which is told once. */
 static void deliver(Lane *lane, json_object *event)
 {
     g_mutex_lock(&lane->lock);
@@ -58,6 +58,9 @@ static void deliver(Lane *lane, json_object *event)
         lane->event_fn(lane, event, lane->event_data);
     } else {
         json_object_put(event);
+    }
+    if (!event) {
+        lane->event_fn = NULL;
     }
     g_mutex_unlock(&lane->lock);
 }
@@ -89,6 +92,7 @@ static bool ask_service(Lanes *lanes, GError **errp)
     bool add = !options_name_domains(lanes->options);
 
     json_set_string(request, "op", "list");
+    json_set_int(request, "timeout-ms", lanes->options->timeout_ms);
     reply = control_client_call(lanes->control, request, errp);
     if (!reply) {
         return false;
@@ -288,6 +292,20 @@ static void own_state(YcDomain *dom, bool alive, const GError *why,
     }
 }
 
+static void subscribe_own(Lane *lane)
+{
+    g_auto(YcDomainStatus) status = {0};
+
+    g_atomic_int_inc(&lane->refs);
+    lane->handler = yc_domain_add_handler(lane->dom, own_event, own_state, lane,
+                                          lane_unref);
+    /* It may have been lost before anybody was there to be told. */
+    yc_domain_get_status(lane->dom, &status);
+    if (!status.alive) {
+        deliver(lane, NULL);
+    }
+}
+
 static bool subscribe_remote(Lane *lane, GError **errp)
 {
     g_autoptr(json_object) request = json_object_new_object();
@@ -314,8 +332,6 @@ bool lane_subscribe(Lane *lane, LaneEventFn *fn, void *data, GError **errp)
     if (lane->remote) {
         return subscribe_remote(lane, errp);
     }
-    g_atomic_int_inc(&lane->refs);
-    lane->handler = yc_domain_add_handler(lane->dom, own_event, own_state, lane,
-                                          lane_unref);
+    subscribe_own(lane);
     return true;
 }

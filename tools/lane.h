@@ -46,7 +46,7 @@ const char *lane_domain(const Lane *lane);
 
 /*
  * Runs @request (ops.h), which stays the caller's; "domain" is added to it,
- * and "timeout-ms" unless it is there.  Blocks up to that and two seconds.
+ * and "timeout-ms" unless it is there.  Blocks up to that and a second.
  * Any thread, several at the same time.
  */
 json_object *lane_call(Lane *lane, json_object *request, GError **errp);
