@@ -143,7 +143,7 @@ QmpText *qmp_text_from_words(char **words, GError **errp)
     g_autoptr(json_object) value = NULL;
     bool is_json = words[0] && words[1] && words[1][0] == '{' && !words[2];
 
-    if (!words[0]) {
+    if (!words[0] || !words[0][0]) {
         g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "the request is empty");
         return NULL;
     }
