@@ -205,6 +205,23 @@ static void note_all_here(Destination *d)
     qemu_cond_broadcast(&migration_cond);
 }
 
+/*
+ * Whoever received it looks at it when more comes only, and the rest may come
+ * slowly, or not at all.
+ */
+static void note_failure(MissingBlocks *m, uint64_t offset, int ret)
+{
+    g_autoptr(Error) err = NULL;
+
+    error_setg_errno(&err, -ret, "Cannot write volume '%s' at offset %" PRIu64,
+                     m->volume->name, offset);
+    QEMU_LOCK_GUARD(&migration_lock);
+    if (!m->d->store_error) {
+        m->d->store_error = g_steal_pointer(&err);
+        qemu_cond_broadcast(&migration_cond);
+    }
+}
+
 static void store_next(Arrival *a);
 
 static void run_stored(BlockRequest *req, int ret)
@@ -214,6 +231,7 @@ static void run_stored(BlockRequest *req, int ret)
 
     block_dirty_bitmap_clear(m->arriving, req->offset, req->bytes);
     if (ret < 0) {
+        note_failure(m, req->offset, ret);
         volume_request_done(a->r, ret);
         g_free(a);
         return;

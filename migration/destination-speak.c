@@ -1,6 +1,6 @@
 /*
- * The speaker: tells the source what the destination lacks, and when it has
- * everything.  I/O threads, which must not wait for a channel, leave it to
+ * The speaker: tells the source what the destination lacks, when it has
+ * everything, and what went wrong.  I/O threads, which must not wait for a channel, leave it to
  * this thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -13,10 +13,11 @@
 typedef enum Word {
     WORD_FETCH,
     WORD_COMPLETE,
+    WORD_FAILED,
     WORD_NONE
 } Word;
 
-static Word next_word(Destination *d, Section **fetch)
+static Word next_word(Destination *d, Section **fetch, Error **errp)
 {
     QEMU_LOCK_GUARD(&migration_lock);
 
@@ -26,6 +27,10 @@ static Word next_word(Destination *d, Section **fetch)
         }
         if (d->all_here) {
             return WORD_COMPLETE;
+        }
+        if (d->store_error) {
+            error_propagate(errp, g_steal_pointer(&d->store_error));
+            return WORD_FAILED;
         }
         *fetch = g_queue_pop_head(&d->fetches);
         if (*fetch) {
@@ -67,7 +72,7 @@ static void *speaker_thread(void *opaque)
         g_autofree Section *fetch = NULL;
         bool ok = true;
 
-        switch (next_word(d, &fetch)) {
+        switch (next_word(d, &fetch, &err)) {
         case WORD_FETCH:
             ok = migration_channel_send(d->main, fetch, NULL, &err);
             break;
@@ -75,6 +80,9 @@ static void *speaker_thread(void *opaque)
             if (complete(d, &err)) {
                 return NULL;
             }
+            ok = false;
+            break;
+        case WORD_FAILED:
             ok = false;
             break;
         case WORD_NONE:
@@ -102,4 +110,5 @@ void destination_join_speaker(Destination *d)
     }
     QEMU_LOCK_GUARD(&migration_lock);
     g_queue_clear_full(&d->fetches, g_free);
+    g_clear_pointer(&d->store_error, error_free);
 }

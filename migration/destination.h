@@ -78,6 +78,7 @@ struct Destination {
     bool failure_said;      /* the source has been told why this ends */
     GQueue fetches;         /* of Section, for the speaker */
     bool all_here;          /* nothing is missing any more */
+    Error *store_error;     /* what has come is not stored; for the speaker */
 
     /* How connections come; destination-listen.c; migration_lock. */
     bool listens; /* it was told where, and is a yank instance */

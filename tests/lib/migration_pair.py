@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import resource
 
 import nbd
 from daemon import Daemon
@@ -14,6 +15,8 @@ from suite import slowness
 
 #: Blocks of each volume; the last granule of 16 KiB of the second is short.
 SIZES = {'r0': 512, 'f0': 389}
+# So that a limit of the size of files is an error and no signal.
+_BEAR_FULL_DISK = ['sh', '-c', 'trap "" XFSZ; exec "$0" "$@"']
 QUIET = ('completed', 'failed', 'cancelled', 'postcopy-paused')
 
 
@@ -40,7 +43,7 @@ class Side:
                      'writable=on']
         if incoming:
             argv += ['--incoming', incoming]
-        self.daemon = Daemon(box, options=argv)
+        self.daemon = Daemon(box, options=argv, wrapper=_BEAR_FULL_DISK)
         self.qmp = self.daemon.qmp(seconds=15 * slowness())
 
     def _blockdev(self, volume, blocks):
@@ -99,6 +102,14 @@ class Side:
     def clients(self):
         """A connection to each volume."""
         return [self.connect(volume) for volume in self.sizes]
+
+    # Storage
+
+    def limit_files(self, size):
+        """Nothing can be written beyond @size of a file; None: anything."""
+        size = resource.RLIM_INFINITY if size is None else size
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE,
+                         (size, resource.RLIM_INFINITY))
 
     # The end
 

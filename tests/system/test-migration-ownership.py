@@ -21,9 +21,11 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
-from migration_break import HOWS, Break, Outcome, break_it
+from hang import FifoHang
+from migration_break import HOWS, Break, Outcome, break_it, yank
 from migration_pair import Pair
 from qmp import QmpError
+from sandbox import wait_for
 from suite import run, slowness, test
 
 FIXED_SEED = 20
@@ -97,6 +99,73 @@ for _step in EARLY + LATE:
     for _how in 'cut', 'hold', 'kill source', 'kill destination':
         if slowness() == 1 or _how == 'cut':
             test_step(_how, _step)
+
+
+# ---- Nobody dies. ----
+
+def served_by_destination(pair):
+    for side in pair.sides:
+        side.wait_status('completed')
+    pair.stop_clients()
+    pair.model.check_roles('source', 'destination')
+    pair.check(pair.destination)
+    pair.finish()
+
+
+@test('the disk of the destination is full: the source serves')
+def _(box):
+    pair = Pair(box)
+    pair.start_clients('full')
+    pair.destination.limit_files(512 << 10)
+    for _ in range(2):
+        pair.migrate()
+        assert pair.wait_quiet() == ('failed', 'failed')
+        for side in pair.sides:
+            assert 'File too large' in side.query()['error-desc'], side.query()
+        assert not pair.model.acks_of('destination')
+    pair.destination.limit_files(None)
+    pair.migrate()
+    served_by_destination(pair)
+
+
+for _hung in 'source', 'destination':
+    def _main_loop(box, hung=_hung):
+        pair = Pair(box, ['multifd'])
+        pair.start_clients(f'hung {hung}')
+        side = getattr(pair, hung)
+        trigger = pair.link.on('data', pair.link.hold)
+        pair.migrate()
+        wait_for('data', trigger.fired.is_set, 10 * slowness())
+        with side.daemon.qmp(seconds=15 * slowness()) as qmp:
+            hang = FifoHang(box, side.daemon.pid, qmp)
+            pair.link.release()
+            for each in pair.sides:
+                each.wait_status('completed')
+            hang.release()
+        served_by_destination(pair)
+    test(f'the main loop of the {_hung} hangs once it has begun')(_main_loop)
+
+
+@test('the main loop of the destination hangs before it has begun')
+def _(box):
+    pair = Pair(box)
+    pair.start_clients('hung early')
+    with pair.destination.daemon.qmp(seconds=15 * slowness()) as qmp:
+        hang = FifoHang(box, pair.destination.daemon.pid, qmp)
+        for side in pair.sides:
+            before = pair.link.counts.get('setup-end', 0)
+            pair.migrate()
+            wait_for('setup', lambda before=before: pair.link.counts.get(
+                'setup-end', 0) > before, 10 * slowness())
+            assert pair.source.status() == 'setup'
+            yank(side)
+            pair.source.wait_status('failed')
+            if side is pair.destination:
+                side.wait_status('failed')
+        hang.release()
+    assert not pair.model.acks_of('destination')
+    pair.migrate()
+    served_by_destination(pair)
 
 
 # ---- At random. ----

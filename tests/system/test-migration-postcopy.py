@@ -422,6 +422,37 @@ def _(box):
     complete(pair)
 
 
+# ---- The disk of the destination is full. ----
+
+@test('disk full: paused, and on when there is room')
+def _(box):
+    pair = postcopy(box, capabilities=['multifd'])
+    side = pair.destination
+    with side.connect('f0') as here, side.connect('f0') as waiting:
+        read(pair, here, FAR[0])
+        side.limit_files(FAR[1] * BLOCK)
+        cookie = begin_read(waiting, FAR[2])
+        paused(pair)
+        for said in side, pair.source:
+            wait_for('the reason', lambda said=said: 'File too large' in
+                     said.query().get('error-desc', ''), 5 * slowness())
+        assert is_silent(waiting)
+        read(pair, here, FAR[0])
+        write(pair, here, FAR[0] + 1)
+        # There is no room yet.
+        pair.recover()
+        pair.resume()
+        pair.source.wait_status('postcopy-paused')
+        side.wait_status('postcopy-paused')
+        assert is_silent(waiting)
+        side.limit_files(None)
+        pair.recover()
+        pair.resume()
+        end_read(pair, waiting, cookie, FAR[2])
+    active(pair)
+    complete(pair)
+
+
 # ---- The source dies at the end. ----
 
 def without_goodbye(box, *capabilities):
