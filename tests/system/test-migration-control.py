@@ -395,7 +395,7 @@ def _(box):
 @test('query-migrate tells how far it is')
 def _(box):
     size = 8 * MIB
-    with Held(box, 'hand-over', [Volume('d0', size)],
+    with Held(box, 'hand-over', [Volume('d0', size, 'file')],
               uri=unix_uri(box)) as pair:
         source = pair.source
         source.set(max_bandwidth=8 * MIB)

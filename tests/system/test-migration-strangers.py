@@ -17,8 +17,8 @@ from relay import Relay
 from sandbox import wait_for
 from suite import run, slowness, test
 
-# More than the destination listens to at once.
-CROWD = 300
+# More than the destination has threads for.
+CROWD = 600
 
 
 def connect(box, uri):
