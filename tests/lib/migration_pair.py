@@ -38,9 +38,11 @@ class Side:
         for volume, blocks in self.sizes.items():
             argv += ['--blockdev', self._blockdev(volume, blocks)]
         argv += ['--nbd-server', f'addr.type=unix,addr.path={self.nbd}']
+        # Each volume on a thread of its own.
         for volume in self.sizes:
-            argv += ['--export', f'nbd,id=e-{volume},node-name={volume},'
-                     'writable=on']
+            argv += ['--object', f'iothread,id=t-{volume}',
+                     '--export', f'nbd,id=e-{volume},node-name={volume},'
+                     f'iothread=t-{volume},writable=on']
         if incoming:
             argv += ['--incoming', incoming]
         self.daemon = Daemon(box, options=argv, wrapper=_BEAR_FULL_DISK)
