@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import nbd
+import tls
 from hang import FifoHang
 from migration_break import yank
 from migration_link import Link
@@ -319,6 +320,49 @@ for _tries in 1, 3:
     test(f'recovery with a main loop that waits for it, try {_tries}')(_hung)
 
 
+class Straight:
+    """In place of a link: the way to @target with nobody in the middle."""
+
+    def __init__(self, target):
+        self.target = target
+
+    @property
+    def uri(self):
+        return f'unix:{self.target}'
+
+
+@test('recovery over TLS with a main loop that waits for it',
+      needs=['psktool'])
+def _(box):
+    folder = box.path('keys')
+    tls.make_psk(folder, 'qemu')
+    pair = Pair(box, ['postcopy-blocks', 'multifd'],
+                {'max-postcopy-bandwidth': STILL}, options=[
+                    '--object', tls.psk('ours', 'client', folder),
+                    '--object', tls.psk('theirs', 'server', folder)])
+    for side, creds in zip(pair.sides, ('ours', 'theirs')):
+        side.set(parameters={'tls-creds': creds})
+    pair.link = Straight(pair.link.target)
+    pair.migrate()
+    pair.start_postcopy()
+    active(pair)
+    pair.source.qmp.oob('migrate-pause')
+    paused(pair)
+    hang = Hang(pair)
+    for _ in range(2):
+        pair.recover()
+        pair.resume()
+        active(pair)
+        pair.destination.qmp.oob('migrate-pause')
+        paused(pair)
+    hang.over()
+    pair.recover()
+    pair.resume()
+    active(pair)
+    hang.serve_again()
+    complete(pair)
+
+
 @test('the main loops of both sides hang, and the rest arrives')
 def _(box):
     pair = postcopy(box)
@@ -355,6 +399,27 @@ def _(box):
     other.destination.wait_status('completed')
     other.finish()
     pair.link = right
+    pair.recover()
+    pair.resume()
+    active(pair)
+    complete(pair)
+
+
+@test('a place to listen at that is taken, and another one')
+def _(box):
+    pair = postcopy(box)
+    lose_link(pair)
+    side = pair.destination
+    for uri, text in (('unix:/nowhere/at/all', '/nowhere/at/all: No such'),
+                      ('fd:77', "'77' is not a socket")):
+        side.qmp.oob('migrate-recover', {'uri': uri})
+        wait_for(text, lambda text=text: text in side.query()['error-desc'],
+                 5 * slowness())
+        assert side.status() == 'postcopy-paused'
+    refused('', side.qmp.oob, 'migrate-recover', {'uri': 'carrier-pigeon:'})
+    # One after the other, the last one counts.
+    for _ in range(20):
+        side.qmp.oob('migrate-recover', {'uri': f'unix:{box.path("many")}'})
     pair.recover()
     pair.resume()
     active(pair)
