@@ -104,11 +104,14 @@ void control_socket_free(ControlSocket *sock)
 /* Takes the first line out of the input; NULL while it has none. */
 static char *take_line(ControlSocket *sock)
 {
-    guint8 *end = memchr(sock->input->data + sock->scanned, '\n',
-                         sock->input->len - sock->scanned);
+    guint n_new = sock->input->len - sock->scanned;
+    guint8 *end = NULL;
     char *line;
     guint len;
 
+    if (n_new > 0) {
+        end = memchr(sock->input->data + sock->scanned, '\n', n_new);
+    }
     if (!end) {
         sock->scanned = sock->input->len;
         return NULL;

@@ -14,6 +14,7 @@
 typedef struct Work {
     QmpText *request;
     ShellKind kind;
+    gint64 start; /* when the user asked */
 } Work;
 
 struct ShellSession {
@@ -53,14 +54,13 @@ static void run(void *data, void *opaque)
     ShellSession *session = opaque;
     Work *work = data;
     ShellItem *item = g_new0(ShellItem, 1);
-    gint64 start = g_get_monotonic_time();
 
     item->kind = work->kind;
     item->command = g_strdup(work->request->command);
     item->result =
         lane_execute(session->lane, work->request->oob, work->request->command,
                      work->request->arguments, 0, &item->error);
-    item->us = g_get_monotonic_time() - start;
+    item->us = g_get_monotonic_time() - work->start;
     push(session, item, 1);
     qmp_text_free(work->request);
     g_free(work);
@@ -112,6 +112,7 @@ static void submit(ShellSession *session, QmpText *request, ShellKind kind)
 
     work->request = request;
     work->kind = kind;
+    work->start = g_get_monotonic_time();
     g_mutex_lock(&session->lock);
     session->n_under_way++;
     g_mutex_unlock(&session->lock);

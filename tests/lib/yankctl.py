@@ -12,6 +12,8 @@ from watch import yankctl
 
 # What a run may take beside the deadlines that it was given.
 MARGIN = 2.0
+# A deadline that is going to pass: the same in all builds.
+SILENCE = 0.5
 
 OK, FAILED, USAGE, NOT_FOUND, UNREACHABLE, TIMEOUT, STUCK, NO_LANE, REFUSED, \
     GUEST_SILENT = range(10)
@@ -22,18 +24,18 @@ class Fleet:
 
     @options: those that name the domains
     @control: the control socket of a service; None: none is asked
-    @timeout: for each answer, in seconds
+    @timeout: for each answer, in seconds; SILENCE where it is waited out
     """
 
-    def __init__(self, box, *options, control=None, timeout=3):
+    def __init__(self, box, *options, control=None, timeout=None):
         self.box = box
         control = ['--control', control] if control else ['--no-control']
         self.argv = [yankctl(), *options, *control, '--timeout',
-                     str(timeout * slowness())]
+                     str(timeout or 3 * slowness())]
         self.took = 0
 
     @staticmethod
-    def of(box, control=None, timeout=3, **sockets):
+    def of(box, control=None, timeout=None, **sockets):
         """Each domain by the path of its socket."""
         options = [f'--socket={name}={path}'
                    for name, path in sockets.items()]

@@ -16,8 +16,7 @@ from suite import run, slowness, test
 from yankctl import (FAILED, GREETING, GUEST_SILENT, MARGIN, NO_LANE, TIMEOUT,
                      UNREACHABLE, FakeServer, Fleet, hold, qmp, send)
 
-# Waited out, so no longer in the build that is slow.
-TIMEOUT_S = 0.25 / slowness()
+TIMEOUT_S = 0.25
 
 
 def fleet_of(box, script, timeout=TIMEOUT_S):
@@ -26,7 +25,7 @@ def fleet_of(box, script, timeout=TIMEOUT_S):
 
 def answering(box, script):
     """The same of a server that does answer."""
-    return fleet_of(box, script, 5)
+    return fleet_of(box, script, 5 * slowness())
 
 
 def check_time(fleet):
@@ -180,7 +179,7 @@ def _(box):
                 sock.sendall(b'x' * (1 << 20))
             sock.sendall(b'"}\r\n')
         return script
-    fleet = Fleet.of(box, timeout=10, vm=FakeServer(box, qmp({
+    fleet = Fleet.of(box, timeout=20, vm=FakeServer(box, qmp({
         'large': answer(8 << 20), 'too-large': answer(80 << 20)})).path)
     assert len(fleet.json('raw', 'vm', 'large')['return']) == 8 << 20
     said = fleet.fails(UNREACHABLE, 'raw', 'vm', 'too-large')

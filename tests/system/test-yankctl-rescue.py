@@ -14,7 +14,7 @@ from daemon import Daemon
 from sandbox import wait_for
 from suite import run, slowness, test
 from watch import Hang, Watch
-from yankctl import (FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, STUCK,
+from yankctl import (FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, SILENCE, STUCK,
                      UNREACHABLE, USAGE, Fleet)
 
 
@@ -31,11 +31,11 @@ def check_recovered(report, *names):
 @test('yankd that hangs: list, status and yank', needs=['nbdkit'])
 def _(box):
     victim = Hang(box, 'yankd')
-    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=0.4)
+    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=SILENCE)
     assert fleet.states() == {'vm': 'running'}
     victim.hang()
     status = fleet.json('status', 'vm', code=STUCK)
-    assert status['state'] == 'stuck' and status['stuck-ms'] >= 400, status
+    assert status['state'] == 'stuck' and status['stuck-ms'] >= SILENCE * 1000, status
     assert status['stuck-in'] == 'blockdev-add', status
     assert ping(status, 'out-of-band')['answered'], status
     assert not ping(status, 'in-band')['answered'], status
@@ -57,7 +57,7 @@ def _(box):
       needs=['nbdkit', 'qemu-system-x86_64'])
 def _(box):
     victim = Hang(box, 'qemu')
-    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=0.4)
+    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=SILENCE)
     victim.hang()
     status = fleet.json('status', 'vm', code=NO_LANE)
     assert status['state'] == 'hung', status
@@ -75,7 +75,7 @@ def _(box):
     victim = Hang(box, 'qemu')
     watch = Watch(box, '-s', f'vm={victim.qmp_path}')
     watch.wait_connected(1)
-    fleet = Fleet(box, control=watch.control, timeout=0.4)
+    fleet = Fleet(box, control=watch.control, timeout=SILENCE)
     victim.hang()
     status = fleet.json('status', 'vm', code=STUCK)
     assert status['watched'] and status['state'] == 'stuck', status
@@ -96,7 +96,7 @@ def _(box):
     with Daemon(box, 'yankd') as well:
         sockets = {f'hung{i}': v.qmp_path for i, v in enumerate(victims)}
         sockets.update({f'silent{i}': s.path for i, s in enumerate(silent)})
-        fleet = Fleet.of(box, well=well.qmp_path, timeout=1,
+        fleet = Fleet.of(box, well=well.qmp_path, timeout=SILENCE,
                          gone=box.path('gone'), **sockets)
         for victim in victims:
             victim.hang()
@@ -115,7 +115,7 @@ def _(box):
       needs=['nbdkit'], seconds=40)
 def _(box):
     victim = Hang(box, 'yankd')
-    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=1)
+    fleet = Fleet.of(box, vm=victim.qmp_path, timeout=SILENCE)
     victim.add(0)
     assert 'nothing to yank' in fleet.run('yank', 'vm', '--stalled')
     victim.disks[0].freeze()
@@ -184,7 +184,7 @@ def _(box):
 def _(box):
     from hang import FifoHang
     with Daemon(box, 'yankd') as daemon, daemon.qmp() as other:
-        fleet = Fleet.of(box, vm=daemon.qmp_path, timeout=0.3)
+        fleet = Fleet.of(box, vm=daemon.qmp_path, timeout=SILENCE)
         listener = peers.Listener(box)
         other.cmd('chardev-add', {'id': 'c0', 'backend': {
             'type': 'socket', 'data': {
@@ -200,7 +200,7 @@ def _(box):
 @test('a process that is stopped as a whole')
 def _(box):
     with Daemon(box, 'yankd') as daemon:
-        fleet = Fleet.of(box, vm=daemon.qmp_path, timeout=0.3)
+        fleet = Fleet.of(box, vm=daemon.qmp_path, timeout=SILENCE)
         daemon.process.freeze()
         try:
             assert fleet.states() == {'vm': 'unreachable'}

@@ -16,8 +16,8 @@ from daemon import Daemon
 from sandbox import wait_for
 from suite import Skip, run, test
 from watch import Watch, yankctl
-from yankctl import (FAILED, NOT_FOUND, OK, REFUSED, UNREACHABLE, USAGE,
-                     FakeServer, Fleet, hold)
+from yankctl import (FAILED, NOT_FOUND, OK, REFUSED, SILENCE, UNREACHABLE,
+                     USAGE, FakeServer, Fleet, hold)
 
 
 def names(fleet):
@@ -83,7 +83,7 @@ def _(box):
         os.rename(agent.path, f'{folder}/vm1.agent')
         box.write('vms/notes', 'no socket')
         os.mkdir(f'{folder}/more')
-        fleet = Fleet(box, '--dir', folder, timeout=0.5)
+        fleet = Fleet(box, '--dir', folder, timeout=SILENCE)
         assert names(fleet) == ['vm1']
         assert fleet.states() == {'vm1': 'guest-silent'}
         os.rename(f'{folder}/vm1.qmp', daemon.qmp_path)
