@@ -7,7 +7,8 @@ from cases_commands import WHERE, command_case
 
 case = functools.partial(command_case, program='qemu')
 
-NO_PROTOCOL = "GenericError: Parameter 'uri' expects a valid migration protocol"
+NO_PROTOCOL = ("GenericError: Parameter 'uri' expects a valid migration "
+               'protocol')
 
 
 def generic(text):

@@ -6,6 +6,7 @@ told about it, and that the process ends whenever it is told to."""
 
 import os
 import signal
+import socket
 import sys
 import time
 
@@ -13,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import free_port, program
 from migration import (GRANULE, MIB, MIGRATION, Pair, Side, Volume, Writer,
-                       noise, tcp_uri, unix_uri)
+                       noise, unix_uri)
 from qmp import QmpError
 from relay import Relay
 from sandbox import wait_for
@@ -210,7 +211,6 @@ def _(box):
 @test('places where nobody can listen: one line and status 1')
 def _(box):
     taken = free_port()
-    import socket
     with socket.socket() as s:
         s.bind(('127.0.0.1', taken))
         s.listen()

@@ -5,16 +5,20 @@
 and the next migration succeeds.  The states are test-migration-yank.py's."""
 
 import os
+import select
+import socket
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
+import nbd
 import tls
 from hang import block_main_loop
-from migration import MIB, MIGRATION, Pair, Side, Volume, Writer, noise, \
-    tcp_uri, unix_uri
-from migration_states import FrozenDisk, SIZE, waits_for_disk
+from migration import (MIB, MIGRATION, Pair, Side, Volume, Writer, noise,
+                       unix_uri)
+from migration_states import (SIZE, FrozenDisk, postcopy_active,
+                              waits_for_disk)
 from namespaces import Link
 from peers import Blackhole, Listener
 from relay import Relay
@@ -130,7 +134,6 @@ def _(box):
             'tls0', 'server', creds.server)]) as pair:
         there = pair.destination
         there.set(tls_creds='tls0')
-        import socket
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(10 * slowness())
             sock.connect(pair.uri[5:])
@@ -212,6 +215,47 @@ def _(box):
             pair.destination.await_status('failed', 'postcopy-paused')
             writer.compare(pair.source.read())
         works(pair.source, pair.uri, pair.destination)
+
+
+def check_end(s):
+    """Everything has arrived."""
+    assert s.destination.read() == s.content
+    for side in s.pair.sides:
+        side.finish()
+
+
+@test('the source is frozen in postcopy')
+def _(box):
+    s = postcopy_active(box, 'destination')
+    s.source.process.freeze()
+    with s.destination.client() as client:
+        cookie = client.request(nbd.CMD_READ, SIZE - 512, 512)
+        time.sleep(0.05)
+        rescue(s.destination, 'postcopy-paused')
+        # What is there is served, what is not is waited for.
+        assert s.destination.serves()
+        assert not select.select([client.sock], [], [], 0.1)[0]
+        s.source.process.thaw()
+        s.source.await_status('postcopy-paused')
+        s.heal()
+        s.go_on('resume')
+        assert client.reply() == (cookie, 0)
+        assert client.recv(512) == s.content[-512:]
+    check_end(s)
+
+
+@test('the destination is frozen in postcopy')
+def _(box):
+    s = postcopy_active(box)
+    s.destination.process.freeze()
+    s.source.set(max_postcopy_bandwidth=0)
+    rescue(s.source, 'postcopy-paused')
+    assert not s.source.serves(seconds=0.1)
+    s.destination.process.thaw()
+    s.destination.await_status('postcopy-paused')
+    s.heal()
+    s.go_on('resume')
+    check_end(s)
 
 
 # ---- The link. ----

@@ -15,7 +15,7 @@ from migration import (MIB, Pair, Side, Volume, noise, tcp_uri,
                        threads_named, unix_uri)
 from relay import Relay
 from sandbox import wait_for
-from suite import run, slowness, test
+from suite import run, test
 
 # More than the destination has threads for.
 CROWD = 600

@@ -5,6 +5,7 @@
 clients see, and what query-migrate tells."""
 
 import os
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
@@ -54,7 +55,6 @@ def _(box):
 
 @test('fd: URI of connected sockets')
 def _(box):
-    import socket
     here, there = socket.socketpair()
     with here, there:
         with Pair(box, uri=f'fd:{here.fileno()}',
@@ -67,7 +67,6 @@ def _(box):
 
 @test('fd: URI of a listening socket')
 def _(box):
-    import socket
     with socket.socket() as listener:
         listener.bind(('127.0.0.1', 0))
         listener.listen()
