@@ -10,6 +10,8 @@
 #include "destination.h"
 #include "io/connect-task.h"
 #include "io/net-listener.h"
+#include "qapi/clone-visitor.h"
+#include "qapi/qapi-visit-sockets.h"
 #include "state.h"
 #include "stats.h"
 
@@ -65,20 +67,81 @@ static void greet_fd(Destination *d, const SocketAddress *address)
     error_free(err);
 }
 
+/*
+ * Listening is begun by a thread of its own: a name server may keep silent for
+ * long, and a new address, or the end of the process, is not to wait for it.
+ */
+typedef struct Attempt {
+    SocketAddress *address;
+    /* migration_lock. */
+    QIONetListener *listener;
+    Error *err;
+    bool done;
+    bool given_up; /* its thread frees it */
+} Attempt;
+
+static void attempt_free(Attempt *a)
+{
+    qapi_free_SocketAddress(a->address);
+    qio_net_listener_free(a->listener);
+    error_free(a->err);
+    g_free(a);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attempt, attempt_free)
+
+static void *attempt_thread(void *opaque)
+{
+    Attempt *a = opaque;
+    bool given_up = false;
+    Error *err = NULL;
+    QIONetListener *listener = qio_net_listener_new(a->address, BACKLOG, &err);
+
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        a->listener = listener;
+        a->err = err;
+        a->done = true;
+        given_up = a->given_up;
+        qemu_cond_broadcast(&migration_cond);
+    }
+    if (given_up) {
+        attempt_free(a);
+    }
+    return NULL;
+}
+
+/* False: something else is to be done. */
+static bool attempt_wait(Destination *d, Attempt *a)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    while (!a->done && !d->shutting_down && !d->closed && !d->listen_address) {
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
+    a->given_up = !a->done;
+    return a->done;
+}
+
 static QIONetListener *listen_at(Destination *d, const SocketAddress *address)
 {
-    Error *err = NULL;
-    QIONetListener *listener;
+    g_autoptr(Attempt) a = NULL;
+    QemuThread thread;
 
     if (is_connected_fd(address)) {
         greet_fd(d, address);
         return NULL;
     }
-    listener = qio_net_listener_new(address, BACKLOG, &err);
-    stats_set_listening(listener ? qio_net_listener_address(listener) : NULL);
-    listening_tried(d, err);
-    error_free(err);
-    return listener;
+    a = g_new0(Attempt, 1);
+    a->address = QAPI_CLONE(SocketAddress, address);
+    qemu_thread_create(&thread, "mig-bind", attempt_thread, a,
+                       QEMU_THREAD_DETACHED);
+    if (!attempt_wait(d, a)) {
+        a = NULL; /* its thread's */
+        return NULL;
+    }
+    stats_set_listening(a->listener ? qio_net_listener_address(a->listener)
+                                    : NULL);
+    listening_tried(d, a->err);
+    return g_steal_pointer(&a->listener);
 }
 
 typedef enum ListenStep {

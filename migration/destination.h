@@ -1,7 +1,8 @@
 /*
  * The destination of a migration: what its files offer each other.
  *
- * Threads: the listener ("mig-listen") accepts; a greeter for each new
+ * Threads: the listener ("mig-listen") accepts, where a thread for that
+ * ("mig-bind") has begun to listen; a greeter for each new
  * connection ("mig-hello") reads its hello, and gathers those that belong
  * together; the coordinator ("migration") runs one session after another and
  * reads the main channel; receivers ("mig-recv-N") read the others; the

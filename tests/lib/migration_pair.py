@@ -27,7 +27,7 @@ class Side:
     """
 
     def __init__(self, box, name, sizes=None, incoming=None, options=(),
-                 files=None):
+                 files=None, wrapper=None):
         self.box = box
         self.name = name
         self.sizes = sizes or SIZES
@@ -45,7 +45,7 @@ class Side:
                      f'iothread=t-{volume},writable=on']
         if incoming:
             argv += ['--incoming', incoming]
-        self.daemon = Daemon(box, options=argv, wrapper=_BEAR_FULL_DISK)
+        self.daemon = Daemon(box, options=argv, wrapper=wrapper or _BEAR_FULL_DISK)
         self.qmp = self.daemon.qmp(seconds=15 * slowness())
 
     def _blockdev(self, volume, blocks):
@@ -131,8 +131,9 @@ class Pair:
     """Source and destination, and the model of what they hold."""
 
     def __init__(self, box, capabilities=(), parameters=None, sizes=None,
-                 options=()):
+                 options=(), wrapper=None):
         self.box = box
+        self.wrapper = wrapper
         self.sizes = sizes or SIZES
         self.capabilities = list(capabilities)
         self.parameters = parameters
@@ -152,7 +153,8 @@ class Pair:
         """Another one takes the place of the one before."""
         path = self.box.path(self.box.unique('incoming') + '.sock')
         self.destination = Side(self.box, 'destination', self.sizes,
-                                f'unix:{path}', self.options)
+                                f'unix:{path}', self.options,
+                                wrapper=self.wrapper)
         self.destination.set(self.capabilities, self.parameters)
         self.link = Link(self.box, path)
 

@@ -24,9 +24,10 @@ from migration_break import yank
 from migration_link import Link
 from migration_model import BLOCK, content
 from migration_pair import Pair
+from peers import SilentResolver
 from qmp import QmpError
 from sandbox import wait_for
-from suite import run, slowness, test
+from suite import Skip, run, slowness, test
 
 #: Bytes a second: after its first piece the push stands still.
 STILL = 1
@@ -424,6 +425,28 @@ def _(box):
     pair.resume()
     active(pair)
     complete(pair)
+
+
+@test('a name server that keeps silent, and another place', needs=['unshare'])
+def _(box):
+    try:
+        resolver = SilentResolver(box)
+    except (OSError, RuntimeError) as error:
+        raise Skip(f'no network namespace: {error}') from None
+    pair = postcopy(box, wrapper=resolver.wrapper)
+    lose_link(pair)
+    silent = {'uri': 'tcp:yankd.example:0'}
+    pair.destination.qmp.oob('migrate-recover', silent)
+    resolver.wait_asked()
+    pair.recover()
+    pair.resume()
+    active(pair)
+    lose_link(pair)
+    pair.destination.qmp.oob('migrate-recover', silent)
+    resolver.wait_asked()
+    for side in pair.sides:
+        side.qmp.submit('quit')
+        ends(side)
 
 
 @test('resume is refused where nothing is paused')
