@@ -387,7 +387,7 @@ static bool closed_gate(BlockNode *node, BlockRequest *req, void *opaque)
 
 void destination_free_missing(Destination *d, bool close)
 {
-    MissingBlocks **missing;
+    MissingBlocks **missing = NULL;
 
     /* Who gives up comes before this, or finds none. */
     WITH_QEMU_LOCK_GUARD(&migration_lock) {

@@ -245,7 +245,7 @@ static bool pass_is_stored(Destination *d, uint64_t pass)
 static bool end_pass(Receiver *receiver, const Section *section, Error **errp)
 {
     Destination *d = receiver->destination;
-    bool stored;
+    bool stored = false;
 
     if (!finish_all(receiver, errp)) {
         return false;

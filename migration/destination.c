@@ -79,7 +79,7 @@ static bool is_committed(Destination *d)
 /* The last blocks came, and then the link was lost. */
 static void complete_alone(Destination *d)
 {
-    bool ready;
+    bool ready = false;
 
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         ready = d->served && d->is_postcopy && d->all_here;
@@ -162,7 +162,7 @@ static void run_sessions(Destination *d)
 static void *coordinator_thread(void *opaque)
 {
     Destination *d = opaque;
-    bool shutting_down;
+    bool shutting_down = false;
 
     run_sessions(d);
     WITH_QEMU_LOCK_GUARD(&migration_lock) {

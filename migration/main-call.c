@@ -24,7 +24,7 @@ typedef struct MainCall {
 static gboolean call_run(gpointer opaque)
 {
     MainCall *call = opaque;
-    bool given_up;
+    bool given_up = false;
 
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         given_up = call->state == CALL_GIVEN_UP;

@@ -164,7 +164,7 @@ static bool lacks_are_known(Source *s)
 
 static bool resume_go(Source *s, Error **errp)
 {
-    bool served;
+    bool served = false;
 
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         served = s->served;
