@@ -7,6 +7,8 @@ import socket
 import struct
 import threading
 
+from suite import slowness
+
 _HELLO_SIZE = 64
 _HEADER_SIZE = 48
 _NAMES = {1: 'volume', 2: 'setup-end', 3: 'data', 4: 'zero', 5: 'pass-end',
@@ -65,7 +67,8 @@ class Relay:
         """Until a section of that type has come and is held."""
         with self._changed:
             assert self._changed.wait_for(lambda: name in self._waiting,
-                                          seconds), f'no {name} came'
+                                          seconds * slowness()), (
+                                              f'no {name} came')
 
     def cut(self):
         """Ends all connections; new ones are still taken."""
