@@ -157,7 +157,6 @@ json_object *control_socket_read(ControlSocket *sock, int timeout_ms,
     gint64 deadline =
         timeout_ms < 0 ? -1 : g_get_monotonic_time() + timeout_ms * 1000LL;
     g_autofree char *line = NULL;
-    GError *err = NULL;
     json_object *value;
 
     while (!(line = take_line(sock))) {
@@ -165,13 +164,10 @@ json_object *control_socket_read(ControlSocket *sock, int timeout_ms,
             return NULL;
         }
     }
-    value = json_parse(line, sock->path, &err);
-    if (!json_object_is_type(value, json_type_object)) {
+    value = json_parse(line, sock->path, NULL);
+    if (!value) {
         g_set_error(errp, EXIT_ERROR, EXIT_UNREACHABLE,
                     "%s: what is there is no yankctl service", sock->path);
-        g_clear_error(&err);
-        json_object_put(value);
-        return NULL;
     }
     return value;
 }

@@ -43,7 +43,9 @@ json_object *json_get_array(json_object *obj, const char *key)
 
 size_t json_length(json_object *array)
 {
-    return array ? json_object_array_length(array) : 0;
+    return json_object_is_type(array, json_type_array)
+               ? json_object_array_length(array)
+               : 0;
 }
 
 const char *json_get_string(json_object *obj, const char *key)
@@ -102,21 +104,40 @@ void json_set_ms(json_object *obj, const char *key, gint64 us)
                            json_object_new_double_s(us / 1000.0, text));
 }
 
-json_object *json_parse(const char *text, const char *what, GError **errp)
+bool json_parse_any(const char *text, const char *what, json_object **value,
+                    GError **errp)
 {
     json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
-    size_t len = strlen(text);
-    json_object *value;
+    json_object *parsed;
+    bool ok;
 
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-    value = json_tokener_parse_ex(tokener, text, len + 1);
-    if (json_tokener_get_error(tokener) != json_tokener_success) {
+    parsed = json_tokener_parse_ex(tokener, text, strlen(text) + 1);
+    ok = json_tokener_get_error(tokener) == json_tokener_success;
+    if (ok) {
+        *value = parsed;
+    } else {
         g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "%s: %s in column %zu", what,
                     json_tokener_error_desc(json_tokener_get_error(tokener)),
                     json_tokener_get_parse_end(tokener) + 1);
-        json_object_put(value);
-        value = NULL;
+        json_object_put(parsed);
     }
     json_tokener_free(tokener);
+    return ok;
+}
+
+json_object *json_parse(const char *text, const char *what, GError **errp)
+{
+    json_object *value;
+
+    if (!json_parse_any(text, what, &value, errp)) {
+        return NULL;
+    }
+    if (!json_object_is_type(value, json_type_object)) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "%s: must be a JSON object",
+                    what);
+        json_object_put(value);
+        return NULL;
+    }
     return value;
 }

@@ -21,7 +21,7 @@ json_object *json_get(json_object *obj, const char *key);
 json_object *json_get_object(json_object *obj, const char *key);
 json_object *json_get_array(json_object *obj, const char *key);
 const char *json_get_string(json_object *obj, const char *key);
-/* Of an array; 0 when @array is NULL. */
+/* Of an array; 0 of what is none. */
 size_t json_length(json_object *array);
 /* Else @otherwise. */
 gint64 json_get_int(json_object *obj, const char *key, gint64 otherwise);
@@ -36,9 +36,12 @@ void json_set_bool(json_object *obj, const char *key, bool value);
 void json_set_ms(json_object *obj, const char *key, gint64 us);
 
 /*
- * A value out of @text, all of it; NULL with EXIT_USAGE, whose message names
- * @what and the column.
+ * A value out of @text, all of it: false with EXIT_USAGE, whose message names
+ * @what and the column.  @value may be NULL, which is JSON's null.
  */
+bool json_parse_any(const char *text, const char *what, json_object **value,
+                    GError **errp);
+/* The same of an object; NULL on error. */
 json_object *json_parse(const char *text, const char *what, GError **errp);
 
 #endif

@@ -47,6 +47,23 @@ static bool read_timeout(json_object *request, int *timeout_ms, GError **errp)
     return true;
 }
 
+/* What is null to JSON is nothing that could be handed on. */
+static json_object *run(OpFn *fn, const OpTarget *target, json_object *request,
+                        int timeout_ms, GError **errp)
+{
+    GError *err = NULL;
+    json_object *result = fn(target, request, timeout_ms, &err);
+
+    if (err) {
+        g_propagate_error(errp, err);
+    } else if (!result) {
+        g_set_error(errp, YC_ERROR, YC_ERROR_PROTOCOL,
+                    "domain '%s': its server answered null",
+                    yc_domain_name(target->dom));
+    }
+    return result;
+}
+
 json_object *ops_run(const OpTarget *target, json_object *request,
                      GError **errp)
 {
@@ -64,7 +81,7 @@ json_object *ops_run(const OpTarget *target, json_object *request,
             g_propagate_error(errp, g_error_copy(target->down));
             return NULL;
         }
-        return ops[i].fn(target, request, timeout_ms, errp);
+        return run(ops[i].fn, target, request, timeout_ms, errp);
     }
     g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "there is no operation '%s'",
                 name ? name : "");

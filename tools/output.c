@@ -53,7 +53,7 @@ void output_text(Colour colour, const char *text)
         [COLOUR_WARN] = "\033[33m", [COLOUR_BAD] = "\033[1;31m",
         [COLOUR_DIM] = "\033[2m",
     };
-    g_autofree char *safe = output_safe(text);
+    g_autofree char *safe = output_safe(text ? text : "?");
 
     if (colour == COLOUR_NONE || !output_has_colours()) {
         fputs(safe, stdout);

@@ -27,7 +27,7 @@ bool output_has_colours(void);
  */
 char *output_safe(const char *text);
 
-/* Prints @text, made safe, in @colour; no line end. */
+/* Prints @text (NULL: "?"), made safe, in @colour; no line end. */
 void output_text(Colour colour, const char *text);
 
 /*

@@ -82,7 +82,7 @@ static json_object *from_words(char **words, GError **errp)
 
     for (; *words; words++) {
         char *equals = strchr(*words, '=');
-        json_object *place, *value;
+        json_object *place, *value = NULL;
         const char *leaf;
 
         if (!equals || equals == *words) {
@@ -94,9 +94,10 @@ static json_object *from_words(char **words, GError **errp)
         }
         *equals = '\0';
         place = walk(arguments, *words, &leaf);
-        value = json_parse(equals + 1, "value", NULL);
-        json_set(place, leaf,
-                 value ? value : json_object_new_string(equals + 1));
+        if (!json_parse_any(equals + 1, "value", &value, NULL)) {
+            value = json_object_new_string(equals + 1);
+        }
+        json_object_object_add(place, leaf, value);
     }
     return g_steal_pointer(&arguments);
 }

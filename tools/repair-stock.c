@@ -118,11 +118,12 @@ static bool read_chain(const Stock *stock, json_object *stats, unsigned depth,
     chain->options = g_new0(json_object *, depth);
     for (; chain->n < depth; chain->n++) {
         const char *name = json_get_string(stats, "node-name");
-        json_object *info = find_node(stock, name);
+        json_object *info = name ? find_node(stock, name) : NULL;
 
         if (!info) {
             g_set_error(errp, EXIT_ERROR, EXIT_FAILED,
-                        "node '%s' is not among the named nodes", name);
+                        "node '%s' is not among the named nodes",
+                        name ? name : "");
             return false;
         }
         chain->names[chain->n] = name;

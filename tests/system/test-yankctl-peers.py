@@ -5,6 +5,7 @@
 """Servers that are none, or lie: a clear message, the right exit code, in time.
 """
 
+import json
 import os
 import socket
 import sys
@@ -13,8 +14,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import Daemon, free_port
 from suite import run, slowness, test
-from yankctl import (FAILED, GREETING, GUEST_SILENT, MARGIN, NO_LANE, TIMEOUT,
-                     UNREACHABLE, FakeServer, Fleet, hold, qmp, send)
+from yankctl import (FAILED, GREETING, GUEST_SILENT, MARGIN, NO_LANE, OK,
+                     TIMEOUT, UNREACHABLE, FakeServer, Fleet, hold, qmp, send)
 
 TIMEOUT_S = 0.25
 
@@ -26,6 +27,10 @@ def fleet_of(box, script, timeout=TIMEOUT_S):
 def answering(box, script):
     """The same of a server that does answer."""
     return fleet_of(box, script, 5 * slowness())
+
+
+def null(sock, request):
+    send(sock, {'id': request['id'], 'return': None})
 
 
 def check_time(fleet):
@@ -148,12 +153,36 @@ def _(box):
 @test('answers of the wrong type')
 def _(box):
     for wrong in ('text', 7, True, {'a': 1}, [1, None, {'type': 3}],
-                  [{'type': 'block-node'}], [{'type': 'new', 'x': 'y'}]):
+                  [{'type': 'block-node'}], [{'type': 'new', 'x': 'y'}],
+                  null):
         answers = {'query-yank': wrong, 'query-version': wrong,
                    'query-status': wrong, 'query-block': wrong}
         fleet = answering(box, qmp(answers))
         assert fleet.json('status', 'vm')['state'] == 'running'
         assert 'vm' in fleet.run('list')
+        fleet.run('raw', 'vm', 'query-version',
+                  code=UNREACHABLE if wrong is null else OK)
+
+
+@test('a repair with answers that are wrong')
+def _(box):
+    node = {'node-name': 'a', 'drv': 'nbd', 'file': 'json:[]'}
+    device = {'qdev': '/a', 'node-name': 'b', 'parent': {'node-name': 'a'}}
+    for nodes, stats in (
+            ('text', 'text'), ([], []), ([1], [None]), ({}, [{}]),
+            ([node], []), ([node], [device]), ([{}], [device]),
+            ([node], [{'qdev': 1, 'node-name': 'a'}]),
+            ([{}, node], [{'qdev': 'x', 'parent': {'node-name': 'a'}}]),
+            ([dict(node, file=7)], []), ([dict(node, drv=None)], []),
+            ([dict(node, file='json:{"server": 3, "server.path": 4}')], [])):
+        fleet = answering(box, qmp({
+            'query-yank': [{'type': 'block-node', 'node-name': 'a'}],
+            'yank': {}, 'query-version': {}, 'query-blockstats': stats,
+            'query-named-block-nodes': nodes, 'blockdev-del': {}}))
+        report = json.loads(fleet.box.run(
+            [*fleet.argv, 'yank', 'vm', 'blockdev:a', '--repair', '--json'],
+            check=False).stdout)
+        assert report['recovered'] and report['repair-error'], report
 
 
 @test('names that a terminal must not see')

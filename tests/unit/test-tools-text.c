@@ -1,0 +1,133 @@
+/*
+ * What yankctl prints, and the requests that people type.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "tools/exit-code.h"
+#include "tools/json.h"
+#include "tools/output.h"
+#include "tools/qmp-text.h"
+
+static void check_safe(const char *text, const char *expected)
+{
+    g_autofree char *safe = output_safe(text);
+
+    g_assert_cmpstr(safe, ==, expected);
+}
+
+static void test_safe(void)
+{
+    check_safe("", "");
+    check_safe("plain, {\"json\"} \\ 100 %", "plain, {\"json\"} \\ 100 %");
+    check_safe("\303\244 \342\202\254 \360\237\231\202",
+               "\303\244 \342\202\254 \360\237\231\202");
+    check_safe("a\033[31mb\r\n\tc\177", "a\\x1b[31mb\\x0d\\x0a\\x09c\\x7f");
+    /* A control character of two bytes, and text from right to left. */
+    check_safe("\302\233x\342\200\256y", "\\xc2\\x9bx\\xe2\\x80\\xaey");
+    check_safe("\377 \303", "\\xff \\xc3");
+}
+
+static void check_duration(gint64 us, const char *expected)
+{
+    g_autofree char *text = output_duration(us);
+
+    g_assert_cmpstr(text, ==, expected);
+}
+
+static void test_numbers(void)
+{
+    static const struct {
+        double bytes;
+        const char *text;
+    } sizes[] = {
+        {0, "0 B"},
+        {1023, "1023 B"},
+        {1024, "1.0 KiB"},
+        {1536 << 10, "1.5 MiB"},
+        {200.0 * (1 << 30), "200 GiB"},
+    };
+
+    check_duration(0, "0 ms");
+    check_duration(120, "0.12 ms");
+    check_duration(45 * 1000, "45 ms");
+    check_duration(1500 * 1000, "1.5 s");
+    check_duration(12 * 1000 * 1000, "12 s");
+    check_duration(G_GINT64_CONSTANT(3600) * 1000 * 1000, "60 min");
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *text = output_bytes(sizes[i].bytes);
+
+        g_assert_cmpstr(text, ==, sizes[i].text);
+    }
+}
+
+static void check_request(const char *text, const char *command,
+                          const char *arguments, bool oob)
+{
+    g_autoptr(GError) err = NULL;
+    g_autoptr(QmpText) request = qmp_text_parse(text, &err);
+
+    g_assert_no_error(err);
+    g_assert_cmpstr(request->command, ==, command);
+    g_assert_cmpint(request->oob, ==, oob);
+    g_assert_cmpstr(request->arguments
+                        ? json_object_to_json_string_ext(request->arguments,
+                                                         JSON_C_TO_STRING_PLAIN)
+                        : NULL,
+                    ==, arguments);
+}
+
+static void test_requests(void)
+{
+    check_request("query-status", "query-status", NULL, false);
+    check_request("  stop \n", "stop", NULL, false);
+    check_request("{\"execute\": \"stop\", \"id\": 7}", "stop", NULL, false);
+    check_request("{\"exec-oob\": \"yank\", \"arguments\": {\"a\": [ ]}}",
+                  "yank", "{\"a\":[]}", true);
+    check_request("x {\"a\": {\"b\": 1}}", "x", "{\"a\":{\"b\":1}}", false);
+    check_request(
+        "x a=1 b=true c=text d.e=2 d.f=null d.g=[1, {\"h\": \"i j\"}]", "x",
+        "{\"a\":1,\"b\":true,\"c\":\"text\",\"d\":{\"e\":2,"
+        "\"f\":null,\"g\":[1,{\"h\":\"i j\"}]}}",
+        false);
+    check_request("x a=\"b c\\\" d\" e=", "x",
+                  "{\"a\":\"b c\\\" d\",\"e\":\"\"}", false);
+    check_request("x a=1=2 b=/dev/null c=1.5x", "x",
+                  "{\"a\":\"1=2\",\"b\":\"\\/dev\\/null\",\"c\":\"1.5x\"}",
+                  false);
+}
+
+static void test_bad_requests(void)
+{
+    static const char *const bad[] = {
+        "",
+        " \t\n",
+        "{",
+        "{}",
+        "{\"execute\": 1}",
+        "{\"execute\": \"a\", \"exec-oob\": \"b\"}",
+        "{\"execute\": \"a\", \"arguments\": 3}",
+        "{\"execute\": \"a\", \"what\": 3}",
+        "x y",
+        "x =y",
+        "x {\"a\": }",
+        "x {} {}",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) err = NULL;
+
+        g_assert_null(qmp_text_parse(bad[i], &err));
+        g_assert_error(err, EXIT_ERROR, EXIT_USAGE);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/tools/text/safe", test_safe);
+    g_test_add_func("/tools/text/numbers", test_numbers);
+    g_test_add_func("/tools/text/requests", test_requests);
+    g_test_add_func("/tools/text/bad-requests", test_bad_requests);
+    return g_test_run();
+}
