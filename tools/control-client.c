@@ -44,25 +44,28 @@ static void take_answer(ControlClient *client, json_object *message)
     g_mutex_unlock(&client->lock);
 }
 
-/* A notice of @domain: an event, or that it is lost.  Takes @message. */
-static void take_notice(ControlClient *client, const char *domain,
-                        json_object *message)
+/*
+ * A notice: an event, or that a domain is lost.  Takes @message, out of which
+ * the event is handed over whole: references are not counted across threads.
+ */
+static void take_notice(ControlClient *client, json_object *message)
 {
-    json_object *event = json_get_object(message, "event");
+    json_object *event = json_object_get(json_get_object(message, "event"));
+    g_autofree char *domain = g_strdup(json_get_string(message, "domain"));
     bool lost = !json_get_bool(message, "connected", true);
 
-    if (client->event_fn && (event || lost)) {
-        client->event_fn(domain, json_object_get(event), client->event_data);
-    }
     json_object_put(message);
+    if (client->event_fn && (event || lost)) {
+        client->event_fn(domain, event, client->event_data);
+    } else {
+        json_object_put(event);
+    }
 }
 
 static void take_message(ControlClient *client, json_object *message)
 {
-    const char *domain = json_get_string(message, "domain");
-
-    if (domain) {
-        take_notice(client, domain, message);
+    if (json_get_string(message, "domain")) {
+        take_notice(client, message);
     } else {
         take_answer(client, message);
     }

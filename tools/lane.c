@@ -4,41 +4,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "control-client.h"
 #include "exit-code.h"
 #include "json.h"
-#include "lane.h"
+#include "lane-internal.h"
 #include "ops.h"
 
-struct Lanes {
-    const Options *options;
-    ControlClient *control; /* or NULL */
-    GPtrArray *domains;     /* DomainSpec */
-    GHashTable *watched;    /* address of a monitor -> the service's name */
-    /* Guards @subscribed, the service's name -> Lane.  Before a lane's. */
-    GMutex lock;
-    GHashTable *subscribed;
-};
-
-struct Lane {
-    int refs; /* the opener's, and that of the handler of events */
-    Lanes *lanes;
-    char *name;         /* as the user says it */
-    const char *remote; /* as the service says it; NULL: not the service's */
-    /*
-     * Held while an event function runs, so that none does once the lane is
-     * closed.  Guards these two.
-     */
-    GMutex lock;
-    LaneEventFn *event_fn; /* NULL after it was told of the loss, too */
-    void *event_data;
-    /* A connection of its own, when the service has none. */
-    YcDomain *dom;
-    GError *down; /* why it is none, or NULL */
-    guint handler;
-};
-
-static void lane_unref(void *opaque)
+void lane_unref(void *opaque)
 {
     Lane *lane = opaque;
 
@@ -48,39 +19,6 @@ static void lane_unref(void *opaque)
         g_free(lane->name);
         g_free(lane);
     }
-}
-
-/* Takes @event; NULL: the connection is lost, which is told once. */
-static void deliver(Lane *lane, json_object *event)
-{
-    g_mutex_lock(&lane->lock);
-    if (lane->event_fn) {
-        lane->event_fn(lane, event, lane->event_data);
-    } else {
-        json_object_put(event);
-    }
-    if (!event) {
-        lane->event_fn = NULL;
-    }
-    g_mutex_unlock(&lane->lock);
-}
-
-/* @domain NULL: the service is gone, and all are lost. */
-static void note_event(const char *domain, json_object *event, void *opaque)
-{
-    Lanes *lanes = opaque;
-    GHashTableIter iter;
-    void *name, *lane;
-
-    g_mutex_lock(&lanes->lock);
-    g_hash_table_iter_init(&iter, lanes->subscribed);
-    while (g_hash_table_iter_next(&iter, &name, &lane)) {
-        if (!domain || g_str_equal(domain, name)) {
-            deliver(lane, json_object_get(event));
-        }
-    }
-    g_mutex_unlock(&lanes->lock);
-    json_object_put(event);
 }
 
 /* Learns which domains the service has. */
@@ -130,7 +68,7 @@ static bool find_service(Lanes *lanes, GError **errp)
         }
         return true;
     }
-    control_client_set_event_fn(lanes->control, note_event, lanes);
+    control_client_set_event_fn(lanes->control, lanes_note_event, lanes);
     return ask_service(lanes, errp);
 }
 
@@ -214,18 +152,6 @@ Lane *lane_open_name(Lanes *lanes, const char *name, GError **errp)
     return spec ? lane_open(lanes, spec, errp) : NULL;
 }
 
-void lane_unsubscribe(Lane *lane)
-{
-    if (lane->remote) {
-        g_mutex_lock(&lane->lanes->lock);
-        g_hash_table_remove(lane->lanes->subscribed, lane->remote);
-        g_mutex_unlock(&lane->lanes->lock);
-    }
-    g_mutex_lock(&lane->lock);
-    lane->event_fn = NULL;
-    g_mutex_unlock(&lane->lock);
-}
-
 void lane_close(Lane *lane)
 {
     if (!lane) {
@@ -271,67 +197,4 @@ json_object *lane_execute(Lane *lane, bool oob, const char *command,
         json_set_int(request, "timeout-ms", timeout_ms);
     }
     return lane_call(lane, request, errp);
-}
-
-static void own_event(YcDomain *dom, const char *name, json_object *event,
-                      void *opaque)
-{
-    json_object *copy = NULL;
-
-    /* The library keeps its own to itself. */
-    if (json_object_deep_copy(event, &copy, NULL) == 0) {
-        deliver(opaque, copy);
-    }
-}
-
-static void own_state(YcDomain *dom, bool alive, const GError *why,
-                      void *opaque)
-{
-    if (!alive) {
-        deliver(opaque, NULL);
-    }
-}
-
-static void subscribe_own(Lane *lane)
-{
-    g_auto(YcDomainStatus) status = {0};
-
-    g_atomic_int_inc(&lane->refs);
-    lane->handler = yc_domain_add_handler(lane->dom, own_event, own_state, lane,
-                                          lane_unref);
-    /* It may have been lost before anybody was there to be told. */
-    yc_domain_get_status(lane->dom, &status);
-    if (!status.alive) {
-        deliver(lane, NULL);
-    }
-}
-
-static bool subscribe_remote(Lane *lane, GError **errp)
-{
-    g_autoptr(json_object) request = json_object_new_object();
-    g_autoptr(json_object) reply = NULL;
-
-    g_mutex_lock(&lane->lanes->lock);
-    g_hash_table_replace(lane->lanes->subscribed, (char *)lane->remote, lane);
-    g_mutex_unlock(&lane->lanes->lock);
-    json_set_string(request, "op", "subscribe");
-    reply = lane_call(lane, request, errp);
-    return reply != NULL;
-}
-
-bool lane_subscribe(Lane *lane, LaneEventFn *fn, void *data, GError **errp)
-{
-    if (lane->down) {
-        g_propagate_error(errp, g_error_copy(lane->down));
-        return false;
-    }
-    g_mutex_lock(&lane->lock);
-    lane->event_fn = fn;
-    lane->event_data = data;
-    g_mutex_unlock(&lane->lock);
-    if (lane->remote) {
-        return subscribe_remote(lane, errp);
-    }
-    subscribe_own(lane);
-    return true;
 }

@@ -10,6 +10,7 @@
 #define DEFAULT_TIMEOUT 3.0
 #define MIN_TIMEOUT 0.01
 #define MAX_TIMEOUT 3600.0
+#define MAX_SECONDS 1e9
 
 GOptionEntry *options_entries(Options *options)
 {
@@ -50,6 +51,17 @@ bool options_finish(Options *options, GError **errp)
     }
     options->timeout_ms = options->timeout * 1000;
     return true;
+}
+
+bool options_check_seconds(const char *option, double seconds, GError **errp)
+{
+    if (seconds >= 0 && seconds <= MAX_SECONDS) {
+        return true;
+    }
+    g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
+                "%s %g is out of range: allowed are 0 to %g seconds", option,
+                seconds, MAX_SECONDS);
+    return false;
 }
 
 void options_clear(Options *options)

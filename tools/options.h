@@ -28,6 +28,8 @@ typedef struct Options {
 GOptionEntry *options_entries(Options *options);
 /* Sets what the entries left, and checks the values. */
 bool options_finish(Options *options, GError **errp);
+/* Whether @seconds, the value of @option, is a time: 0 (none) or more. */
+bool options_check_seconds(const char *option, double seconds, GError **errp);
 void options_clear(Options *options);
 
 /* True when domains are named by the command line itself. */

@@ -87,15 +87,31 @@ static void take(Lane *lane, json_object *event, void *opaque)
     json_object_put(event);
 }
 
+/* Whether @name stands in @names before. */
+static bool is_among(char **names, char **name)
+{
+    for (; names < name; names++) {
+        if (g_str_equal(*names, *name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static GPtrArray *open_all(Lanes *lanes, char **names, Watch *watch,
                            GError **errp)
 {
     g_autoptr(GPtrArray) all =
         g_ptr_array_new_with_free_func((GDestroyNotify)lane_close);
 
-    for (; *names; names++) {
-        Lane *lane = lane_open_name(lanes, *names, errp);
+    for (char **name = names; *name; name++) {
+        Lane *lane = NULL;
 
+        /* One connection is enough, and a stock server has no more. */
+        if (is_among(names, name)) {
+            continue;
+        }
+        lane = lane_open_name(lanes, *name, errp);
         if (!lane) {
             return NULL;
         }
@@ -131,11 +147,12 @@ static bool wait_end(Watch *watch)
 static ExitCode run(const Options *options, char **arguments, GError **errp)
 {
     Watch watch = {.json = options->json};
-    g_autoptr(Lanes) lanes = lanes_new(options, errp);
-    g_autoptr(GPtrArray) all =
-        lanes ? open_all(lanes, arguments, &watch, errp) : NULL;
+    g_autoptr(Lanes) lanes = NULL;
+    g_autoptr(GPtrArray) all = NULL;
 
-    if (!all) {
+    if (!options_check_seconds("--for", seconds, errp) ||
+        !(lanes = lanes_new(options, errp)) ||
+        !(all = open_all(lanes, arguments, &watch, errp))) {
         return EXIT_FAILED;
     }
     return wait_end(&watch) ? EXIT_OK : EXIT_UNREACHABLE;

@@ -237,7 +237,8 @@ static ExitCode run(const Options *options, char **arguments, GError **errp)
     sigaddset(&m.signals, SIGINT);
     sigaddset(&m.signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &m.signals, NULL);
-    if (!(lanes = lanes_new(options, errp)) ||
+    if (!options_check_seconds("--yank-after", yank_after, errp) ||
+        !(lanes = lanes_new(options, errp)) ||
         !(lane = lane_open_name(lanes, arguments[0], errp))) {
         return EXIT_FAILED;
     }

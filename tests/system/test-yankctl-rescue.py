@@ -4,6 +4,7 @@
 # timeout: 200
 """What yankctl says of a process that hangs, and how it brings it back."""
 
+import json
 import os
 import sys
 
@@ -13,7 +14,7 @@ import peers
 from daemon import Daemon
 from sandbox import wait_for
 from suite import run, slowness, test
-from watch import Hang, Watch
+from watch import READ, Hang, Watch
 from yankctl import (FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, SILENCE, STUCK,
                      UNREACHABLE, USAGE, Fleet)
 
@@ -79,12 +80,34 @@ def _(box):
     victim.hang()
     status = fleet.json('status', 'vm', code=STUCK)
     assert status['watched'] and status['state'] == 'stuck', status
+    # It hangs in what somebody else asked for.
+    assert 'stuck-in' not in status, status
     fleet.fails(REFUSED, 'raw', 'vm', 'yank', 'instances=[]')
     check_recovered(fleet.json('yank', 'vm', 'blockdev:nbd0'),
                     'blockdev:nbd0')
     victim.rescued()
     assert fleet.json('raw', 'vm', 'query-version')['return'] is not None
     assert fleet.states() == {'vm': 'running'}
+    victim.finish()
+    watch.finish()
+
+
+@test('a command that was lent the lane hangs, and is named',
+      needs=['nbdkit', 'qemu-system-x86_64'])
+def _(box):
+    victim = Hang(box, 'qemu')
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}')
+    watch.wait_connected(1)
+    fleet = Fleet(box, control=watch.control, timeout=SILENCE)
+    victim.disks[0].freeze()
+    command = box.spawn([*fleet.argv, '-t', '60', 'raw', 'vm',
+                         'human-monitor-command',
+                         json.dumps(READ)])
+    wait_for('it hangs', lambda: fleet.states() == {'vm': 'stuck'})
+    status = fleet.json('status', 'vm', code=STUCK)
+    assert status['stuck-in'] == 'human-monitor-command', status
+    fleet.run('yank', 'vm', '--all')
+    assert command.wait(20) == OK, command.output()
     victim.finish()
     watch.finish()
 

@@ -116,7 +116,8 @@ def _(box):
                   ['--frob', 'list'], ['list', '--frob'], ['list', '-t', 'x'],
                   ['list', '-t', '0.001'], ['list', '-t', 'nan'],
                   ['list', '-t', '1e9'], ['migrate', 'x'], ['list', '-s'],
-                  ['yank']):
+                  ['yank'], ['events', 'a', '--for', '-1'],
+                  ['migrate', 'a', 'b', '--yank-after', 'nan']):
         said = fleet.fails(USAGE, *wrong)
         assert said != 'yankctl: \n', wrong
     assert fleet.run('--version').startswith('yankctl ')
