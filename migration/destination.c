@@ -238,6 +238,9 @@ static void wait_for_greeters(Destination *d)
 
 static void destination_free(Destination *d)
 {
+    /* Requests that came while there was no link. */
+    g_queue_clear_full(&d->fetches, g_free);
+    error_free(d->store_error);
     volumes_release(d->set);
     activity_free(d->activity);
     assembly_free(d->assembly);

@@ -2,11 +2,10 @@
 """Two daemons with the same volumes, and a link that can break between them."""
 
 import contextlib
-import os
 import resource
 
 import nbd
-from daemon import Daemon
+from daemon import Daemon, listens
 from migration_link import Link
 from migration_model import BLOCK, Client, Model
 from qmp import QmpError
@@ -209,12 +208,8 @@ class Pair:
         """A new address, a new link."""
         path = self.box.path(self.box.unique('recover') + '.sock')
         self.destination.qmp.oob('migrate-recover', {'uri': f'unix:{path}'})
-        self.wait_listening(path)
+        wait_for(f'{path} is there', lambda: listens(path), 10 * slowness())
         self.link.target = path
-
-    def wait_listening(self, path):
-        wait_for(f'{path} is there', lambda: os.path.exists(path),
-                 10 * slowness())
 
     def resume(self):
         self.migrate(resume=True)
