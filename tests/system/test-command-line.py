@@ -151,7 +151,7 @@ def _(box):
 def _(box):
     done = box.run([YANKD, '--help'])
     for option in ('blockdev', 'chardev', 'daemonize', 'export', 'help',
-                   'monitor', 'nbd-server', 'object', 'pidfile',
+                   'incoming', 'monitor', 'nbd-server', 'object', 'pidfile',
                    'shutdown-timeout', 'version'):
         assert f'--{option}' in done.stdout, option
 
@@ -159,7 +159,8 @@ def _(box):
 @test('help of objects')
 def _(box):
     done = box.run([YANKD, '--object', 'help'])
-    assert done.stdout.split()[2:] == ['iothread', 'secret'], done
+    assert done.stdout.split()[2:] == [
+        'iothread', 'secret', 'tls-creds-psk', 'tls-creds-x509'], done
     done = box.run([YANKD, '--object', 'iothread,help'])
     assert done.stdout == 'iothread options:\n  poll-max-ns=<int>\n', done
     assert "'foo'" in refuse(box, YANKD, ['--object', 'foo,id=x,help=1'])

@@ -4,10 +4,13 @@
 """Peers of a migration that say what no good peer says: the migration fails,
 both sides say why, and the next one succeeds."""
 
+import fcntl
 import os
 import select
 import socket
+import struct
 import sys
+import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
@@ -336,6 +339,11 @@ def _(box):
     check_torn_content(box, 'file')
 
 
+def unread(sock):
+    """Bytes that the peer of a unix socket has not taken yet."""
+    return struct.unpack('i', fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+
 def check_late_content(box, driver):
     """Content that began before the hand-over keeps it waiting, and what
     begins after it goes nowhere."""
@@ -347,6 +355,8 @@ def check_late_content(box, driver):
         late = data(0, b'x' * BLOCK)
         peer.others[0].send(section(mp.PASS_END, offset=1), late[:100])
         peer.expect(mp.PASS_ACK)
+        wait_for('the beginning to be read',
+                 lambda: not unread(peer.others[0].sock))
         peer.send(section(mp.HAND_OVER, offset=1))
         assert not select.select([peer.sock], [], [], 0.3)[0], 'not whole yet'
         peer.others[0].send(late[100:])
