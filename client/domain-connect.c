@@ -15,6 +15,7 @@ typedef struct Attempt {
     int refs; /* atomic; the waiter's, and each callback's */
     YcDomain *dom;
     unsigned pending;
+    unsigned life; /* of the domain, when it began */
     GError *error; /* the monitor's */
 } Attempt;
 
@@ -83,6 +84,14 @@ static void start(Attempt *attempt, int timeout_ms)
     }
 }
 
+/* A process that was found may be lost again before anybody looks. */
+static bool is_told(const Attempt *attempt)
+{
+    const YcDomain *dom = attempt->dom;
+
+    return dom->alive || attempt->error || dom->life != attempt->life;
+}
+
 /*
  * True when the domain lives.  Nothing is pending then, nor when the monitor
  * failed: the lane is wanted all the more.
@@ -93,8 +102,8 @@ static bool attempt_wait(Attempt *attempt, int timeout_ms, GError **errp)
     int64_t deadline =
         g_get_monotonic_time() + (timeout_ms + TOLD_WITHIN_MS) * INT64_C(1000);
 
-    while ((attempt->pending || !(dom->alive || attempt->error)) &&
-           !dom->closed && yc_lock_wait(&dom->lock, &dom->changed, deadline)) {
+    while ((attempt->pending || !is_told(attempt)) && !dom->closed &&
+           yc_lock_wait(&dom->lock, &dom->changed, deadline)) {
     }
     if (attempt->error) {
         g_propagate_error(errp, g_steal_pointer(&attempt->error));
@@ -114,6 +123,7 @@ bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp)
     attempt->refs = 1;
     attempt->dom = yc_domain_hold(dom);
     yc_domain_lock(dom);
+    attempt->life = dom->life;
     ok = !dom->closed || yc_domain_check_alive(dom, errp);
     if (ok) {
         start(attempt, timeout_ms);
