@@ -12,14 +12,20 @@
 #define DEFAULT_TIMEOUT_MS 3000
 #define MAX_TIMEOUT_MS (3600 * 1000)
 
+typedef enum Need {
+    NEED_NOTHING,
+    NEED_LANE, /* also while the monitor is gone */
+    NEED_MONITOR,
+} Need;
+
 static const struct {
     const char *name;
     OpFn *fn;
-    bool without_connection;
+    Need need;
 } ops[] = {
-    {"status", op_status, true}, {"instances", op_instances, false},
-    {"ping", op_ping, false},    {"execute", op_execute, false},
-    {"oob", op_oob, false},      {"yank", op_yank, false},
+    {"status", op_status, NEED_NOTHING}, {"instances", op_instances, NEED_LANE},
+    {"ping", op_ping, NEED_LANE},        {"execute", op_execute, NEED_MONITOR},
+    {"oob", op_oob, NEED_LANE},          {"yank", op_yank, NEED_LANE},
 };
 
 bool ops_has(const char *op)
@@ -64,6 +70,18 @@ static json_object *run(OpFn *fn, const OpTarget *target, json_object *request,
     return result;
 }
 
+/* False, with the reason, where there is no connection to do it by. */
+static bool check_need(const OpTarget *target, Need need, GError **errp)
+{
+    if (!target->down || need == NEED_NOTHING ||
+        (need == NEED_LANE &&
+         yc_qmp_client_state(yc_domain_lane(target->dom)) == YC_QMP_READY)) {
+        return true;
+    }
+    g_propagate_error(errp, g_error_copy(target->down));
+    return false;
+}
+
 json_object *ops_run(const OpTarget *target, json_object *request,
                      GError **errp)
 {
@@ -77,11 +95,9 @@ json_object *ops_run(const OpTarget *target, json_object *request,
         if (!g_str_equal(name, ops[i].name)) {
             continue;
         }
-        if (target->down && !ops[i].without_connection) {
-            g_propagate_error(errp, g_error_copy(target->down));
-            return NULL;
-        }
-        return run(ops[i].fn, target, request, timeout_ms, errp);
+        return check_need(target, ops[i].need, errp)
+                   ? run(ops[i].fn, target, request, timeout_ms, errp)
+                   : NULL;
     }
     g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "there is no operation '%s'",
                 name ? name : "");

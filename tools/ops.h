@@ -24,8 +24,9 @@ typedef struct OpTarget {
 
 /*
  * Runs @request, whose member "op" says what is wanted, and returns what is to
- * be answered.  Without a connection only "status" is answered, and the rest
- * fails with @target's reason.
+ * be answered.  Without a connection only "status" is answered, and what goes
+ * out-of-band if there is a lane of its own; the rest fails with @target's
+ * reason.
  * Blocks up to "timeout-ms" (3,000 when left out, at most an hour) and a
  * little; any thread, several at the same time; the domain is not locked.
  * Errors: EXIT_USAGE for a request that is wrong, else those of the library.
