@@ -67,7 +67,10 @@ def _(box):
     if os.geteuid() != 0:
         raise Skip('needs root, to become somebody else')
     server, watch = serve(box)
-    os.chmod(box.dir, 0o755)
+    for folder in (os.path.dirname(box.dir), box.dir):
+        mode = os.stat(folder).st_mode
+        if not mode & 0o001:
+            os.chmod(folder, mode | 0o055)
     os.chmod(watch.control, 0o666)
     code = ('import socket, sys\n'
             's = socket.socket(socket.AF_UNIX)\n'

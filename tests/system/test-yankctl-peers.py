@@ -283,10 +283,10 @@ def _(box):
 @test('a control socket that is none')
 def _(box):
     with Daemon(box, 'yankd') as daemon:
-        def fleet(script):
+        def fleet(script, timeout=10):
             path = FakeServer(box, script, name='control').path
             return Fleet.of(box, control=path, vm=daemon.qmp_path,
-                            timeout=TIMEOUT_S)
+                            timeout=timeout)
 
         def greets(more):
             def script(sock):
@@ -294,12 +294,12 @@ def _(box):
                 more(sock)
             return script
 
-        fleet(hold).fails(TIMEOUT, 'list')
+        fleet(hold, TIMEOUT_S).fails(TIMEOUT, 'list')
         fleet(qmp({})).fails(UNREACHABLE, 'list')
         fleet(lambda sock: sock.sendall(b'x\n')).fails(UNREACHABLE, 'list')
         fleet(lambda sock: send(sock, {'yankctl': {'protocol': 2}})).fails(
             UNREACHABLE, 'list')
-        fleet(greets(hold)).fails(TIMEOUT, 'list')
+        fleet(greets(hold), TIMEOUT_S).fails(TIMEOUT, 'list')
         fleet(greets(lambda sock: sock.shutdown(2))).fails(UNREACHABLE, 'list')
         fleet(greets(lambda sock: send(sock, {'id': 1}))).fails(FAILED, 'list')
         Fleet.of(box, control=box.path('none'), vm=daemon.qmp_path).fails(
