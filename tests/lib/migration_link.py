@@ -10,6 +10,8 @@ import socket
 import struct
 import threading
 
+from daemon import free_port
+
 HELLO_SIZE = 64
 HAND_OVER_POSTCOPY = 1 << 1     # a flag
 HEADER = struct.Struct('>IHHIIQQQQ')
@@ -61,6 +63,9 @@ class _Connection:
     """From the source (near) to the destination (far)."""
 
     def __init__(self, near, far):
+        for sock in near, far:
+            if sock.family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.near = near
         self.far = far
         self.channel = None
@@ -88,12 +93,31 @@ def _receive(sock, count):
     return data
 
 
-class Link:
-    """Listens at `path`, for a destination at @target (both unix sockets)."""
+def new_address(box, tcp):
+    """A place to listen at: the path of a unix socket, or (host, port)."""
+    if tcp:
+        return '127.0.0.1', free_port()
+    return box.path(box.unique('listen') + '.sock')
 
-    def __init__(self, box, target, path=None):
+
+def uri_of(address):
+    """What migrate calls it."""
+    if isinstance(address, str):
+        return f'unix:{address}'
+    return f'tcp:{address[0]}:{address[1]}'
+
+
+def _socket(address):
+    return socket.socket(socket.AF_UNIX if isinstance(address, str)
+                         else socket.AF_INET)
+
+
+class Link:
+    """Listens at `address`, for a destination at @target."""
+
+    def __init__(self, box, target):
         self.target = target
-        self.path = path or box.path(box.unique('link') + '.sock')
+        self.address = new_address(box, not isinstance(target, str))
         self.counts = {}            # sections by name
         self.log = []
         self.triggers = []
@@ -103,15 +127,15 @@ class Link:
         self._connections = []
         self._threads = []
         self._closed = False
-        self._sock = socket.socket(socket.AF_UNIX)
-        self._sock.bind(self.path)
+        self._sock = _socket(self.address)
+        self._sock.bind(self.address)
         self._sock.listen(64)
         self._start(self._accept)
         box.on_exit(self.close)
 
     @property
     def uri(self):
-        return f'unix:{self.path}'
+        return uri_of(self.address)
 
     # What a test does
 
@@ -164,7 +188,7 @@ class Link:
                 near = self._sock.accept()[0]
             except OSError:
                 return
-            far = socket.socket(socket.AF_UNIX)
+            far = _socket(self.target)
             connection = _Connection(near, far)
             try:
                 far.connect(self.target)

@@ -5,8 +5,8 @@ import contextlib
 import resource
 
 import nbd
-from daemon import Daemon, listens
-from migration_link import Link
+from daemon import Daemon
+from migration_link import Link, new_address, uri_of
 from migration_model import BLOCK, Client, Model
 from qmp import QmpError
 from sandbox import wait_for
@@ -130,9 +130,10 @@ class Pair:
     """Source and destination, and the model of what they hold."""
 
     def __init__(self, box, capabilities=(), parameters=None, sizes=None,
-                 options=(), wrapper=None):
+                 options=(), wrapper=None, tcp=False):
         self.box = box
         self.wrapper = wrapper
+        self.tcp = tcp
         self.sizes = sizes or SIZES
         self.capabilities = list(capabilities)
         self.parameters = parameters
@@ -150,12 +151,14 @@ class Pair:
 
     def new_destination(self):
         """Another one takes the place of the one before."""
-        path = self.box.path(self.box.unique('incoming') + '.sock')
+        address = new_address(self.box, self.tcp)
         self.destination = Side(self.box, 'destination', self.sizes,
-                                f'unix:{path}', self.options,
+                                uri_of(address), self.options,
                                 wrapper=self.wrapper)
         self.destination.set(self.capabilities, self.parameters)
-        self.link = Link(self.box, path)
+        # It serves its monitor before that.
+        self._wait_listening(address)
+        self.link = Link(self.box, address)
 
     @property
     def sides(self):
@@ -206,10 +209,19 @@ class Pair:
 
     def recover(self):
         """A new address, a new link."""
-        path = self.box.path(self.box.unique('recover') + '.sock')
-        self.destination.qmp.oob('migrate-recover', {'uri': f'unix:{path}'})
-        wait_for(f'{path} is there', lambda: listens(path), 10 * slowness())
-        self.link.target = path
+        address = new_address(self.box, self.tcp)
+        self.destination.qmp.oob('migrate-recover', {'uri': uri_of(address)})
+        self._wait_listening(address)
+        self.link.target = address
+
+    def _wait_listening(self, address):
+        wait_for(f'{address} is there', lambda: self._listens(address),
+                 10 * slowness())
+
+    def _listens(self, address):
+        where = self.destination.query().get('socket-address', [{}])[0]
+        return address in (where.get('path'),
+                           (where.get('host'), int(where.get('port', 0))))
 
     def resume(self):
         self.migrate(resume=True)

@@ -45,10 +45,11 @@ RESUME = ['ready', 'started', 'lacks', 'lacks-end', 'go', 'data', 'fetch',
           'push-end', 'complete', 'bye']
 
 
-def broken(box, how, seed, capabilities=(), parameters=None, again=0):
+def broken(box, how, seed, capabilities=(), parameters=None, again=0,
+           tcp=False):
     """Breaks a migration; returns what became of it."""
     chance = random.Random(seed)
-    pair = Pair(box, capabilities, parameters)
+    pair = Pair(box, capabilities, parameters, tcp=tcp)
     pair.start_clients(seed)
 
     def begin():
@@ -196,9 +197,10 @@ def random_point(box, seed):
         'multifd-compression': chance.choice(['none', 'zstd']),
     }
     how = random_break(chance, 'postcopy-blocks' in capabilities)
-    text = f'{how}; {" ".join(capabilities)} {parameters}'
+    tcp = chance.random() < 0.5
+    text = f'{how}; {" ".join(capabilities)} {parameters} tcp={tcp}'
     try:
-        result = broken(box, how, seed, capabilities, parameters, 0.7)
+        result = broken(box, how, seed, capabilities, parameters, 0.7, tcp)
         return f'{text}: {result}'
     except BaseException:
         print(f'# {text}')

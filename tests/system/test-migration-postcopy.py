@@ -21,7 +21,7 @@ import nbd
 import tls
 from hang import FifoHang
 from migration_break import yank
-from migration_link import Link
+from migration_link import Link, uri_of
 from migration_model import BLOCK, content
 from migration_pair import Pair
 from peers import SilentResolver
@@ -329,7 +329,7 @@ class Straight:
 
     @property
     def uri(self):
-        return f'unix:{self.target}'
+        return uri_of(self.target)
 
 
 @test('recovery over TLS with a main loop that waits for it',
