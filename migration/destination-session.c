@@ -307,8 +307,7 @@ static bool handle(Destination *d, const Section *section, Error **errp)
     switch (section->type) {
     case SECTION_DATA:
     case SECTION_ZERO:
-        if (phase == PHASE_COPY || phase == PHASE_SERVING ||
-            phase == PHASE_DONE) {
+        if (phase == PHASE_COPY || phase == PHASE_SERVING) {
             return receiver_apply(&d->receivers[0], section, errp);
         }
         break;
@@ -418,11 +417,24 @@ static DestinationPhase phase_after_resume(Destination *d)
     return d->is_postcopy && !d->all_here ? PHASE_SERVING : PHASE_DONE;
 }
 
+/* The source has missed that all is well, and need not send anything. */
+static bool tell_all_is_here(Destination *d, Error **errp)
+{
+    destination_enter_phase(d, PHASE_DONE);
+    return migration_channel_send_type(d->main, SECTION_STARTED, 0, errp) &&
+           migration_channel_send_type(d->main, SECTION_LACKS_END, 0, errp) &&
+           (!d->is_postcopy ||
+            migration_channel_send_type(d->main, SECTION_COMPLETE, 0, errp));
+}
+
 bool destination_resume_session(Destination *d, Assembly *a, Error **errp)
 {
     bool served = d->served;
 
     adopt(d, a);
+    if (d->forgotten) {
+        return tell_all_is_here(d, errp) && follow(d, errp);
+    }
     if (!migration_channel_send_type(
             d->main, served ? SECTION_STARTED : SECTION_READY, 0, errp) ||
         !tell_lacks(d, errp)) {

@@ -44,6 +44,7 @@ static void start_session(Destination *d, Assembly *a)
     MigrationStatus from;
 
     forget_session(d);
+    d->forgotten = false;
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         memcpy(d->process, a->hello.process, STREAM_ID_SIZE);
         memcpy(d->session, a->hello.session, STREAM_ID_SIZE);
@@ -99,6 +100,14 @@ static void release_volumes(void)
     }
 }
 
+/* Nothing of the session is needed any more but what it was. */
+static void forget_volumes(Destination *d)
+{
+    forget_session(d);
+    d->forgotten = true;
+    migration_post_main(release_volumes);
+}
+
 static void end_session(Destination *d)
 {
     g_autofree char *why = link_reason(d->link);
@@ -106,6 +115,7 @@ static void end_session(Destination *d)
     complete_alone(d);
     if (migration_state() == MIGRATION_STATUS_COMPLETED) {
         activity_set_phase(d->activity, "completed");
+        forget_volumes(d);
         return;
     }
     if (migration_state() != MIGRATION_STATUS_CANCELLING) {
@@ -117,8 +127,7 @@ static void end_session(Destination *d)
     } else {
         activity_set_phase(d->activity, "listening");
         stats_end();
-        forget_session(d);
-        migration_post_main(release_volumes);
+        forget_volumes(d);
         migration_enter_failed();
     }
 }
@@ -174,7 +183,7 @@ static void *coordinator_thread(void *opaque)
     if (!is_over(d)) {
         take_over(d);
     }
-    forget_session(d);
+    forget_volumes(d);
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         d->closed = true;
         destination_wake_listener(d);
@@ -182,7 +191,6 @@ static void *coordinator_thread(void *opaque)
     destination_cut_links(d, "No migration is expected here any more");
     destination_forget_yank(d);
     g_clear_pointer(&d->activity, activity_free);
-    migration_post_main(release_volumes);
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         d->finished = true;
         qemu_cond_broadcast(&migration_cond);

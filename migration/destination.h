@@ -59,7 +59,8 @@ struct Destination {
     MigrationChannel *main;
     Receiver *receivers; /* the first is that of the main channel */
     unsigned n_receivers;
-    bool multifd; /* content comes on the others */
+    bool multifd;   /* content comes on the others */
+    bool forgotten; /* its volumes are released, or about to be */
     QemuThread speaker;
     bool has_speaker;
     Activity *activity;

@@ -102,11 +102,11 @@ static Step next_step(Source *s, bool pushed, Section **fetch)
     QEMU_LOCK_GUARD(&migration_lock);
 
     for (;;) {
-        if (link_is_cut_locked(s->link)) {
-            return STEP_CUT;
-        }
         if (s->complete) {
             return STEP_COMPLETE;
+        }
+        if (link_is_cut_locked(s->link)) {
+            return STEP_CUT;
         }
         *fetch = g_queue_pop_head(&s->fetches);
         if (*fetch) {

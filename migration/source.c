@@ -29,9 +29,13 @@ static Source *source;
 bool source_wait(Source *s, bool (*ready)(Source *s), Error **errp)
 {
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        while (!link_is_cut_locked(s->link)) {
+        for (;;) {
+            /* What was heard counts, also if the link was lost right then. */
             if (ready(s)) {
                 return true;
+            }
+            if (link_is_cut_locked(s->link)) {
+                break;
             }
             qemu_cond_wait(&migration_cond, &migration_lock);
         }

@@ -96,7 +96,10 @@ typedef struct SourceContent {
 
 /* ---- source.c ---- */
 
-/* Waits until @ready(s) holds; false when the link was cut before. */
+/*
+ * Waits until @ready(s) holds; false when the link was cut before.  It may be
+ * cut when this is true.
+ */
 bool source_wait(Source *s, bool (*ready)(Source *s), Error **errp);
 /*
  * A channel failed with @err.  The destination may be about to say why: it

@@ -356,10 +356,10 @@ def _(box):
         active(pair)
         pair.destination.qmp.oob('migrate-pause')
         paused(pair)
-    hang.over()
     pair.recover()
     pair.resume()
     active(pair)
+    hang.over()
     hang.serve_again()
     complete(pair)
 
@@ -564,19 +564,55 @@ for _capabilities in [], ['postcopy-blocks'], ['postcopy-blocks', 'multifd']:
     def _no_goodbye(box, capabilities=_capabilities):
         pair = without_goodbye(box, *capabilities)
         side = pair.destination
-        if side.qmp.oob('query-yank'):
-            refused('in use', side.qmp.cmd, 'blockdev-del',
-                    {'node-name': 'r0'})
+        pair.check(side)
+        # It still listens for a source that has not heard of its end.
+        assert side.qmp.oob('query-yank')
+        side.qmp.cmd('block-export-del', {'id': 'e-r0', 'mode': 'hard'})
+        wait_for('r0 is free', lambda: freed(side, 'r0'), 5 * slowness())
         side.qmp.oob('migrate_cancel')
         wait_for('the end', lambda: not side.qmp.oob('query-yank'),
                  5 * slowness())
         assert side.status() == 'completed'
-        pair.check(side)
-        side.qmp.cmd('block-export-del', {'id': 'e-r0', 'mode': 'hard'})
-        wait_for('r0 is free', lambda: freed(side, 'r0'), 5 * slowness())
         side.finish()
     test(f'a source that died before its goodbye: {_capabilities}'
          )(_no_goodbye)
+
+
+@test('the last word of the destination counts, also when the link is lost')
+def _(box):
+    for step, capabilities in (('started', []), ('started', ['multifd']),
+                               ('complete', ['postcopy-blocks'])):
+        pair = Pair(box, capabilities)
+        trigger = pair.link.on(step, pair.link.cut, where='after')
+        pair.migrate()
+        if 'postcopy-blocks' in capabilities:
+            pair.start_postcopy()
+        for side in pair.sides:
+            side.wait_status('completed')
+        assert trigger.fired.is_set()
+        pair.check(pair.destination)
+        pair.finish()
+
+
+@test('a source that has missed the end learns it by a resume')
+def _(box):
+    for step, capabilities in (('started', []), ('started', ['multifd']),
+                               ('complete', ['postcopy-blocks']),
+                               ('complete', ['postcopy-blocks', 'multifd'])):
+        pair = Pair(box, capabilities)
+        pair.link.on(step, pair.link.cut)
+        pair.migrate()
+        if 'postcopy-blocks' in capabilities:
+            pair.start_postcopy()
+        pair.destination.wait_status('completed')
+        for _ in range(2):
+            pair.source.wait_status('postcopy-paused')
+            again = pair.link.on(step, pair.link.cut)
+            pair.resume()
+            wait_for(step, again.fired.is_set, 10 * slowness())
+        pair.source.wait_status('postcopy-paused')
+        pair.resume()
+        complete(pair)
 
 
 def freed(side, node):
