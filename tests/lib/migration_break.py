@@ -27,7 +27,8 @@ class Break:
         return f'{self.how} {self.where} {self.name} {self.nth}'
 
     def arm(self, pair):
-        """Returns the trigger."""
+        """Returns the trigger, which is the only one from now on."""
+        pair.link.triggers.clear()
         action = {
             'cut': pair.link.cut,
             'cut channel': pair.link.cut_channel,
@@ -61,7 +62,11 @@ def break_it(pair, how, chance, begin):
     """Begins something that leads to a migration by @begin(), and waits until
     it is broken, or over, and all is at rest."""
     trigger = how.arm(pair)
-    begin()
+    try:
+        begin()
+    except (OSError, EOFError):
+        if not trigger.fired.is_set():
+            raise               # or it was killed before it could answer
     source = pair.source
 
     def is_over():
