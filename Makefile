@@ -68,7 +68,7 @@ bench: setup-check all
 	@python3 tests/bench/bench.py
 
 bench-migration: setup-check build/build.ninja
-	@ninja -C build yankd tests/bench/paced-writer
+	@ninja -C build yankd tests/bench/paced-writer tests/bench/bare-sockets
 	@python3 tests/bench/migration.py
 
 build-fuzz/build.ninja: | setup-fuzz

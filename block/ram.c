@@ -57,6 +57,8 @@ static bool ram_open(BlockNode *node, const BlockdevOptions *options,
                          size);
         return false;
     }
+    /* Faults of one page each would take longer than what fills it. */
+    madvise(s->mem, s->mapped, MADV_HUGEPAGE);
     s->written = block_dirty_bitmap_new(size, WRITTEN_GRANULE);
     if (!s->written) {
         munmap(s->mem, s->mapped);
@@ -208,12 +210,10 @@ static const void *ram_peek(BlockNode *node)
     return s->mem;
 }
 
-/* Filling it by faults of one page each would take as long again. */
 static void *ram_map(BlockNode *node)
 {
     RamState *s = node->opaque;
 
-    madvise(s->mem, s->mapped, MADV_HUGEPAGE);
     return s->mem;
 }
 

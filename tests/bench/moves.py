@@ -12,10 +12,14 @@ CHANNELS = 4
 _UNLIMITED = 100 * 10**9
 
 
+def helper(name):
+    """The path of a program that is built for the benchmarks."""
+    return os.path.join(os.path.dirname(paths.yankd()), 'tests', 'bench', name)
+
+
 def writer():
-    """The path of the program that writes to exports and compares them."""
-    return os.path.join(os.path.dirname(paths.yankd()), 'tests', 'bench',
-                        'paced-writer')
+    """The program that writes to exports and compares them."""
+    return helper('paced-writer')
 
 
 def check_content(box, uri, disk):

@@ -15,6 +15,7 @@ import time
 from daemon import Daemon
 from disk import Disk, warm
 from moves import CHANNELS, listen, outcome, set_up
+from stolen import Stolen
 
 _FIRMWARE_SIZE = 64 << 10
 # cli; hlt; jmp to the hlt, where a processor begins
@@ -74,11 +75,12 @@ class RamMigration:
             set_up(dst, self._channels)
             uri = listen(dst)
             warm(2 * disk.size)
-            src.cmd('migrate', {'uri': uri})
-            info = outcome(src, dst)
+            with Stolen() as stolen:
+                src.cmd('migrate', {'uri': uri})
+                info = outcome(src, dst)
             _check_memory(dst, disk)
         return {'rate': disk.size / info['total-time'] / 1e3,
-                'downtime': info['downtime']}
+                'downtime': info['downtime'], 'stolen': stolen.ms}
 
 
 class Dirtier:
@@ -161,15 +163,16 @@ class RamDowntime:
             warm(2 * memory.size)
             wanted = self._link_rate() / 4
             dirtier = Dirtier(qtest, memory.size, wanted)
-            try:
-                src.cmd('migrate', {'uri': uri})
-                stop = src.event('STOP', 60)
-            finally:
-                dirtied = dirtier.stop()
-            info = outcome(src, dst)
+            with Stolen() as stolen:
+                try:
+                    src.cmd('migrate', {'uri': uri})
+                    stop = src.event('STOP', 60)
+                finally:
+                    dirtied = dirtier.stop()
+                info = outcome(src, dst)
             resume = dst.event('RESUME')
         return {'downtime': info['downtime'], 'total': info['total-time'],
-                'dirtied': dirtied, 'wanted': wanted,
+                'dirtied': dirtied, 'wanted': wanted, 'stolen': stolen.ms,
                 'gap': _when(resume) - _when(stop)}
 
 

@@ -10,6 +10,7 @@ from daemon import Daemon
 from disk import warm
 from moves import CHANNELS, check_content, listen, outcome, set_up, writer
 from servers import uri as nbd_uri
+from stolen import Stolen
 
 BLOCK = 64 << 10
 # How long the writer goes on where it is, before and after the migration.
@@ -74,10 +75,12 @@ class _Pair:
 
     def migrate(self):
         """Returns what query-migrate says at the end."""
-        begin = time.perf_counter()
-        self.src.cmd('migrate', {'uri': self._uri})
-        info = outcome(self.src, self.dst)
-        spent = time.perf_counter() - begin
+        with Stolen() as stolen:
+            begin = time.perf_counter()
+            self.src.cmd('migrate', {'uri': self._uri})
+            info = outcome(self.src, self.dst)
+            spent = time.perf_counter() - begin
+        self.stolen = stolen.ms
         told = info['total-time'] / 1e3
         if told < spent * (1 - _CLOCK_SHARE) - _CLOCK_SLACK:
             raise RuntimeError(f'query-migrate tells {told} s, and it took '
@@ -103,7 +106,7 @@ class Migration:
         info = pair.migrate()
         check_content(box, pair.destination.uri(), disk)
         return {'rate': disk.size / info['total-time'] / 1e3,
-                'downtime': info['downtime']}
+                'downtime': info['downtime'], 'stolen': pair.stolen}
 
 
 class Downtime:
@@ -139,6 +142,7 @@ class Downtime:
             raise RuntimeError('the source went on serving')
         return {'downtime': info['downtime'], 'total': info['total-time'],
                 'dirtied': seen['rate'], 'wanted': wanted,
+                'stolen': pair.stolen,
                 'gap': seen['gap-ms'], 'move-gap': seen['move-gap-ms'],
                 'idle-gap': seen['idle-gap-ms']}
 
