@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "stream-bytes.h"
+#include "qemu/bswap.h"
 #include "stream.h"
 
 enum {
@@ -24,20 +24,20 @@ static const char hello_magic[] = "YANKDMIG";
 void stream_hello_pack(const StreamHello *hello, uint8_t out[STREAM_HELLO_SIZE])
 {
     memcpy(out + HELLO_MAGIC, hello_magic, strlen(hello_magic));
-    stream_put32(out + HELLO_VERSION, STREAM_VERSION);
-    stream_put32(out + HELLO_FLAGS, hello->flags);
-    stream_put16(out + HELLO_CHANNEL, hello->channel);
-    stream_put16(out + HELLO_CHANNELS, hello->channels);
+    stl_be_p(out + HELLO_VERSION, STREAM_VERSION);
+    stl_be_p(out + HELLO_FLAGS, hello->flags);
+    stw_be_p(out + HELLO_CHANNEL, hello->channel);
+    stw_be_p(out + HELLO_CHANNELS, hello->channels);
     memcpy(out + HELLO_PROCESS, hello->process, STREAM_ID_SIZE);
     memcpy(out + HELLO_SESSION, hello->session, STREAM_ID_SIZE);
-    stream_put32(out + HELLO_ZEROES, 0);
-    stream_put64(out + HELLO_CHECKSUM, stream_checksum(out, HELLO_CHECKSUM));
+    stl_be_p(out + HELLO_ZEROES, 0);
+    stq_be_p(out + HELLO_CHECKSUM, stream_checksum(out, HELLO_CHECKSUM));
 }
 
 /* The version comes before the checksum, which it may change. */
 static bool check_frame(const uint8_t *in, Error **errp)
 {
-    uint32_t version = stream_get32(in + HELLO_VERSION);
+    uint32_t version = ldl_be_p(in + HELLO_VERSION);
 
     if (memcmp(in + HELLO_MAGIC, hello_magic, strlen(hello_magic))) {
         error_setg(errp,
@@ -53,8 +53,7 @@ static bool check_frame(const uint8_t *in, Error **errp)
                    version, STREAM_VERSION);
         return false;
     }
-    if (stream_get64(in + HELLO_CHECKSUM) !=
-        stream_checksum(in, HELLO_CHECKSUM)) {
+    if (ldq_be_p(in + HELLO_CHECKSUM) != stream_checksum(in, HELLO_CHECKSUM)) {
         error_setg(errp, "Checksum mismatch in the hello of the migration "
                          "stream");
         return false;
@@ -99,15 +98,15 @@ bool stream_hello_unpack(const uint8_t in[STREAM_HELLO_SIZE],
                          StreamHello *hello, Error **errp)
 {
     StreamHello h = {
-        .flags = stream_get32(in + HELLO_FLAGS),
-        .channel = stream_get16(in + HELLO_CHANNEL),
-        .channels = stream_get16(in + HELLO_CHANNELS),
+        .flags = ldl_be_p(in + HELLO_FLAGS),
+        .channel = lduw_be_p(in + HELLO_CHANNEL),
+        .channels = lduw_be_p(in + HELLO_CHANNELS),
     };
 
     memcpy(h.process, in + HELLO_PROCESS, STREAM_ID_SIZE);
     memcpy(h.session, in + HELLO_SESSION, STREAM_ID_SIZE);
     if (!check_frame(in, errp) ||
-        !check_hello(&h, stream_get32(in + HELLO_ZEROES), errp)) {
+        !check_hello(&h, ldl_be_p(in + HELLO_ZEROES), errp)) {
         return false;
     }
     *hello = h;

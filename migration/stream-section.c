@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "stream-bytes.h"
+#include "qemu/bswap.h"
 #include "stream.h"
 
 enum {
@@ -84,16 +84,15 @@ const char *section_type_name(unsigned type)
 
 void section_pack(const Section *section, uint8_t out[STREAM_HEADER_SIZE])
 {
-    stream_put32(out + SECTION_MAGIC, SECTION_MAGIC_VALUE);
-    stream_put16(out + SECTION_TYPE, section->type);
-    stream_put16(out + SECTION_FLAGS, section->flags);
-    stream_put32(out + SECTION_VOLUME_INDEX, section->volume);
-    stream_put32(out + SECTION_PAYLOAD_SIZE, section->payload_size);
-    stream_put64(out + SECTION_OFFSET, section->offset);
-    stream_put64(out + SECTION_LENGTH, section->length);
-    stream_put64(out + SECTION_PAYLOAD_CHECKSUM, section->payload_checksum);
-    stream_put64(out + SECTION_CHECKSUM,
-                 stream_checksum(out, SECTION_CHECKSUM));
+    stl_be_p(out + SECTION_MAGIC, SECTION_MAGIC_VALUE);
+    stw_be_p(out + SECTION_TYPE, section->type);
+    stw_be_p(out + SECTION_FLAGS, section->flags);
+    stl_be_p(out + SECTION_VOLUME_INDEX, section->volume);
+    stl_be_p(out + SECTION_PAYLOAD_SIZE, section->payload_size);
+    stq_be_p(out + SECTION_OFFSET, section->offset);
+    stq_be_p(out + SECTION_LENGTH, section->length);
+    stq_be_p(out + SECTION_PAYLOAD_CHECKSUM, section->payload_checksum);
+    stq_be_p(out + SECTION_CHECKSUM, stream_checksum(out, SECTION_CHECKSUM));
 }
 
 /* Says what is wrong with @s, by type and place; returns false. */
@@ -116,7 +115,7 @@ static bool G_GNUC_PRINTF(3, 4)
 
 static bool check_frame(const uint8_t *in, Error **errp)
 {
-    uint32_t magic = stream_get32(in + SECTION_MAGIC);
+    uint32_t magic = ldl_be_p(in + SECTION_MAGIC);
 
     if (magic != SECTION_MAGIC_VALUE) {
         error_setg(errp,
@@ -125,7 +124,7 @@ static bool check_frame(const uint8_t *in, Error **errp)
                    magic, SECTION_MAGIC_VALUE);
         return false;
     }
-    if (stream_get64(in + SECTION_CHECKSUM) !=
+    if (ldq_be_p(in + SECTION_CHECKSUM) !=
         stream_checksum(in, SECTION_CHECKSUM)) {
         error_setg(errp, "Checksum mismatch in the header of a section of the "
                          "migration stream");
@@ -249,13 +248,13 @@ bool section_unpack(const uint8_t in[STREAM_HEADER_SIZE], StreamSide side,
 {
     const SectionKind *kind;
     Section s = {
-        .type = stream_get16(in + SECTION_TYPE),
-        .flags = stream_get16(in + SECTION_FLAGS),
-        .volume = stream_get32(in + SECTION_VOLUME_INDEX),
-        .payload_size = stream_get32(in + SECTION_PAYLOAD_SIZE),
-        .offset = stream_get64(in + SECTION_OFFSET),
-        .length = stream_get64(in + SECTION_LENGTH),
-        .payload_checksum = stream_get64(in + SECTION_PAYLOAD_CHECKSUM),
+        .type = lduw_be_p(in + SECTION_TYPE),
+        .flags = lduw_be_p(in + SECTION_FLAGS),
+        .volume = ldl_be_p(in + SECTION_VOLUME_INDEX),
+        .payload_size = ldl_be_p(in + SECTION_PAYLOAD_SIZE),
+        .offset = ldq_be_p(in + SECTION_OFFSET),
+        .length = ldq_be_p(in + SECTION_LENGTH),
+        .payload_checksum = ldq_be_p(in + SECTION_PAYLOAD_CHECKSUM),
     };
 
     if (!check_frame(in, errp)) {

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "stream-bytes.h"
+#include "qemu/bswap.h"
 #include "stream.h"
 
 enum {
@@ -25,9 +25,9 @@ size_t stream_volume_pack(const StreamVolume *volume,
 {
     size_t name_len = strnlen(volume->name, STREAM_MAX_NAME);
 
-    stream_put64(out + VOLUME_SIZE, volume->size);
-    stream_put32(out + VOLUME_FLAGS, volume->remote ? VOLUME_FLAG_REMOTE : 0);
-    stream_put32(out + VOLUME_NAME_LEN, name_len);
+    stq_be_p(out + VOLUME_SIZE, volume->size);
+    stl_be_p(out + VOLUME_FLAGS, volume->remote ? VOLUME_FLAG_REMOTE : 0);
+    stl_be_p(out + VOLUME_NAME_LEN, name_len);
     memcpy(out + VOLUME_NAME, volume->name, name_len);
     return VOLUME_NAME + name_len;
 }
@@ -58,7 +58,7 @@ static bool check_name_len(const uint8_t *in, size_t len, Error **errp)
                    len, STREAM_VOLUME_MIN_SIZE, STREAM_VOLUME_MAX_SIZE);
         return false;
     }
-    name_len = stream_get32(in + VOLUME_NAME_LEN);
+    name_len = ldl_be_p(in + VOLUME_NAME_LEN);
     if (name_len != len - VOLUME_NAME) {
         error_setg(errp,
                    "The name of a volume in the migration stream has %" PRIu32
@@ -104,8 +104,8 @@ bool stream_volume_unpack(const uint8_t *in, size_t len, StreamVolume *volume,
         return false;
     }
     memcpy(v.name, in + VOLUME_NAME, len - VOLUME_NAME);
-    v.size = stream_get64(in + VOLUME_SIZE);
-    flags = stream_get32(in + VOLUME_FLAGS);
+    v.size = ldq_be_p(in + VOLUME_SIZE);
+    flags = ldl_be_p(in + VOLUME_FLAGS);
     v.remote = flags & VOLUME_FLAG_REMOTE;
     if (!check_members(v.name, v.size, flags, errp)) {
         return false;

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "nbd-options.h"
+#include "qemu/bswap.h"
 
 /* With so much to send, the next option has to wait. */
 #define ENOUGH_OUT (64 * 1024)
@@ -16,7 +17,7 @@ typedef NbdNegotiationState NbdStepFn(NbdNegotiation *n, const uint8_t *data,
 static NbdNegotiationState step_client_flags(NbdNegotiation *n,
                                              const uint8_t *data, size_t len)
 {
-    n->client_flags = nbd_get_be32(data);
+    n->client_flags = ldl_be_p(data);
     if (n->client_flags & ~(NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES)) {
         return NBD_NEGOTIATION_CLOSE;
     }
@@ -41,11 +42,11 @@ static NbdNegotiationState skip(NbdNegotiation *n, uint32_t refusal)
 static NbdNegotiationState step_option(NbdNegotiation *n, const uint8_t *data,
                                        size_t len)
 {
-    if (nbd_get_be64(data) != NBD_OPTION_MAGIC) {
+    if (ldq_be_p(data) != NBD_OPTION_MAGIC) {
         return NBD_NEGOTIATION_CLOSE;
     }
-    n->option = nbd_get_be32(data + 8);
-    n->option_left = nbd_get_be32(data + 12);
+    n->option = ldl_be_p(data + 8);
+    n->option_left = ldl_be_p(data + 12);
     if (n->option_left > NBD_MAX_OPTION_SKIP) {
         return NBD_NEGOTIATION_CLOSE;
     }

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "nbd-options.h"
+#include "qemu/bswap.h"
 
 void nbd_out_be16(GByteArray *out, uint16_t v)
 {
@@ -151,11 +152,11 @@ static const char *parse_info_request(InfoRequest *req, const uint8_t *data,
     if (len < 6) {
         return "option data is too short";
     }
-    name_len = nbd_get_be32(data);
+    name_len = ldl_be_p(data);
     if (name_len > len - 6) {
         return "name length exceeds the option data";
     }
-    n_requests = nbd_get_be16(data + 4 + name_len);
+    n_requests = lduw_be_p(data + 4 + name_len);
     if (len != 6 + name_len + 2 * (size_t)n_requests) {
         return "number of requests does not fit the option data";
     }
@@ -164,7 +165,7 @@ static const char *parse_info_request(InfoRequest *req, const uint8_t *data,
     }
     req->name = get_name(data + 4, name_len);
     for (uint16_t i = 0; i < n_requests; i++) {
-        uint16_t type = nbd_get_be16(data + 6 + name_len + 2 * i);
+        uint16_t type = lduw_be_p(data + 6 + name_len + 2 * i);
 
         req->want_name |= type == NBD_INFO_NAME;
         req->want_description |= type == NBD_INFO_DESCRIPTION;

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "nbd-client.h"
+#include "qemu/bswap.h"
 
 /* Reads in a row before other clients of the thread have their turn. */
 #define MAX_READS 4
@@ -242,15 +243,15 @@ static bool request_begin(NbdClient *client)
 {
     const uint8_t *data = client->rx + client->rx_start;
     RequestHeader h = {
-        .flags = nbd_get_be16(data + 4),
-        .type = nbd_get_be16(data + 6),
-        .offset = nbd_get_be64(data + 16),
-        .length = nbd_get_be32(data + 24),
+        .flags = lduw_be_p(data + 4),
+        .type = lduw_be_p(data + 6),
+        .offset = ldq_be_p(data + 16),
+        .length = ldl_be_p(data + 24),
     };
     NbdRequest *r;
 
     /* Without a sane header nobody knows where the next one starts. */
-    if (nbd_get_be32(data) != NBD_REQUEST_MAGIC ||
+    if (ldl_be_p(data) != NBD_REQUEST_MAGIC ||
         (h.type == NBD_CMD_WRITE && h.length > NBD_MAX_PAYLOAD)) {
         client->dead = true;
         return true;

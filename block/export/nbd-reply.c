@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "nbd-client.h"
+#include "qemu/bswap.h"
 
 /* Header and payload of so many replies at once. */
 #define MAX_IOV 256
@@ -48,8 +49,8 @@ void nbd_reply_queue(NbdClient *client, NbdRequest *r)
     if (payload_size(r) == 0) {
         nbd_request_free_buffer(r);
     }
-    nbd_put_be32(r->reply, NBD_SIMPLE_REPLY_MAGIC);
-    nbd_put_be32(r->reply + 4, r->error);
+    stl_be_p(r->reply, NBD_SIMPLE_REPLY_MAGIC);
+    stl_be_p(r->reply + 4, r->error);
     memcpy(r->reply + 8, r->cookie, sizeof(r->cookie));
     queue_append(client, r);
 }

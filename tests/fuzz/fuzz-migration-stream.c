@@ -10,7 +10,7 @@
 #include "qemu/osdep.h"
 #include "fuzz.h"
 #include "migration/compress.h"
-#include "migration/stream-bytes.h"
+#include "qemu/bswap.h"
 #include "migration/stream.h"
 
 enum {
@@ -57,8 +57,8 @@ static bool read_hello(Peer *p)
     }
     memcpy(bytes, in, sizeof(bytes));
     if (p->repair) {
-        stream_put64(bytes + HELLO_CHECKSUM,
-                     stream_checksum(bytes, HELLO_CHECKSUM));
+        stq_be_p(bytes + HELLO_CHECKSUM,
+                 stream_checksum(bytes, HELLO_CHECKSUM));
     }
     if (!stream_hello_unpack(bytes, &hello, NULL)) {
         return false;
@@ -72,14 +72,12 @@ static bool read_hello(Peer *p)
 
 static void repair_header(Peer *p, uint8_t *bytes)
 {
-    uint32_t size = stream_get32(bytes + HEADER_PAYLOAD_SIZE);
+    uint32_t size = ldl_be_p(bytes + HEADER_PAYLOAD_SIZE);
 
     if (size <= p->left) {
-        stream_put64(bytes + HEADER_PAYLOAD_CHECKSUM,
-                     stream_checksum(p->in, size));
+        stq_be_p(bytes + HEADER_PAYLOAD_CHECKSUM, stream_checksum(p->in, size));
     }
-    stream_put64(bytes + HEADER_CHECKSUM,
-                 stream_checksum(bytes, HEADER_CHECKSUM));
+    stq_be_p(bytes + HEADER_CHECKSUM, stream_checksum(bytes, HEADER_CHECKSUM));
 }
 
 static bool read_header(Peer *p, Section *section)

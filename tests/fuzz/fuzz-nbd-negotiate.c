@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "block/export/nbd-negotiate.h"
 #include "fuzz.h"
+#include "qemu/bswap.h"
 #include "test-nbd-server-block.h"
 #include "test-nbd-server-client.h"
 
@@ -95,8 +96,8 @@ static void check_replies(const GByteArray *heard, NbdNegotiationState state)
 
     g_assert_cmpint(heard->len, >=, GREETING_SIZE);
     while (end - p >= REPLY_HEADER_SIZE &&
-           nbd_get_be64(p) == NBD_OPTION_REPLY_MAGIC) {
-        uint32_t len = nbd_get_be32(p + 16);
+           ldq_be_p(p) == NBD_OPTION_REPLY_MAGIC) {
+        uint32_t len = ldl_be_p(p + 16);
 
         g_assert_cmpint(len, <=, end - p - REPLY_HEADER_SIZE);
         p += REPLY_HEADER_SIZE + len;

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <linux/sockios.h>
 #include "block/export/nbd-proto.h"
+#include "qemu/bswap.h"
 #include "test-nbd-server-client.h"
 
 #define DEADLINE_S 30
@@ -103,15 +104,15 @@ int client_connect_export(const char *path, const char *name, uint64_t *size,
     client_send_wire(fd, out);
 
     client_recv(fd, info, sizeof(info));
-    g_assert_cmphex(nbd_get_be32(info + 12), ==, NBD_REP_INFO);
+    g_assert_cmphex(ldl_be_p(info + 12), ==, NBD_REP_INFO);
     if (size) {
-        *size = nbd_get_be64(info + 22);
+        *size = ldq_be_p(info + 22);
     }
     if (flags) {
-        *flags = nbd_get_be16(info + 30);
+        *flags = lduw_be_p(info + 30);
     }
     client_recv(fd, ack, sizeof(ack));
-    g_assert_cmphex(nbd_get_be32(ack + 12), ==, NBD_REP_ACK);
+    g_assert_cmphex(ldl_be_p(ack + 12), ==, NBD_REP_ACK);
     return fd;
 }
 
@@ -204,9 +205,9 @@ uint64_t client_reply(int fd, uint32_t *error)
     uint8_t reply[NBD_SIMPLE_REPLY_SIZE];
 
     client_recv(fd, reply, sizeof(reply));
-    g_assert_cmphex(nbd_get_be32(reply), ==, NBD_SIMPLE_REPLY_MAGIC);
-    *error = nbd_get_be32(reply + 4);
-    return nbd_get_be64(reply + 8);
+    g_assert_cmphex(ldl_be_p(reply), ==, NBD_SIMPLE_REPLY_MAGIC);
+    *error = ldl_be_p(reply + 4);
+    return ldq_be_p(reply + 8);
 }
 
 void client_expect_reply(int fd, uint64_t cookie, uint32_t error)

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
+#include "qemu/bswap.h"
 #include "qemu/oob.h"
 #include "test-nbd-server-client.h"
 #include "test-nbd-server-fixture.h"
@@ -145,9 +146,9 @@ static uint32_t option_reply(int fd)
     g_autofree uint8_t *data = NULL;
 
     client_recv(fd, head, sizeof(head));
-    data = g_malloc(nbd_get_be32(head + 16));
-    client_recv(fd, data, nbd_get_be32(head + 16));
-    return nbd_get_be32(head + 12);
+    data = g_malloc(ldl_be_p(head + 16));
+    client_recv(fd, data, ldl_be_p(head + 16));
+    return ldl_be_p(head + 12);
 }
 
 static void test_newcomers(NbdTest *f, gconstpointer opaque)

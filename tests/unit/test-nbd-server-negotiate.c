@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "block/export/nbd-negotiate.h"
+#include "qemu/bswap.h"
 #include "test-nbd-server-block.h"
 #include "test-nbd-server-client.h"
 
@@ -405,10 +406,9 @@ static void test_large_blocks(void)
     wire_info_option(in, NBD_OPT_GO, "disk", NULL, 0);
     nbd_negotiation_init(&n);
     g_assert_cmpuint(nbd_negotiation_feed(&n, in->data, in->len), ==, in->len);
-    g_assert_cmphex(nbd_get_be16(n.out->data + NBD_GREETING_SIZE + 20), ==,
+    g_assert_cmphex(lduw_be_p(n.out->data + NBD_GREETING_SIZE + 20), ==,
                     NBD_INFO_BLOCK_SIZE);
-    g_assert_cmpuint(nbd_get_be32(n.out->data + NBD_GREETING_SIZE + 22), ==,
-                     512);
+    g_assert_cmpuint(ldl_be_p(n.out->data + NBD_GREETING_SIZE + 22), ==, 512);
     /* The block layer makes up for what the node lacks. */
     g_assert_cmphex(n.info.flags, ==,
                     NBD_FLAG_HAS_FLAGS | NBD_FLAG_CAN_MULTI_CONN |
