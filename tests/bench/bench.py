@@ -16,7 +16,6 @@ hits them alike.  A ratio above 1 means that yankd is better.
 The exit status says whether it could measure, never how fast that was.
 """
 
-import argparse
 import sys
 
 import common
@@ -30,19 +29,9 @@ from sandbox import Sandbox
 
 
 def options():
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', action='append', metavar='NAME',
-                        help='only what begins with NAME; may be repeated')
-    parser.add_argument('--list', action='store_true',
-                        help='list the names')
-    parser.add_argument('--rounds', type=int, default=5,
-                        help='rounds, of which the median counts (5)')
+    parser = common.parser(__doc__, rounds=5)
     parser.add_argument('--seconds', type=int, default=2,
                         help='length of a round of fio (2)')
-    parser.add_argument('--json', metavar='FILE',
-                        help='also write all samples to FILE, - for stdout')
     parser.add_argument('--no-stock', action='store_true',
                         help='leave the stock programs out')
     parser.add_argument('--no-yankd', action='store_true',

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rows of the benchmark: what was measured, and their table."""
+"""What benchmarks have in common: options, rows, and their table."""
 
+import argparse
 import json
 import os
 import statistics
@@ -8,6 +9,21 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 os.pardir, 'lib'))
+
+
+def parser(doc, rounds):
+    """The options that all benchmarks have."""
+    made = argparse.ArgumentParser(
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument('--only', action='append', metavar='NAME',
+                      help='only what begins with NAME; may be repeated')
+    made.add_argument('--list', action='store_true', help='list the names')
+    made.add_argument('--rounds', type=int, default=rounds,
+                      help=f'rounds, of which the median counts ({rounds})')
+    made.add_argument('--json', metavar='FILE',
+                      help='also write all samples to FILE, - for stdout')
+    return made
 
 
 class Row:

@@ -17,7 +17,6 @@ The exit status says whether all could be measured and all bytes arrived,
 never how fast that was.
 """
 
-import argparse
 import os
 import signal
 import sys
@@ -46,22 +45,12 @@ STEADY = 0.9
 
 
 def options():
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', action='append', metavar='NAME',
-                        help='only what begins with NAME; may be repeated')
-    parser.add_argument('--list', action='store_true',
-                        help='list the names')
-    parser.add_argument('--rounds', type=int, default=3,
-                        help='rounds, of which the median counts (3)')
+    parser = common.parser(__doc__, rounds=3)
     parser.add_argument('--size', type=int, default=1024, metavar='MIB',
                         help='size of the disk (1024)')
     parser.add_argument('--link-rate', type=float, metavar='MB/S',
                         help='a quarter of it is dirtied, instead of a '
                         'quarter of what was measured')
-    parser.add_argument('--json', metavar='FILE',
-                        help='also write all samples to FILE, - for stdout')
     return parser.parse_args()
 
 
