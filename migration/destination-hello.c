@@ -113,6 +113,24 @@ static bool has_session(Destination *d)
     return d->link && !link_is_cut_locked(d->link);
 }
 
+/*
+ * Why @hello is of an attempt to connect that its source has given up, or
+ * NULL: it has begun a later one, and hellos overtake each other.
+ */
+static const char *refuse_late(Destination *d, const StreamHello *hello)
+{
+    const StreamHello *last = &d->last_hello;
+    const Assembly *a = d->assembly;
+
+    if ((same_id(last->process, hello->process) &&
+         hello->attempt <= last->attempt) ||
+        (a && same_id(a->hello.process, hello->process) &&
+         hello->attempt < a->hello.attempt)) {
+        return "The source has connected anew since";
+    }
+    return NULL;
+}
+
 /* Why @hello cannot be taken now, or NULL; with the lock held. */
 static const char *refuse(Destination *d, const StreamHello *hello)
 {
@@ -124,7 +142,7 @@ static const char *refuse(Destination *d, const StreamHello *hello)
     }
     if (hello->flags & STREAM_HELLO_RESUME) {
         return same_session && (d->ready_said || d->served)
-                   ? NULL
+                   ? refuse_late(d, hello)
                    : "There is nothing to resume here";
     }
     if (d->served) {
@@ -140,7 +158,7 @@ static const char *refuse(Destination *d, const StreamHello *hello)
     if (!same_process && (d->ready_said || has_session(d))) {
         return "A migration from another process is in progress";
     }
-    return NULL;
+    return refuse_late(d, hello);
 }
 
 /* A new attempt to connect takes the place of an old one that is not whole. */
@@ -149,6 +167,8 @@ static Assembly *find_assembly(Destination *d, const StreamHello *hello)
     Assembly *a = d->assembly;
 
     if (a && !link_is_cut_locked(a->link) &&
+        same_id(a->hello.process, hello->process) &&
+        a->hello.attempt == hello->attempt &&
         same_id(a->hello.session, hello->session) &&
         a->hello.flags == hello->flags &&
         a->hello.channels == hello->channels && !a->channels[hello->channel]) {
@@ -195,6 +215,7 @@ static const char *take(Greeter *g, const StreamHello *hello, QIOChannel *ioc,
         *old = d->link ? link_ref(d->link) : NULL;
         old_creds = d->creds;
         d->creds = g->creds ? tls_creds_ref(g->creds) : NULL;
+        d->last_hello = a->hello;
         replace_session(d, a);
     }
     return NULL;

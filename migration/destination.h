@@ -94,8 +94,9 @@ struct Destination {
     Link *hello_link; /* connections without a session yet */
     unsigned n_greeters;
     GQueue silent; /* of Greeter, the oldest first: their hello is awaited */
-    Assembly *assembly; /* not all channels are there */
-    Assembly *waiting;  /* all are there, for the coordinator */
+    Assembly *assembly;     /* not all channels are there */
+    Assembly *waiting;      /* all are there, for the coordinator */
+    StreamHello last_hello; /* of the last one whose channels all came */
     QCryptoTLSCreds *creds;
     QemuThread listener;
     QemuThread coordinator;

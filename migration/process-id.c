@@ -1,5 +1,5 @@
 /*
- * Names of processes and sessions.
+ * Names of processes and sessions, and numbers of attempts.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,4 +25,11 @@ void migration_process_id(uint8_t id[STREAM_ID_SIZE])
         g_once_init_leave(&known, 1);
     }
     memcpy(id, mine, STREAM_ID_SIZE);
+}
+
+uint32_t migration_next_attempt(void)
+{
+    static uint32_t last;
+
+    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }

@@ -54,6 +54,7 @@ static bool say_hello(Source *s, QIOChannel *ioc, uint16_t index, bool resume,
         .flags = resume ? STREAM_HELLO_RESUME : 0,
         .channel = index,
         .channels = s->multifd ? s->n_senders : 0,
+        .attempt = s->attempt,
     };
     uint8_t buf[STREAM_HELLO_SIZE];
     struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
@@ -78,6 +79,7 @@ static MigrationChannel *connect_channel(Source *s, uint16_t index, bool resume,
 
 bool source_connect(Source *s, bool resume, Error **errp)
 {
+    s->attempt = migration_next_attempt();
     s->main = connect_channel(s, 0, resume, errp);
     if (!s->main) {
         return false;

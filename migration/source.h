@@ -52,6 +52,7 @@ struct Source {
 
     /* The coordinator's; constant while there are other threads. */
     SocketAddress *address;
+    uint32_t attempt; /* to connect, the last one */
     MigrationChannel *main;
     SourceSender *senders;
     unsigned n_senders;

@@ -15,7 +15,7 @@ enum {
     HELLO_CHANNELS = 18,
     HELLO_PROCESS = 20,
     HELLO_SESSION = 36,
-    HELLO_ZEROES = 52,
+    HELLO_ATTEMPT = 52,
     HELLO_CHECKSUM = 56,
 };
 
@@ -30,7 +30,7 @@ void stream_hello_pack(const StreamHello *hello, uint8_t out[STREAM_HELLO_SIZE])
     stw_be_p(out + HELLO_CHANNELS, hello->channels);
     memcpy(out + HELLO_PROCESS, hello->process, STREAM_ID_SIZE);
     memcpy(out + HELLO_SESSION, hello->session, STREAM_ID_SIZE);
-    stl_be_p(out + HELLO_ZEROES, 0);
+    stl_be_p(out + HELLO_ATTEMPT, hello->attempt);
     stq_be_p(out + HELLO_CHECKSUM, stream_checksum(out, HELLO_CHECKSUM));
 }
 
@@ -61,7 +61,7 @@ static bool check_frame(const uint8_t *in, Error **errp)
     return true;
 }
 
-static bool check_hello(const StreamHello *hello, uint32_t zeroes, Error **errp)
+static bool check_hello(const StreamHello *hello, Error **errp)
 {
     if (hello->flags & ~STREAM_HELLO__ALL) {
         error_setg(errp,
@@ -84,13 +84,6 @@ static bool check_hello(const StreamHello *hello, uint32_t zeroes, Error **errp)
                    hello->channel, hello->channels);
         return false;
     }
-    if (zeroes) {
-        error_setg(errp,
-                   "Reserved bytes in the hello of the migration stream are "
-                   "0x%08" PRIx32 " instead of zeroes",
-                   zeroes);
-        return false;
-    }
     return true;
 }
 
@@ -101,12 +94,12 @@ bool stream_hello_unpack(const uint8_t in[STREAM_HELLO_SIZE],
         .flags = ldl_be_p(in + HELLO_FLAGS),
         .channel = lduw_be_p(in + HELLO_CHANNEL),
         .channels = lduw_be_p(in + HELLO_CHANNELS),
+        .attempt = ldl_be_p(in + HELLO_ATTEMPT),
     };
 
     memcpy(h.process, in + HELLO_PROCESS, STREAM_ID_SIZE);
     memcpy(h.session, in + HELLO_SESSION, STREAM_ID_SIZE);
-    if (!check_frame(in, errp) ||
-        !check_hello(&h, ldl_be_p(in + HELLO_ZEROES), errp)) {
+    if (!check_frame(in, errp) || !check_hello(&h, errp)) {
         return false;
     }
     *hello = h;

@@ -44,12 +44,13 @@ typedef struct StreamHello {
     uint32_t flags;
     uint16_t channel;  /* 0: the main one */
     uint16_t channels; /* how many there are beside the main one */
+    uint32_t attempt;  /* counts the times that the process has connected */
     uint8_t process[STREAM_ID_SIZE]; /* which process this comes from */
     uint8_t session[STREAM_ID_SIZE]; /* which of its migrations it is */
 } StreamHello;
 
 /* Layout: magic "YANKDMIG", version, flags, channel, channels, process,
- * session, zeroes, checksum of all before it. */
+ * session, attempt, checksum of all before it. */
 void stream_hello_pack(const StreamHello *hello,
                        uint8_t out[STREAM_HELLO_SIZE]);
 bool stream_hello_unpack(const uint8_t in[STREAM_HELLO_SIZE],

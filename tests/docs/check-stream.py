@@ -113,7 +113,7 @@ def check_layout(rows, total, prefix, offsets):
 
 
 def test_hello():
-    check_layout(table_with('session', 'zeroes'),
+    check_layout(table_with('session', 'attempt'),
                  constant('STREAM_HELLO_SIZE'), 'HELLO_',
                  enumeration('HELLO_MAGIC', HELLO))
 

@@ -4,6 +4,7 @@ the stream is that of docs/interop/migration-stream.rst."""
 
 import collections
 import ctypes
+import itertools
 import os
 import socket
 import struct
@@ -17,6 +18,7 @@ ZSTD, POSTCOPY = 1, 2                           # flags of a section
  ERROR, AGAIN) = range(32, 42)
 BLOCK, STRIPE = 16 << 10, 1 << 20
 
+_attempts = itertools.count(1)
 _xxhash = ctypes.CDLL('libxxhash.so.0')
 _xxhash.XXH3_64bits.restype = ctypes.c_uint64
 _xxhash.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
@@ -35,10 +37,10 @@ def signed(data):
 
 
 def hello(channel=0, channels=0, flags=0, process=b'p' * 16,
-          session=b's' * 16, version=1, magic=b'YANKDMIG', zeroes=0):
+          session=b's' * 16, version=1, magic=b'YANKDMIG', attempt=0):
     return signed(magic + struct.pack('>IIHH', version, flags, channel,
                                       channels)
-                  + process + session + struct.pack('>I', zeroes))
+                  + process + session + struct.pack('>I', attempt))
 
 
 def header(kind, flags=0, volume=0, offset=0, length=0, payload_size=0,
@@ -151,6 +153,7 @@ class SourcePeer(Channel):
         super().__init__(_connect(path), seconds)
         # Each migration is a session of its own.
         self.session = members.setdefault('session', os.urandom(16))
+        members.setdefault('attempt', next(_attempts))
         self.send(hello(0, channels, **members))
         self.others = []
         for i in range(1, channels + 1):

@@ -212,7 +212,6 @@ BAD_HELLOS = [
     (flipped(mp.hello(), 40), 'Checksum mismatch in the hello'),
     (mp.hello(flags=0x80), 'Unknown flags 0x80 in the hello'),
     (mp.hello(channels=256), '256 additional channels'),
-    (mp.hello(zeroes=1), 'Reserved bytes in the hello'),
     (mp.hello(flags=mp.RESUME), 'There is nothing to resume here'),
 ]
 
@@ -260,6 +259,43 @@ def _(box):
         first.expect(mp.PASS_ACK)
         first.close()
         side.await_status('failed')
+
+
+def say_hello(path, channel, attempt, session, flags):
+    peer = _raw(path)
+    peer.send(mp.hello(channel, 2, flags, session=session, attempt=attempt))
+    return peer
+
+
+@test('channels of several attempts to resume do not mix')
+def _(box):
+    uri = unix_uri(box)
+    with Side(box, incoming=uri) as side:
+        first = SourcePeer(path_of(uri), seconds=10.0 * slowness())
+        hand_over(first)
+        first.close()
+        side.await_status('postcopy-paused')
+
+        def hello(channel, attempt):
+            return say_hello(path_of(uri), channel, attempt, first.session,
+                             mp.RESUME)
+        # One is not whole when its source gives it up.
+        hello(1, 1001).close()
+        main, other = hello(0, 1002), hello(2, 1002)
+        # Another may come late.
+        late = hello(0, 1001)
+        last = hello(1, 1002)
+        main.expect(mp.READY)
+        main.expect(mp.LACKS_END)
+        assert 'connected anew' in hello(0, 1001).expect_error()
+        hello(1, 1001).expect_closed()
+        main.send(section(mp.GO))
+        main.expect(mp.STARTED)
+        main.send(section(mp.BYE))
+        main.expect_closed()
+        for channel in late, other, last:
+            channel.close()
+        side.await_status('completed')
 
 
 @test('a source that is lost at any byte leaves the destination as it was',
