@@ -126,7 +126,6 @@ static bool hold_requests(Source *s)
         return true;
     }
     block_activate();
-    stats_downtime_end();
     wait_at_most(s, &never, REST_TIMEOUT_MS);
     return false;
 }

@@ -104,9 +104,6 @@ void stats_end(void)
     stats.rest = stats.set ? volumes_dirty_bytes(stats.set) : 0;
     stats.set = NULL;
     stats.end = g_get_monotonic_time();
-    if (stats.downtime_begin && !stats.downtime_end) {
-        stats.downtime_end = stats.end;
-    }
 }
 
 void stats_set_phase(StatsPhase phase)

@@ -47,8 +47,9 @@ void stats_pass_end(uint64_t bytes, int64_t us);
 uint64_t stats_bandwidth(void);
 
 /*
- * Requests are held, and served again (by whomever); of several ends the
- * first counts.
+ * Requests are held, and the destination serves them.  Without that there was
+ * no downtime to tell of; of several begins the last counts, of several ends
+ * the first.
  */
 void stats_downtime_begin(void);
 void stats_downtime_end(void);

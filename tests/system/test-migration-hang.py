@@ -23,6 +23,7 @@ from namespaces import Link
 from peers import Blackhole, Listener
 from relay import Relay
 from sandbox import wait_for
+from servers import Nbdkit
 from suite import run, slowness, test
 
 # As in test-migration-yank.py.
@@ -256,6 +257,46 @@ def _(box):
     s.heal()
     s.go_on('resume')
     check_end(s)
+
+
+# ---- What clients wait for. ----
+
+def passes(side):
+    """How many passes @side, which is still active, has begun."""
+    info = side.info()
+    assert info['status'] in ('setup', 'active'), info
+    # The destination has not served.
+    assert 'downtime' not in info, info
+    return info.get('disk', {}).get('dirty-sync-count', 0)
+
+
+@test('a request that hangs keeps its node from being handed over')
+def _(box):
+    kit = Nbdkit(box, 'memory', '4M')
+    with Pair(box, [Volume('d0', driver='nbd', upstream=kit.path),
+                    Volume('d1')]) as pair:
+        with pair.source.client() as client:
+            kit.freeze()
+            cookie = client.request(nbd.CMD_WRITE, 0, 512, b'x' * 512)
+            pair.migrate()
+            # Another pass begins when the role could not be handed over.
+            wait_for('a try that failed', lambda: passes(pair.source) > 1)
+            kit.thaw()
+            assert client.reply() == (cookie, 0)
+        pair.complete()
+        assert pair.source.info()['downtime'] < 1000 * slowness()
+        assert pair.destination.read(length=512) == b'x' * 512
+
+
+@test('a switch-over that is cancelled was no downtime')
+def _(box):
+    with Pair(box) as pair:
+        pair.source.set('pause-before-switchover')
+        pair.migrate()
+        assert 'downtime' not in pair.source.wait_status('pre-switchover')
+        rescue(pair.source, 'cancelled', 'migrate_cancel')
+        assert 'downtime' not in pair.source.info()
+        assert pair.source.serves()
 
 
 # ---- The link. ----
