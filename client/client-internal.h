@@ -37,7 +37,10 @@ void yc_timer_set(YcTimer *timer, int64_t time);
 /* The same, unless it fires earlier already. */
 void yc_timer_set_earlier(YcTimer *timer, int64_t time);
 
-/* When a request of @timeout_ms made now is due. */
+/*
+ * When what is asked for now is due; a @timeout_ms that is none becomes the
+ * default.
+ */
 int64_t yc_deadline(int *timeout_ms);
 
 /*
@@ -53,6 +56,12 @@ char *yc_printable(const char *text);
 void yc_error_take(GError **errp, YcError code, Error *err);
 /* What the error member of an answer says; PROTOCOL when it is malformed. */
 GError *yc_error_from_answer(const char *peer, json_object *error);
+
+/*
+ * Which connection @client has: the first that takes requests is 1, the next
+ * one 2; 0 while there is none.  Any thread; ahead of the state function.
+ */
+unsigned yc_qmp_client_connection(YcQmpClient *client);
 
 /*
  * Addresses.

@@ -8,7 +8,7 @@
 #include "domain-internal.h"
 
 /* What answers at its deadline is told a little later. */
-#define TOLD_WITHIN_MS 5000
+#define TOLD_WITHIN_US (5 * G_USEC_PER_SEC)
 
 /* Under the domain's lock, but for the reference count. */
 typedef struct Attempt {
@@ -96,11 +96,9 @@ static bool is_told(const Attempt *attempt)
  * True when the domain lives.  Nothing is pending then, nor when the monitor
  * failed: the lane is wanted all the more.
  */
-static bool attempt_wait(Attempt *attempt, int timeout_ms, GError **errp)
+static bool attempt_wait(Attempt *attempt, int64_t deadline, GError **errp)
 {
     YcDomain *dom = attempt->dom;
-    int64_t deadline =
-        g_get_monotonic_time() + (timeout_ms + TOLD_WITHIN_MS) * INT64_C(1000);
 
     while ((attempt->pending || !is_told(attempt)) && !dom->closed &&
            yc_lock_wait(&dom->lock, &dom->changed, deadline)) {
@@ -115,11 +113,9 @@ static bool attempt_wait(Attempt *attempt, int timeout_ms, GError **errp)
 bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp)
 {
     Attempt *attempt = g_new0(Attempt, 1);
+    int64_t deadline = yc_deadline(&timeout_ms) + TOLD_WITHIN_US;
     bool ok;
 
-    if (timeout_ms == YC_DEFAULT_TIMEOUT_MS) {
-        timeout_ms = YC_WAIT_LIMIT_MS;
-    }
     attempt->refs = 1;
     attempt->dom = yc_domain_hold(dom);
     yc_domain_lock(dom);
@@ -127,7 +123,7 @@ bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp)
     ok = !dom->closed || yc_domain_check_alive(dom, errp);
     if (ok) {
         start(attempt, timeout_ms);
-        ok = attempt_wait(attempt, timeout_ms, errp);
+        ok = attempt_wait(attempt, deadline, errp);
     }
     yc_domain_unlock(dom);
     attempt_unref(attempt);

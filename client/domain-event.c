@@ -97,14 +97,14 @@ void yc_domain_on_event(const char *name, json_object *event, void *data)
     json_object_put(event);
 }
 
-/* False when @state is only a step on the way. */
+/* False when there is nothing to tell: a step on the way, or closed by now. */
 static bool note_state(YcDomain *dom, YcQmpState state, const GError *why)
 {
     YC_LOCK_GUARD(&dom->lock);
     switch (state) {
     case YC_QMP_READY:
         yc_domain_found(dom);
-        return true;
+        return dom->alive;
     case YC_QMP_DISCONNECTED:
     case YC_QMP_WAITING:
         yc_domain_lost(dom, why ? why->message : "disconnected");

@@ -7,6 +7,7 @@
 #define CLIENT_DOMAIN_INTERNAL_H
 
 #include "client/job.h"
+#include "client-internal.h"
 #include "lock.h"
 
 #define YC_WAIT_LIMIT_MS 30000
@@ -26,7 +27,8 @@ typedef struct YcJobState {
     pid_t thread;
     char *what;
     int64_t since;
-    unsigned life; /* that of the domain in which it began */
+    unsigned life;       /* that of the domain in which it began */
+    unsigned connection; /* and that of the monitor; ahead of the life */
     YcAway away;
     char *command; /* NULL unless away */
     int64_t command_since;
@@ -97,8 +99,6 @@ struct YcDomain {
     guint last_handler;
 };
 
-/* When what starts at @start and may take @timeout_ms must have ended. */
-int64_t yc_deadline_after(int64_t start, int timeout_ms);
 /* From now to @deadline in milliseconds, 1 at least. */
 int yc_ms_until(int64_t deadline);
 

@@ -33,14 +33,6 @@ void yc_domain_unhold(YcDomain *dom)
     g_free(dom);
 }
 
-int64_t yc_deadline_after(int64_t start, int timeout_ms)
-{
-    if (timeout_ms == YC_DEFAULT_TIMEOUT_MS) {
-        timeout_ms = YC_WAIT_LIMIT_MS;
-    }
-    return start + timeout_ms * INT64_C(1000);
-}
-
 int yc_ms_until(int64_t deadline)
 {
     int64_t left_ms = (deadline - g_get_monotonic_time() + 999) / 1000;

@@ -51,9 +51,27 @@ static YcJobState *check_enter(YcDomain *dom, YcAway away, const char *call,
     return job;
 }
 
+/*
+ * The event thread may be about to tell that the connection was lost, and is
+ * perhaps there again, which who is here may know already.
+ */
+static void notice_loss(YcDomain *dom, const YcJobState *job)
+{
+    unsigned connection = yc_qmp_client_connection(dom->monitor);
+    g_autofree char *reason = NULL;
+
+    if (dom->alive && job->life == dom->life &&
+        (!connection || connection != job->connection)) {
+        reason = g_strdup_printf("%s: the connection was lost",
+                                 yc_qmp_client_address(dom->monitor));
+        yc_domain_lost(dom, reason);
+    }
+}
+
 /* The job began in this life of the domain, which goes on. */
 static bool check_life(YcDomain *dom, const YcJobState *job, GError **errp)
 {
+    notice_loss(dom, job);
     if (!yc_domain_check_alive(dom, errp)) {
         return false;
     }
@@ -113,21 +131,6 @@ static YcJobState *check_exit(YcDomain *dom, YcAway away, const char *call,
     return NULL;
 }
 
-/*
- * The event thread may be about to tell that the connection is lost, of which
- * the caller's command knows already.
- */
-static void notice_loss(YcDomain *dom)
-{
-    g_autofree char *reason = NULL;
-
-    if (dom->alive && yc_qmp_client_state(dom->monitor) != YC_QMP_READY) {
-        reason = g_strdup_printf("%s: the connection was lost",
-                                 yc_qmp_client_address(dom->monitor));
-        yc_domain_lost(dom, reason);
-    }
-}
-
 static bool job_exit(YcDomain *dom, YcAway away, const char *call,
                      GError **errp)
 {
@@ -138,7 +141,6 @@ static bool job_exit(YcDomain *dom, YcAway away, const char *call,
     }
     job->away = YC_AWAY_NOT;
     g_clear_pointer(&job->command, g_free);
-    notice_loss(dom);
     /* Never the last one: the caller has his own. */
     yc_domain_unref(dom);
     return check_life(dom, job, errp);

@@ -90,6 +90,7 @@ static void job_start(YcDomain *dom, const YcJobRequest *req, pid_t thread)
     job->what = g_strdup(req->what);
     job->since = yc_age_clock();
     job->life = dom->life;
+    job->connection = yc_qmp_client_connection(dom->monitor);
     if (req->sort == YC_SORT_ASYNC) {
         dom->jobs.async_mask = req->mask;
     }

@@ -185,7 +185,7 @@ bool yc_domain_ping(YcDomain *dom, YcPing ping, int timeout_ms, gint64 *us,
                     GError **errp)
 {
     int64_t start = g_get_monotonic_time();
-    int64_t deadline = yc_deadline_after(start, timeout_ms);
+    int64_t deadline = yc_deadline(&timeout_ms);
     int64_t own_us = -1;
     bool ok = false;
 

@@ -107,6 +107,13 @@ YcQmpState yc_qmp_client_state(YcQmpClient *client)
     return client_known(client).state;
 }
 
+unsigned yc_qmp_client_connection(YcQmpClient *client)
+{
+    YcQmpKnown known = client_known(client);
+
+    return known.state == YC_QMP_READY ? known.n_ready : 0;
+}
+
 bool yc_qmp_client_has_oob(YcQmpClient *client)
 {
     return client_known(client).oob;

@@ -88,6 +88,7 @@ void yc_qmp_ready(YcQmpClient *client)
     WITH_QEMU_LOCK_GUARD(&client->lock) {
         g_free(client->known.package);
         client->greeting.state = client->known.state;
+        client->greeting.n_ready = client->known.n_ready + 1;
         client->known = client->greeting;
     }
     client->greeting.package = NULL;

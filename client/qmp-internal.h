@@ -34,6 +34,7 @@ typedef struct YcQmpKnown {
     int major, minor, micro;
     char *package;
     pid_t peer_pid;
+    unsigned n_ready; /* how many connections have come to READY */
 } YcQmpKnown;
 
 /* A request on the wire. */

@@ -6,23 +6,25 @@
 #include "qemu/osdep.h"
 #include "qmp-internal.h"
 
-static QCryptoTLSCreds *creds_new(const char *dir, GError **errp)
+static bool client_set_creds(YcQmpClient *client, const ObjectOptions *options,
+                             GError **errp)
 {
-    ObjectOptions options = {.qom_type = OBJECT_TYPE_TLS_CREDS_X509};
     Error *err = NULL;
-    QCryptoTLSCreds *creds;
 
-    options.u.tls_creds_x509.dir = (char *)dir;
-    creds = tls_creds_new(&options, &err);
-    if (!creds) {
+    client->tls.creds = tls_creds_new(options, &err);
+    if (!client->tls.creds) {
         yc_error_take(errp, YC_ERROR_INVALID, err);
+        return false;
     }
-    return creds;
+    return true;
 }
 
 bool yc_qmp_client_set_tls(YcQmpClient *client, const char *dir,
                            const char *hostname, GError **errp)
 {
+    ObjectOptions options = {.qom_type = OBJECT_TYPE_TLS_CREDS_X509};
+
+    options.u.tls_creds_x509.dir = (char *)dir;
     if (!hostname && client->addr->type == SOCKET_ADDRESS_TYPE_INET) {
         hostname = client->addr->u.inet.host;
     }
@@ -33,10 +35,19 @@ bool yc_qmp_client_set_tls(YcQmpClient *client, const char *dir,
                     client->addr_text);
         return false;
     }
-    client->tls.creds = creds_new(dir, errp);
-    if (!client->tls.creds) {
+    if (!client_set_creds(client, &options, errp)) {
         return false;
     }
     client->tls.hostname = g_strdup(hostname);
     return true;
+}
+
+bool yc_qmp_client_set_tls_psk(YcQmpClient *client, const char *dir,
+                               const char *username, GError **errp)
+{
+    ObjectOptions options = {.qom_type = OBJECT_TYPE_TLS_CREDS_PSK};
+
+    options.u.tls_creds_psk.dir = (char *)dir;
+    options.u.tls_creds_psk.username = (char *)username;
+    return client_set_creds(client, &options, errp);
 }

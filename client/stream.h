@@ -29,7 +29,7 @@ typedef struct YcStreamOps {
 /* How to speak TLS; no TLS without @creds. */
 typedef struct YcStreamTLS {
     QCryptoTLSCreds *creds;
-    char *hostname; /* whose certificate the peer must show */
+    char *hostname; /* whose certificate the peer must show; NULL: no X.509 */
 } YcStreamTLS;
 
 /*

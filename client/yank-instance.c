@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "client-internal.h"
 #include "client/yank.h"
-#include "qobject/json.h"
 
 /* Types that have a name of their own, and the member which holds it. */
 static const struct {
@@ -35,6 +35,7 @@ static const char *member_string(json_object *object, const char *member)
 char *yc_instance_name(json_object *typed, GError **errp)
 {
     const char *type = member_string(typed, "type");
+    g_autofree char *printable = NULL;
 
     if (type && g_str_equal(type, MIGRATION)) {
         return g_strdup(MIGRATION);
@@ -46,9 +47,10 @@ char *yc_instance_name(json_object *typed, GError **errp)
             return g_strconcat(named_types[i].prefix, id, NULL);
         }
     }
+    printable = yc_printable(type ? type : "");
     g_set_error(errp, YC_ERROR, YC_ERROR_PROTOCOL,
                 "the server names a yank instance of a type unknown here: '%s'",
-                type ? type : "");
+                printable);
     return NULL;
 }
 

@@ -137,7 +137,7 @@ static GPtrArray *read_instances(YcDomain *dom, json_object *list,
 
 GPtrArray *yc_domain_query_yank(YcDomain *dom, int timeout_ms, GError **errp)
 {
-    int64_t deadline = yc_deadline_after(g_get_monotonic_time(), timeout_ms);
+    int64_t deadline = yc_deadline(&timeout_ms);
     json_object *list = NULL;
     GError *err = NULL;
     bool with_status = true;

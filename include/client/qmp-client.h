@@ -136,6 +136,12 @@ void yc_qmp_client_set_state_fn(YcQmpClient *client, YcQmpStateFn *fn,
 bool yc_qmp_client_set_tls(YcQmpClient *client, const char *dir,
                            const char *hostname, GError **errp);
 /*
+ * The same with a key that both sides know: that of @username in the file
+ * keys.psk in @dir; NULL: of "qemu".  Instead of yc_qmp_client_set_tls().
+ */
+bool yc_qmp_client_set_tls_psk(YcQmpClient *client, const char *dir,
+                               const char *username, GError **errp);
+/*
  * Connects again by itself whenever it failed to connect or lost the
  * connection, until yc_qmp_client_disconnect().  The first pause is
  * @first_ms, each next one twice as long, up to @max_ms; it starts anew once

@@ -215,6 +215,58 @@ static void test_new_life(void)
     g_assert_no_error(call.err);
 }
 
+/* The process has come back before the event thread told of the end. */
+static void test_new_life_before_told(void)
+{
+    g_autoptr(FakeDomain) other = fake_domain_new("vm2", 0);
+    g_autoptr(FakeDomain) fake = fake_domain_new("vm1", FAKE_DOMAIN_RECONNECT);
+    YcQmpClient *monitor;
+    GError *err = NULL;
+
+    fake_domain_block_events(other);
+    fake_domain_begin(fake, YC_JOB_MODIFY);
+    monitor = yc_domain_enter_monitor(fake->dom, "x", NULL);
+    g_assert_false(yc_qmp_client_execute(monitor, YC_QMP_IN_BAND, "die", NULL,
+                                         FAKE_DEADLINE_MS, NULL, NULL));
+    while (fake_peer_connections(fake->process) < 2 ||
+           yc_qmp_client_state(monitor) != YC_QMP_READY) {
+        g_thread_yield();
+    }
+    g_assert_false(yc_domain_exit_monitor(fake->dom, &err));
+    g_assert_error(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE);
+    g_clear_error(&err);
+    fake_domain_end(fake);
+    fake_domain_unblock_events(other);
+    while (!is_alive(fake, 2)) {
+        g_thread_yield();
+    }
+    fake_domain_begin(fake, YC_JOB_MODIFY);
+    fake_domain_end(fake);
+}
+
+/* Nor may a job enter what is no longer the process it was begun for. */
+static void test_enter_before_told(void)
+{
+    g_autoptr(FakeDomain) other = fake_domain_new("vm2", 0);
+    g_autoptr(FakeDomain) fake = fake_domain_new("vm1", FAKE_DOMAIN_RECONNECT);
+    GError *err = NULL;
+
+    fake_domain_block_events(other);
+    fake_domain_begin(fake, YC_JOB_MODIFY);
+    yc_domain_unlock(fake->dom);
+    fake_domain_die(fake);
+    while (fake_peer_connections(fake->process) < 2 ||
+           yc_qmp_client_state(fake->dom->monitor) != YC_QMP_READY) {
+        g_thread_yield();
+    }
+    yc_domain_lock(fake->dom);
+    g_assert_null(yc_domain_enter_monitor(fake->dom, "x", &err));
+    g_assert_error(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE);
+    g_clear_error(&err);
+    fake_domain_end(fake);
+    fake_domain_unblock_events(other);
+}
+
 int main(int argc, char **argv)
 {
     int failed;
@@ -230,6 +282,9 @@ int main(int argc, char **argv)
                     test_answer_of_the_dead);
     g_test_add_func("/client/death/before-told", test_death_before_told);
     g_test_add_func("/client/death/new-life", test_new_life);
+    g_test_add_func("/client/death/new-life-before-told",
+                    test_new_life_before_told);
+    g_test_add_func("/client/death/enter-before-told", test_enter_before_told);
     failed = g_test_run();
     expect_nothing_left();
     return failed;

@@ -244,6 +244,7 @@ static void test_close_before_told(void)
     g_autoptr(YcDomain) dom = yc_domain_new("vm1", monitor, NULL, NULL);
     g_auto(YcDomainStatus) status = {0};
 
+    yc_domain_add_handler(dom, NULL, note_state, (void *)"vm1", NULL);
     fake_domain_block_events(other);
     yc_qmp_client_connect_async(monitor, FAKE_DEADLINE_MS, NULL, NULL, NULL);
     while (yc_qmp_client_state(monitor) != YC_QMP_READY) {

@@ -13,12 +13,10 @@
 #define BIG (1 * MiB)
 
 /* The server's end, after its handshake; NULL when that failed. */
-static QIOChannel *serve_tls(FakePeer *peer)
+static QIOChannel *serve_creds(FakePeer *peer, QCryptoTLSCreds *creds)
 {
     g_autoptr(QIOChannel) master =
         qio_channel_socket_new_fd(dup(fake_fd(peer)), &error_abort);
-    g_autoptr(QCryptoTLSCreds) creds =
-        tls_fixture_x509_creds(TLS_FIXTURE_SERVER, true);
     g_autoptr(QIOChannel) ioc =
         qio_channel_tls_new_server(master, creds, &error_abort);
 
@@ -27,6 +25,22 @@ static QIOChannel *serve_tls(FakePeer *peer)
         return NULL;
     }
     return g_steal_pointer(&ioc);
+}
+
+static QIOChannel *serve_tls(FakePeer *peer)
+{
+    g_autoptr(QCryptoTLSCreds) creds =
+        tls_fixture_x509_creds(TLS_FIXTURE_SERVER, true);
+
+    return serve_creds(peer, creds);
+}
+
+static QIOChannel *serve_psk(FakePeer *peer)
+{
+    g_autoptr(QCryptoTLSCreds) creds =
+        tls_fixture_psk_creds(TLS_FIXTURE_PSK, true);
+
+    return serve_creds(peer, creds);
 }
 
 static void tls_send(QIOChannel *ioc, const char *text)
@@ -168,6 +182,52 @@ static void play_tls_server(FakePeer *peer, void *opaque)
     g_assert_null(ioc);
 }
 
+static void play_psk(FakePeer *peer, void *opaque)
+{
+    g_autoptr(QIOChannel) ioc = serve_psk(peer);
+
+    if (ioc) {
+        tls_send(ioc, FAKE_GREETING);
+        g_assert_cmpint(tls_line(ioc), >, 0);
+        tls_send(ioc, "{\"return\": {}, \"id\": 1}\r\n");
+        g_assert_cmpint(tls_line(ioc), ==, 0);
+    }
+}
+
+/* As @username of the keys in @dir; NULL: well. */
+static GError *connect_psk(FakePeerFn *fn, const char *dir,
+                           const char *username)
+{
+    FakePeer *peer = fake_peer_new(fn, NULL);
+    YcQmpClient *client = yc_qmp_client_new(fake_peer_address(peer), NULL);
+    g_autofree char *path = io_fixture_path(dir);
+    GError *err = NULL;
+
+    if (yc_qmp_client_set_tls_psk(client, path, username, &err)) {
+        yc_qmp_client_connect(client, FAKE_DEADLINE_MS, &err);
+    }
+    yc_qmp_client_unref(client);
+    expect_nothing_left();
+    fake_peer_free(peer);
+    return err;
+}
+
+static void test_psk(void)
+{
+    g_assert_no_error(connect_psk(play_psk, TLS_FIXTURE_PSK, NULL));
+    g_assert_no_error(connect_psk(play_psk, TLS_FIXTURE_PSK, "other"));
+    expect_error(connect_psk(play_psk, TLS_FIXTURE_PSK, "nobody"),
+                 YC_ERROR_INVALID, "Username nobody not found");
+    expect_error(connect_psk(play_psk, TLS_FIXTURE_BARE, NULL),
+                 YC_ERROR_INVALID, "keys.psk");
+    /* Of the same name, but not the same key. */
+    tls_fixture_write("stolen", "keys.psk", "qemu:0123456789abcdef\n");
+    expect_error(connect_psk(play_psk, "stolen", NULL), YC_ERROR_CONNECT,
+                 "TLS handshake");
+    expect_error(connect_psk(play_handshake, TLS_FIXTURE_PSK, NULL),
+                 YC_ERROR_CONNECT, "TLS handshake");
+}
+
 /* TLS is not what it speaks: a server of TLS stays silent. */
 static void test_plain_client(void)
 {
@@ -204,6 +264,7 @@ int main(int argc, char **argv)
     tls_fixture_start();
     g_test_add_func("/client/tls/good", test_good);
     g_test_add_func("/client/tls/failures", test_failures);
+    g_test_add_func("/client/tls/psk", test_psk);
     g_test_add_func("/client/tls/plain-client", test_plain_client);
     g_test_add_func("/client/tls/bad-settings", test_bad_settings);
     ret = g_test_run();

@@ -78,6 +78,18 @@ static void test_hostile(void)
     }
 }
 
+/* What it calls a type is no text for a terminal. */
+static void test_escapes(void)
+{
+    g_autoptr(FakePeer) peer = fake_peer_new(
+        part_answering, (void *)"[{\"instance\": {\"type\": \"\\u001b[2J\"}}]");
+    g_autoptr(YcDomain) dom = domain_before(peer);
+    GError *err = NULL;
+
+    g_assert_null(yc_domain_query_yank(dom, FAKE_DEADLINE_MS, &err));
+    expect_error(err, YC_ERROR_PROTOCOL, "unknown here: '\\x1b[2J'");
+}
+
 /* A status with members that are not what they should be. */
 static void test_odd_status(void)
 {
@@ -132,6 +144,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/client/yank-hostile/nonsense", test_hostile);
+    g_test_add_func("/client/yank-hostile/escapes", test_escapes);
     g_test_add_func("/client/yank-hostile/odd-status", test_odd_status);
     g_test_add_func("/client/yank-hostile/deadline", test_deadline);
     g_test_add_func("/client/yank-hostile/never-in-band", test_never_in_band);
