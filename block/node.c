@@ -20,15 +20,17 @@ static const BlockDriver *const drivers[BLOCKDEV_DRIVER__MAX] = {
 
 /* All nodes, oldest first; main thread only. */
 static GQueue nodes = G_QUEUE_INIT;
+/* Those that are being opened, each for the one before; the same. */
+static GQueue opening = G_QUEUE_INIT;
 
 GList *block_node_list(void)
 {
     return nodes.head;
 }
 
-static BlockNode *node_lookup(const char *name)
+static BlockNode *find_in(const GQueue *list, const char *name)
 {
-    for (GList *l = nodes.head; l; l = l->next) {
+    for (GList *l = list->head; l; l = l->next) {
         BlockNode *node = l->data;
 
         if (strcmp(node->name, name) == 0) {
@@ -36,6 +38,11 @@ static BlockNode *node_lookup(const char *name)
         }
     }
     return NULL;
+}
+
+static BlockNode *node_lookup(const char *name)
+{
+    return find_in(&nodes, name);
 }
 
 BlockNode *block_node_find(const char *node_name, Error **errp)
@@ -91,7 +98,7 @@ static bool check_name(const char *name, Error **errp)
         error_setg(errp, "Node name too long");
         return false;
     }
-    if (node_lookup(name)) {
+    if (node_lookup(name) || find_in(&opening, name)) {
         error_setg(errp, "Duplicate nodes with node-name='%s'", name);
         return false;
     }
@@ -144,6 +151,7 @@ static void node_free(BlockNode *node)
 static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
 {
     BlockNode *node;
+    bool ok;
 
     if (options->node_name && !check_name(options->node_name, errp)) {
         return NULL;
@@ -155,7 +163,10 @@ static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
     }
     node = node_new(options);
     node_put_on(node, iothread_default());
-    if (!node->driver->open(node, options, errp)) {
+    g_queue_push_tail(&opening, node);
+    ok = node->driver->open(node, options, errp);
+    g_queue_pop_tail(&opening);
+    if (!ok) {
         node_free(node);
         return NULL;
     }

@@ -167,6 +167,10 @@ command_case('unknown device', [('ringbuf-read', {'device': 'no', 'size': 1})],
 command_case('null', [NULL], 'ok')
 command_case('name twice', [NULL, NULL],
       "GenericError: Duplicate nodes with node-name='n0'")
+command_case('name of the node above', [
+    ('blockdev-add', {'driver': 'blkdebug', 'node-name': 'n0',
+                      'image': {'driver': 'null-co', 'node-name': 'n0'}})],
+      "GenericError: Duplicate nodes with node-name='n0'")
 command_case('malformed name', [('blockdev-add', {'driver': 'null-co',
                                            'node-name': '0'})],
       "GenericError: Invalid node-name: '0'")

@@ -26,6 +26,9 @@ static void test_names(void)
 {
     test_add(RAM("a", "4096"));
     test_add_fails(RAM("a", "4096"), "Duplicate nodes with node-name='a'");
+    test_add_fails("{'driver': 'blkdebug', 'node-name': 'b', 'image':"
+                   " {'driver': 'null-co', 'node-name': 'b'}}",
+                   "Duplicate nodes with node-name='b'");
     test_add_fails(RAM("1a", "4096"), "Invalid node-name: '1a'");
     test_add_fails(RAM("", "4096"), "Invalid node-name: ''");
     test_add_fails(RAM("abcdefghijklmnopqrstuvwxyz012345", "1"),
