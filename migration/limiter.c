@@ -53,10 +53,20 @@ bool limiter_must_wait(Limiter *limiter, uint64_t rate)
 
 void limiter_charge(Limiter *limiter, uint64_t bytes, uint64_t rate)
 {
+    limiter_settle(limiter, 0, bytes, rate);
+}
+
+void limiter_settle(Limiter *limiter, uint64_t charged, uint64_t sent,
+                    uint64_t rate)
+{
     if (!rate) {
         return;
     }
     QEMU_LOCK_GUARD(&migration_lock);
     time_left(limiter, rate); /* it may be another since */
-    limiter->due_us += bytes * G_USEC_PER_SEC / rate;
+    limiter->due_us += sent * G_USEC_PER_SEC / rate;
+    limiter->due_us -= charged * G_USEC_PER_SEC / rate;
+    if (sent < charged) {
+        qemu_cond_broadcast(&migration_cond); /* it is due earlier */
+    }
 }

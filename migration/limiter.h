@@ -23,7 +23,10 @@ void limiter_wait(Limiter *limiter, Link *link, uint64_t (*get_rate)(void),
                   const bool *stop);
 /* Whether that would block.  Any thread. */
 bool limiter_must_wait(Limiter *limiter, uint64_t rate);
-/* So many bytes will be sent at once.  Any thread. */
+/* So many bytes will be sent at once, at most about.  Any thread. */
 void limiter_charge(Limiter *limiter, uint64_t bytes, uint64_t rate);
+/* Of @charged bytes, @sent went over the link in the end.  Any thread. */
+void limiter_settle(Limiter *limiter, uint64_t charged, uint64_t sent,
+                    uint64_t rate);
 
 #endif

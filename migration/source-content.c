@@ -41,9 +41,8 @@ static uint64_t run_length(const SourceContent *c, uint64_t done, bool *zero)
     return len;
 }
 
-static bool send_data(Source *s, MigrationChannel *channel,
-                      Compressor *compressor, Section *section,
-                      const void *content, Error **errp)
+static bool send_data(MigrationChannel *channel, Compressor *compressor,
+                      Section *section, const void *content, Error **errp)
 {
     size_t packed = 0;
 
@@ -63,30 +62,28 @@ static bool send_data(Source *s, MigrationChannel *channel,
     return migration_channel_send(channel, section, content, errp);
 }
 
-static bool send_run(Source *s, MigrationChannel *channel,
-                     Compressor *compressor, Section *section,
-                     const void *content, bool zero, Error **errp)
+static bool send_run(MigrationChannel *channel, Compressor *compressor,
+                     Section *section, const void *content, bool zero,
+                     Error **errp)
 {
-    bool ok;
-
     if (zero) {
         section->type = SECTION_ZERO;
         stats_count_zeroes(section->length);
-        ok = migration_channel_send(channel, section, NULL, errp);
-    } else {
-        ok = send_data(s, channel, compressor, section, content, errp);
+        return migration_channel_send(channel, section, NULL, errp);
     }
-    if (ok) {
-        stats_sent(STREAM_HEADER_SIZE + section->payload_size,
-                   channel->index != 0);
-        activity_progress(s->activity);
-    }
-    return ok;
+    return send_data(channel, compressor, section, content, errp);
+}
+
+static void count_sent(Source *s, const MigrationChannel *channel,
+                       SourceContent *c, uint64_t bytes)
+{
+    c->sent += bytes;
+    stats_sent(bytes, channel->index != 0);
+    activity_progress(s->activity);
 }
 
 bool source_send_content(Source *s, MigrationChannel *channel,
-                         Compressor *compressor, const SourceContent *c,
-                         Error **errp)
+                         Compressor *compressor, SourceContent *c, Error **errp)
 {
     uint64_t done = 0;
 
@@ -98,10 +95,11 @@ bool source_send_content(Source *s, MigrationChannel *channel,
             .length = run_length(c, done, &zero),
         };
 
-        if (!send_run(s, channel, compressor, &section, c->buf + done, zero,
+        if (!send_run(channel, compressor, &section, c->buf + done, zero,
                       errp)) {
             return false;
         }
+        count_sent(s, channel, c, STREAM_HEADER_SIZE + section.payload_size);
         done += section.length;
     }
     return true;

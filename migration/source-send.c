@@ -23,6 +23,45 @@
  */
 #define PUSH_SIZE (128 * KiB)
 
+/* ---- The rate. ---- */
+
+static uint64_t no_limit(void)
+{
+    return 0;
+}
+
+typedef uint64_t RateFn(void);
+
+static RateFn *rate_of(SourceWork work)
+{
+    switch (work) {
+    case SOURCE_WORK_PASS:
+        return migration_max_bandwidth;
+    case SOURCE_WORK_PUSH:
+        return migration_max_postcopy_bandwidth;
+    default:
+        return no_limit;
+    }
+}
+
+/*
+ * What it is to take was charged for before, so that others wait meanwhile; it
+ * is what went over the link that counts.
+ */
+static bool send_content(SourceSender *sender, SourceContent *content,
+                         Error **errp)
+{
+    Source *s = sender->source;
+
+    if (!source_send_content(s, sender->channel, sender->compressor, content,
+                             errp)) {
+        return false;
+    }
+    limiter_settle(&s->limiter, content->bytes, content->sent,
+                   rate_of(sender->work)());
+    return true;
+}
+
 /* ---- A sender's sweep over its stripes. ---- */
 
 /* Waits for what @r reads and sends it. */
@@ -42,8 +81,7 @@ static bool send_read(SourceSender *sender, VolumeRequest *r, Error **errp)
                          r->volume->name, r->req.offset);
         return false;
     }
-    return source_send_content(sender->source, sender->channel,
-                               sender->compressor, &content, errp);
+    return send_content(sender, &content, errp);
 }
 
 /* The same, unless @r was sent already. */
@@ -76,41 +114,24 @@ static bool finish_all(SourceSender *sender, bool ok, Error **errp)
 }
 
 /* Whether a pass is to be broken off: the link is cut, or postcopy begins. */
-static bool is_called_off(Source *s, SourceWork work)
+static bool is_called_off(const SourceSender *sender)
 {
+    Source *s = sender->source;
+
     QEMU_LOCK_GUARD(&migration_lock);
 
     return link_is_cut_locked(s->link) ||
-           (work == SOURCE_WORK_PASS && s->want_postcopy);
-}
-
-static uint64_t no_limit(void)
-{
-    return 0;
-}
-
-typedef uint64_t RateFn(void);
-
-static RateFn *rate_of(SourceWork work)
-{
-    switch (work) {
-    case SOURCE_WORK_PASS:
-        return migration_max_bandwidth;
-    case SOURCE_WORK_PUSH:
-        return migration_max_postcopy_bandwidth;
-    default:
-        return no_limit;
-    }
+           (sender->work == SOURCE_WORK_PASS && s->want_postcopy);
 }
 
 /*
  * Waits until more may be sent.  Nothing is in hand meanwhile: the destination
  * may want just that, and it is not in the bitmap any more.
  */
-static bool wait_for_turn(SourceSender *sender, SourceWork work, Error **errp)
+static bool wait_for_turn(SourceSender *sender, Error **errp)
 {
     Source *s = sender->source;
-    RateFn *get_rate = rate_of(work);
+    RateFn *get_rate = rate_of(sender->work);
 
     if (!limiter_must_wait(&s->limiter, get_rate())) {
         return true;
@@ -119,7 +140,7 @@ static bool wait_for_turn(SourceSender *sender, SourceWork work, Error **errp)
         return false;
     }
     limiter_wait(&s->limiter, s->link, get_rate,
-                 work == SOURCE_WORK_PASS ? &s->want_postcopy : NULL);
+                 sender->work == SOURCE_WORK_PASS ? &s->want_postcopy : NULL);
     return true;
 }
 
@@ -143,8 +164,7 @@ static bool send_from_memory(SourceSender *sender, Volume *volume,
         content.buf = copy;
     }
     stats_take_in_hand(bytes);
-    ok = source_send_content(sender->source, sender->channel,
-                             sender->compressor, &content, errp);
+    ok = send_content(sender, &content, errp);
     stats_put_down(bytes);
     return ok;
 }
@@ -163,21 +183,22 @@ static bool send_by_request(SourceSender *sender, Volume *volume,
 }
 
 static bool sweep_stripe(SourceSender *sender, Volume *volume, uint64_t offset,
-                         uint64_t end, SourceWork work, Error **errp)
+                         uint64_t end, Error **errp)
 {
-    uint64_t max = work == SOURCE_WORK_PUSH ? PUSH_SIZE : SEND_SIZE;
+    uint64_t max = sender->work == SOURCE_WORK_PUSH ? PUSH_SIZE : SEND_SIZE;
     uint64_t bytes;
 
     while (block_dirty_bitmap_next(volume->bitmap, &offset, end, max, &bytes)) {
-        if (!wait_for_turn(sender, work, errp)) {
+        if (!wait_for_turn(sender, errp)) {
             return false;
         }
-        if (is_called_off(sender->source, work) ||
+        if (is_called_off(sender) ||
             !block_dirty_bitmap_take(volume->bitmap, &offset, end, max,
                                      &bytes)) {
             break;
         }
-        limiter_charge(&sender->source->limiter, bytes, rate_of(work)());
+        limiter_charge(&sender->source->limiter, bytes,
+                       rate_of(sender->work)());
         if (!(volume->memory
                   ? send_from_memory(sender, volume, offset, bytes, errp)
                   : send_by_request(sender, volume, offset, bytes, errp))) {
@@ -188,8 +209,7 @@ static bool sweep_stripe(SourceSender *sender, Volume *volume, uint64_t offset,
     return true;
 }
 
-static bool sweep_volume(SourceSender *sender, Volume *volume, SourceWork work,
-                         Error **errp)
+static bool sweep_volume(SourceSender *sender, Volume *volume, Error **errp)
 {
     Source *s = sender->source;
     uint64_t offset = 0, bytes;
@@ -204,10 +224,10 @@ static bool sweep_volume(SourceSender *sender, Volume *volume, SourceWork work,
         uint64_t end = MIN((stripe + 1) * STREAM_STRIPE, volume->size);
 
         if (stripe % s->n_senders == sender->index) {
-            if (is_called_off(s, work)) {
+            if (is_called_off(sender)) {
                 return true;
             }
-            if (!sweep_stripe(sender, volume, offset, end, work, errp)) {
+            if (!sweep_stripe(sender, volume, offset, end, errp)) {
                 return false;
             }
         }
@@ -216,14 +236,14 @@ static bool sweep_volume(SourceSender *sender, Volume *volume, SourceWork work,
     return true;
 }
 
-static bool sweep(SourceSender *sender, SourceWork work, Error **errp)
+static bool sweep(SourceSender *sender, Error **errp)
 {
     VolumeSet *set = sender->source->set;
     bool ok = true;
 
     for (uint32_t i = 0; i < set->n && ok; i++) {
         if (!set->volumes[i].remote) {
-            ok = sweep_volume(sender, &set->volumes[i], work, errp);
+            ok = sweep_volume(sender, &set->volumes[i], errp);
         }
     }
     return finish_all(sender, ok, errp);
@@ -235,7 +255,8 @@ static bool carry_out(SourceSender *sender, SourceWork work, Error **errp)
 {
     Source *s = sender->source;
 
-    return sweep(sender, work, errp) &&
+    sender->work = work;
+    return sweep(sender, errp) &&
            (work == SOURCE_WORK_PUSH ||
             migration_channel_send_type(sender->channel, SECTION_PASS_END,
                                         s->pass, errp));

@@ -20,15 +20,6 @@
 
 typedef struct Source Source;
 
-typedef struct SourceSender {
-    Source *source;
-    MigrationChannel *channel;
-    unsigned index; /* sends the stripes whose number is this modulo senders */
-    VolumeIO *io;
-    Compressor *compressor; /* NULL: none */
-    QemuThread thread;
-} SourceSender;
-
 /* What the senders are to do; each command is carried out once by each. */
 typedef enum SourceWork {
     SOURCE_WORK_NONE,
@@ -37,6 +28,16 @@ typedef enum SourceWork {
     SOURCE_WORK_PUSH,       /* send what the destination lacks */
     SOURCE_WORK_STOP,       /* end the thread */
 } SourceWork;
+
+typedef struct SourceSender {
+    Source *source;
+    MigrationChannel *channel;
+    unsigned index;  /* sends the stripes whose number is this modulo senders */
+    SourceWork work; /* what it does */
+    VolumeIO *io;
+    Compressor *compressor; /* NULL: none */
+    QemuThread thread;
+} SourceSender;
 
 struct Source {
     /* Constant. */
@@ -93,6 +94,7 @@ typedef struct SourceContent {
     uint64_t offset;
     uint64_t bytes;
     const uint8_t *buf;
+    uint64_t sent; /* bytes that have gone over the link for that */
 } SourceContent;
 
 /* ---- source.c ---- */
@@ -152,12 +154,13 @@ void source_join_senders(Source *s);
 /* ---- source-content.c ---- */
 
 /*
- * Sends @content, zeroes as such, and counts it.  @compressor may be NULL.
+ * Sends @content, zeroes as such, and counts it, also in its @sent.
+ * @compressor may be NULL.
  * Without one the bytes may change meanwhile; then they are sent once more
  * later, and the destination bears with a checksum that does not fit.
  */
 bool source_send_content(Source *s, MigrationChannel *channel,
-                         Compressor *compressor, const SourceContent *content,
+                         Compressor *compressor, SourceContent *content,
                          Error **errp);
 
 /* ---- source-switch.c ---- */

@@ -15,7 +15,7 @@ from migration import (GRANULE, KIB, MIB, Pair, Side, Volume, Writer, noise,
                        tcp_uri, unix_uri)
 from sandbox import wait_for
 from servers import Nbdkit
-from suite import run, test
+from suite import run, slowness, test
 
 
 def filled(pair, seed=1):
@@ -277,6 +277,24 @@ def _(box):
             assert pair.destination.read() == data
     with_writers(box, multifd_compression='zstd',
                  volumes=[Volume('a', 8 * MIB)])
+
+
+@test('max-bandwidth limits what goes over the link, not what it says')
+def _(box):
+    size = 32 * MIB
+    text = b'what can be said in fewer words ' * (MIB // 32)
+    volumes = [Volume('f', size, driver='file'), Volume('r', size)]
+    with Pair(box, volumes) as pair:
+        pair.source.set('multifd', multifd_compression='zstd',
+                        multifd_channels=2, max_bandwidth=MIB)
+        for volume in volumes:
+            for i in range(0, size, MIB):
+                pair.source.write(text, volume.name, i)
+        pair.source.write(noise(MIB), 'f')
+        pair.run()
+        info = pair.source.info()
+        # One second for the noise, and a minute for what is told of the rest.
+        assert 500 < info['total-time'] < 10000 * slowness(), info
 
 
 @test('zstd, a volume in a file and the next in memory')

@@ -57,6 +57,29 @@ static void test_rate(void)
     g_assert_false(limiter_must_wait(&limiter, get_rate()));
 }
 
+/* What was charged for and did not go out is not waited for. */
+static void test_settle(void)
+{
+    g_autoptr(Link) link = link_new();
+    Limiter limiter = {};
+    int64_t begin = g_get_monotonic_time();
+
+    set_rate(1000000);
+    limiter_charge(&limiter, 100 * GiB, get_rate());
+    g_assert_true(limiter_must_wait(&limiter, get_rate()));
+    limiter_settle(&limiter, 100 * GiB, 50000, get_rate());
+    g_assert_true(limiter_must_wait(&limiter, get_rate()));
+    limiter_settle(&limiter, 50000, 100000, get_rate());
+    limiter_wait(&limiter, link, get_rate, NULL);
+    g_assert_cmpint(g_get_monotonic_time() - begin, >=, 100000);
+    /* Nor is it saved for later. */
+    limiter_settle(&limiter, 100 * GiB, 0, get_rate());
+    limiter_charge(&limiter, 50000, get_rate());
+    g_assert_true(limiter_must_wait(&limiter, get_rate()));
+    limiter_settle(&limiter, 0, GiB, 0);
+    limiter_wait(&limiter, link, get_rate, NULL);
+}
+
 /* ---- Waits that end early. ---- */
 
 typedef struct Waiter {
@@ -129,6 +152,15 @@ static void test_lifted(void)
     end_waiter(&w);
 }
 
+static void test_settled(void)
+{
+    Waiter w;
+
+    start_waiter(&w);
+    limiter_settle(&w.limiter, 1000000, 0, 1);
+    end_waiter(&w);
+}
+
 static void test_raised(void)
 {
     Waiter w;
@@ -180,9 +212,11 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/migration/limiter/no-limit", test_no_limit);
     g_test_add_func("/migration/limiter/rate", test_rate);
+    g_test_add_func("/migration/limiter/settle", test_settle);
     g_test_add_func("/migration/limiter/cut", test_cut);
     g_test_add_func("/migration/limiter/stop", test_stop);
     g_test_add_func("/migration/limiter/lifted", test_lifted);
+    g_test_add_func("/migration/limiter/settled", test_settled);
     g_test_add_func("/migration/limiter/raised", test_raised);
     g_test_add_func("/migration/limiter/threads", test_threads);
     return g_test_run();
