@@ -9,6 +9,7 @@
 
 struct Activity {
     char *name;
+    Activity *older; /* of the same name; under activities_lock */
     /* Relaxed atomics, written on the data path. */
     uint64_t in_flight;
     int64_t last_progress_us;
@@ -19,7 +20,11 @@ struct Activity {
 
 /* Guards the table and the peers in it.  Fast; innermost of all locks. */
 static QemuMutex activities_lock;
-/* name -> Activity, neither owned.  The newest owner of a name counts. */
+/*
+ * name -> Activity, neither owned.  The newest owner of a name counts; when it
+ * goes, the next older one does again: a device whose replacement failed to
+ * open, say.
+ */
 static GHashTable *activities;
 
 static void __attribute__((constructor)) activities_init(void)
@@ -45,22 +50,35 @@ Activity *activity_new(const char *name)
     if (!activities) {
         activities = g_hash_table_new(g_str_hash, g_str_equal);
     }
+    activity->older = g_hash_table_lookup(activities, name);
     g_hash_table_replace(activities, activity->name, activity);
     return activity;
+}
+
+/* Takes @activity out of the list that starts with @newest. */
+static void take_out(Activity *newest, Activity *activity)
+{
+    while (newest->older != activity) {
+        newest = newest->older;
+    }
+    newest->older = activity->older;
 }
 
 /* The table goes with its last entry, so that nothing is left at exit. */
 static void activity_forget(Activity *activity)
 {
-    QEMU_LOCK_GUARD(&activities_lock);
+    Activity *newest;
 
-    /* A newer one of the same name may have come, and even gone. */
-    if (!activities ||
-        g_hash_table_lookup(activities, activity->name) != activity) {
+    QEMU_LOCK_GUARD(&activities_lock);
+    newest = g_hash_table_lookup(activities, activity->name);
+    if (newest != activity) {
+        take_out(newest, activity);
         return;
     }
     g_hash_table_remove(activities, activity->name);
-    if (g_hash_table_size(activities) == 0) {
+    if (activity->older) {
+        g_hash_table_insert(activities, activity->older->name, activity->older);
+    } else if (g_hash_table_size(activities) == 0) {
         g_clear_pointer(&activities, g_hash_table_unref);
     }
 }

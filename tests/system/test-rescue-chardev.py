@@ -160,6 +160,25 @@ def _(box):
             wait_for('connection', lambda: greeted(qmp, peer))
 
 
+@test('a device whose change fails is told of as before')
+def _(box):
+    blackhole = Blackhole(box)
+    with Daemon(box) as daemon, Rescuer(daemon) as rescuer:
+        with daemon.qmp() as qmp:
+            qmp.cmd(*add('c0', unix(box.path('c0.sock')), server=True,
+                         wait=False))
+            before = rescuer.status('chardev:c0')
+            _, change = add('c0', inet(blackhole.port), server=False)
+            number = qmp.submit('chardev-change', change)
+            rescuer.see_hang()
+            assert rescuer.status('chardev:c0')['phase'] == 'connect'
+            rescuer.yank(chardev('c0'))
+            assert 'error' in qmp.reply(number)
+            after = rescuer.status('chardev:c0')
+            for member in ('phase', 'peer', 'functions', 'in-flight'):
+                assert after[member] == before[member], (before, after)
+
+
 @test('removing a device in the middle of its life leaves nothing')
 def _(box):
     path = box.path('c0.sock')

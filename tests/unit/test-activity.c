@@ -50,6 +50,7 @@ static void test_names(void)
     ActivitySnapshot snap;
     Activity *older = activity_new("n");
     Activity *newer = activity_new("n");
+    Activity *oldest;
 
     activity_begin(newer);
     g_assert_cmpuint(snapshot("n").in_flight, ==, 1);
@@ -58,11 +59,17 @@ static void test_names(void)
     activity_free(newer);
     g_assert_false(activity_snapshot("n", &snap));
 
+    /* What the newest hid is there again. */
+    oldest = activity_new("n");
     older = activity_new("n");
     newer = activity_new("n");
-    activity_free(newer);
-    g_assert_false(activity_snapshot("n", &snap));
+    activity_begin(oldest);
     activity_free(older);
+    g_assert_cmpuint(snapshot("n").in_flight, ==, 0);
+    activity_free(newer);
+    g_assert_cmpuint(snapshot("n").in_flight, ==, 1);
+    activity_free(oldest);
+    g_assert_false(activity_snapshot("n", &snap));
 }
 
 /* Waits until @name has been idle for at least @us. */
