@@ -2,7 +2,7 @@
  * The policy of the service: what counts as a stall, and what is then done.
  *
  * Immutable once loaded; any thread may read it while it holds a reference.
- * The file is described in docs/man/yankctl-policy.5.
+ * The file is described in yankctl.conf(5).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -15,9 +15,24 @@ KINDS = {'enum': 'Enum', 'struct': 'Object', 'union': 'Object',
 
 def generate(schema):
     """The whole text."""
+    return _heading(TITLE, '=') + '\n' + _reference(schema)
+
+
+def generate_page(schema, frame):
+    """The text @frame with @COMMANDS@ and @EVENTS@ replaced by a list of
+    them, and @REFERENCE@ by all that is known of them and of their types."""
+    lists = {'@COMMANDS@\n': _index(schema, 'command'),
+             '@EVENTS@\n': _index(schema, 'event'),
+             '@REFERENCE@\n': _reference(schema)}
+    for mark, text in lists.items():
+        frame = frame.replace(mark, text)
+    return frame
+
+
+def _reference(schema):
     entities = {entity.name: entity
                 for entity in schema.types + schema.commands + schema.events}
-    parts = [_heading(TITLE, '=')]
+    parts = []
     for module in schema.modules:
         for item in module.items:
             if isinstance(item, Definition):
@@ -25,6 +40,21 @@ def generate(schema):
             elif isinstance(item, Doc):
                 parts.append(_free_text(item))
     return '\n'.join(part for part in parts if part)
+
+
+def _index(schema, meta):
+    """Each definition of kind @meta, by name, with its first sentence."""
+    found = {item.name: item for module in schema.modules
+             for item in module.items
+             if isinstance(item, Definition) and item.meta == meta}
+    return '\n'.join(_index_row(found[name]) for name in sorted(found))
+
+
+def _index_row(item):
+    text = ' '.join(item.doc.body[0].text().split())
+    sentence = re.match(r'(.*?[^.])(?:\.(?: |$)|$)', text).group(1)
+    oob = ' (out-of-band)' if item.expr.get('allow-oob') else ''
+    return f'``{item.name}``{oob}\n    {_markup(sentence)}\n'
 
 
 def _heading(text, mark):

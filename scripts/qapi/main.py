@@ -60,6 +60,13 @@ def write(path, text):
         file.write(text)
 
 
+def reference(schema, frame):
+    if frame is None:
+        return gen_doc.generate(schema)
+    with open(frame, encoding='utf-8') as file:
+        return gen_doc.generate_page(schema, file.read())
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('schema', help='the file that includes all others')
@@ -67,6 +74,7 @@ def arguments():
     parser.add_argument('--c-dir', help='write C files here')
     parser.add_argument('--doc', help='write a reStructuredText reference '
                         'to this file')
+    parser.add_argument('--frame', help='a text that the reference goes into')
     return parser.parse_args()
 
 
@@ -83,7 +91,7 @@ def main():
         for name, text in c_files(schema).items():
             write(os.path.join(args.c_dir, name), text)
     if args.doc:
-        write(args.doc, gen_doc.generate(schema))
+        write(args.doc, reference(schema, args.frame))
     return 0
 
 
