@@ -38,6 +38,24 @@ static SocketAddress *address_inet(const char *text)
     return addr;
 }
 
+/* A number that is no port would be cut down to one. */
+static bool check_port(const char *text, const SocketAddress *addr,
+                       GError **errp)
+{
+    const char *port = addr->u.inet.port;
+    guint64 number;
+
+    if (port[strspn(port, "0123456789")] ||
+        (g_ascii_string_to_unsigned(port, 10, 1, 65535, &number, NULL))) {
+        return true;
+    }
+    g_set_error(errp, YC_ERROR, YC_ERROR_INVALID,
+                "Port '%s' in address '%s' is out of range: allowed are 1 to "
+                "65535",
+                port, text);
+    return false;
+}
+
 SocketAddress *yc_address_parse(const char *text, GError **errp)
 {
     SocketAddress *addr = NULL;
@@ -56,6 +74,9 @@ SocketAddress *yc_address_parse(const char *text, GError **errp)
                     "Address '%s' is none of unix:PATH, PATH (with a slash), "
                     "tcp:HOST:PORT, HOST:PORT",
                     text);
+    } else if (addr->type == SOCKET_ADDRESS_TYPE_INET &&
+               !check_port(text, addr, errp)) {
+        g_clear_pointer(&addr, qapi_free_SocketAddress);
     }
     return addr;
 }

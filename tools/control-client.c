@@ -146,6 +146,11 @@ void control_client_free(ControlClient *client)
     g_free(client);
 }
 
+void control_client_hang_up(ControlClient *client)
+{
+    control_socket_shutdown(client->socket);
+}
+
 void control_client_set_event_fn(ControlClient *client, ControlEventFn *fn,
                                  void *data)
 {

@@ -29,6 +29,8 @@ ControlClient *control_client_new(const Options *options, GError **errp);
 /* NULL is fine. */
 void control_client_free(ControlClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ControlClient, control_client_free)
+/* Ends the connection: all calls, also those under way, fail. */
+void control_client_hang_up(ControlClient *client);
 
 /*
  * Sends @request, which stays the caller's and gets a member "id", and waits

@@ -166,6 +166,15 @@ void lane_close(Lane *lane)
     lane_unref(lane);
 }
 
+void lane_hang_up(Lane *lane)
+{
+    if (lane->dom) {
+        yc_domain_close(lane->dom, "the user has left");
+    } else {
+        control_client_hang_up(lane->lanes->control);
+    }
+}
+
 const char *lane_domain(const Lane *lane)
 {
     return lane->name;

@@ -61,6 +61,12 @@ json_object *lane_execute(Lane *lane, bool oob, const char *command,
                           GError **errp);
 
 /*
+ * Ends the connection: the calls that are under way on other threads, and all
+ * later ones, fail.  For who will not wait for their answers.
+ */
+void lane_hang_up(Lane *lane);
+
+/*
  * An event, on another thread; @event is the callee's.  NULL: the connection
  * is lost, and there come no more.  Must not call what is declared here, and
  * delays the events of all domains.

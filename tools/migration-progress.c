@@ -8,6 +8,10 @@
 #include "migration-progress.h"
 #include "output.h"
 
+/* Columns of the bar, its ends among them. */
+#define MIN_BAR 5
+#define MAX_BAR 33
+
 /* What of a migration has statistics of its own. */
 static const char *const parts[] = {"ram", "disk"};
 
@@ -98,18 +102,20 @@ bool migration_progress_moved(const MigrationProgress *before,
            before->percent != now->percent || before->passes != now->passes;
 }
 
+/* As "[###---]", to the columns @width and up to MAX_BAR. */
 static void append_bar(GString *text, double done, int width)
 {
-    int filled = done < 0 ? 0 : done * width / 100;
+    int inner = MIN(width, MAX_BAR) - 3;
+    int filled = done < 0 ? 0 : done * inner / 100;
 
+    if (inner < MIN_BAR) {
+        return;
+    }
     g_string_append_c(text, '[');
-    for (int i = 0; i < width; i++) {
+    for (int i = 0; i < inner; i++) {
         g_string_append_c(text, i < filled ? '#' : '-');
     }
-    g_string_append_c(text, ']');
-    if (done >= 0) {
-        g_string_append_printf(text, " %3.0f %%", done);
-    }
+    g_string_append(text, "] ");
 }
 
 static void append_time(GString *text, const char *format, gint64 ms)
@@ -121,19 +127,36 @@ static void append_time(GString *text, const char *format, gint64 ms)
     }
 }
 
-char *migration_progress_text(const MigrationProgress *progress, int width)
+/* All but the bar. */
+static char *words(const MigrationProgress *progress)
 {
     GString *text = g_string_new(NULL);
     g_autofree char *rate = output_bytes(progress->rate);
 
-    append_bar(text, progress->percent, width);
-    g_string_append_printf(text, " %s", progress->status);
+    if (progress->percent >= 0) {
+        g_string_append_printf(text, "%3.0f %% ", progress->percent);
+    }
+    g_string_append(text, progress->status);
     if (progress->rate > 0) {
         g_string_append_printf(text, ", %s/s", rate);
     }
     append_time(text, ", %s left", progress->remaining_ms);
     append_time(text, ", downtime %s", progress->downtime_ms);
     return g_string_free(text, FALSE);
+}
+
+char *migration_progress_text(const MigrationProgress *progress, int width)
+{
+    g_autofree char *rest = words(progress);
+    g_autofree char *safe = output_safe(rest);
+    g_autoptr(GString) text = g_string_new(NULL);
+    glong len;
+
+    append_bar(text, progress->percent, width - g_utf8_strlen(safe, -1));
+    g_string_append(text, safe);
+    len = g_utf8_strlen(text->str, -1);
+    /* A line that is broken cannot be written over. */
+    return g_utf8_substring(text->str, 0, MIN(len, width));
 }
 
 json_object *migration_progress_to_json(const MigrationProgress *progress)

@@ -34,7 +34,10 @@ bool migration_progress_completed(const MigrationProgress *progress);
 bool migration_progress_moved(const MigrationProgress *before,
                               const MigrationProgress *now);
 
-/* One line without an end, with a bar @width wide; g_free() it. */
+/*
+ * One line without an end, @width columns at most; the bar takes what the rest
+ * leaves, up to a limit.  g_free() it.
+ */
 char *migration_progress_text(const MigrationProgress *progress, int width);
 json_object *migration_progress_to_json(const MigrationProgress *progress);
 

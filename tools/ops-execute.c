@@ -50,7 +50,8 @@ static bool may_run_in_band(const char *command, GError **errp)
 {
     if (g_str_equal(command, "yank")) {
         g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
-                    "a yank goes out-of-band or not at all");
+                    "a yank goes out-of-band or not at all: by yankctl yank, "
+                    "raw --oob, or ! in the shell");
         return false;
     }
     return true;

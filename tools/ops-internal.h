@@ -20,6 +20,11 @@ OpFn op_yank;
 
 /* An array of instances as JSON. */
 json_object *ops_instances_to_json(GPtrArray *instances);
+/*
+ * The instances that @dom has now, so; "own" is set for that of the connection
+ * by which it is asked.  NULL on error.
+ */
+json_object *ops_ask_instances(YcDomain *dom, int timeout_ms, GError **errp);
 
 /*
  * Whether the QMP arguments of a yank, which somebody wants to send as they

@@ -6,7 +6,6 @@
 #include "qemu/osdep.h"
 #include "client/job.h"
 #include "client/ping.h"
-#include "client/yank.h"
 #include "exit-code.h"
 #include "json.h"
 #include "ops-internal.h"
@@ -174,8 +173,6 @@ static void add_run_state(YcDomain *dom, json_object *status, int timeout_ms)
 
 static void add_live(YcDomain *dom, json_object *status, int timeout_ms)
 {
-    g_autoptr(GPtrArray) instances = NULL;
-
     add_server(dom, status);
     add_job(dom, status);
     json_set(status, "pings", ask_all(dom, timeout_ms));
@@ -184,10 +181,7 @@ static void add_live(YcDomain *dom, json_object *status, int timeout_ms)
         return;
     }
     json_set(status, "running", ops_ask_running(dom, timeout_ms));
-    instances = yc_domain_query_yank(dom, timeout_ms, NULL);
-    if (instances) {
-        json_set(status, "instances", ops_instances_to_json(instances));
-    }
+    json_set(status, "instances", ops_ask_instances(dom, timeout_ms, NULL));
 }
 
 json_object *op_status(const OpTarget *target, json_object *request,

@@ -10,6 +10,24 @@
 #include "ops-internal.h"
 #include "own-chardev.h"
 
+/* The chardev of the connection that a yank would go by, or NULL. */
+static char *own_instance(YcDomain *dom)
+{
+    YcQmpClient *lane = yc_domain_lane(dom);
+    g_autofree char *id =
+        own_chardev(yc_qmp_client_peer_pid(lane), yc_qmp_client_address(lane));
+
+    return id ? g_strconcat("chardev:", id, NULL) : NULL;
+}
+
+/* Whether @name is @own (or NULL), or what a shared chardev calls its socket */
+static bool is_own(const char *own, const char *name)
+{
+    return own && g_str_has_prefix(name, own) &&
+           (name[strlen(own)] == '\0' ||
+            g_str_equal(name + strlen(own), "-base"));
+}
+
 static json_object *instance_to_json(const YcInstance *instance)
 {
     json_object *json = json_object_new_object();
@@ -40,13 +58,27 @@ json_object *ops_instances_to_json(GPtrArray *instances)
     return array;
 }
 
+json_object *ops_ask_instances(YcDomain *dom, int timeout_ms, GError **errp)
+{
+    g_autoptr(GPtrArray) instances =
+        yc_domain_query_yank(dom, timeout_ms, errp);
+    g_autofree char *own = instances ? own_instance(dom) : NULL;
+    json_object *array = instances ? ops_instances_to_json(instances) : NULL;
+
+    for (size_t i = 0, n = json_length(array); i < n; i++) {
+        json_object *instance = json_object_array_get_idx(array, i);
+
+        if (is_own(own, json_get_string(instance, "name"))) {
+            json_set_bool(instance, "own", true);
+        }
+    }
+    return array;
+}
+
 json_object *op_instances(const OpTarget *target, json_object *request,
                           int timeout_ms, GError **errp)
 {
-    g_autoptr(GPtrArray) instances =
-        yc_domain_query_yank(target->dom, timeout_ms, errp);
-
-    return instances ? ops_instances_to_json(instances) : NULL;
+    return ops_ask_instances(target->dom, timeout_ms, errp);
 }
 
 /* A string name of what may be the typed form; NULL on error. */
@@ -79,28 +111,18 @@ static char **read_names(json_object *request, GError **errp)
     return g_steal_pointer(&names);
 }
 
-/* The chardev of the connection that a yank would go by, or NULL. */
-static char *own_instance(YcDomain *dom)
-{
-    YcQmpClient *lane = yc_domain_lane(dom);
-    g_autofree char *id =
-        own_chardev(yc_qmp_client_peer_pid(lane), yc_qmp_client_address(lane));
-
-    return id ? g_strconcat("chardev:", id, NULL) : NULL;
-}
-
 static bool check_own(YcDomain *dom, const char *const *names, GError **errp)
 {
     g_autofree char *own = own_instance(dom);
-    /* What a chardev that is shared calls its socket. */
-    g_autofree char *base = own ? g_strconcat(own, "-base", NULL) : NULL;
 
-    if (own && (g_strv_contains(names, own) || g_strv_contains(names, base))) {
-        g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
-                    "domain '%s': '%s' is not yanked: it is the connection "
-                    "that the yank would go by",
-                    yc_domain_name(dom), own);
-        return false;
+    for (; *names; names++) {
+        if (is_own(own, *names)) {
+            g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
+                        "domain '%s': '%s' is not yanked: it is the "
+                        "connection that the yank would go by",
+                        yc_domain_name(dom), *names);
+            return false;
+        }
     }
     return true;
 }

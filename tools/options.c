@@ -34,14 +34,12 @@ GOptionEntry *options_entries(Options *options)
         {NULL},
     };
 
+    options->timeout = DEFAULT_TIMEOUT;
     return g_memdup2(entries, sizeof(entries));
 }
 
 bool options_finish(Options *options, GError **errp)
 {
-    if (options->timeout == 0) {
-        options->timeout = DEFAULT_TIMEOUT;
-    }
     if (!(options->timeout >= MIN_TIMEOUT && options->timeout <= MAX_TIMEOUT)) {
         g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
                     "--timeout %g is out of range: allowed are %g to %g "

@@ -22,11 +22,12 @@ typedef struct Options {
 } Options;
 
 /*
- * The entries of the global options, which set @options; "main" of
- * GOptionContext.  g_free() the array, options_clear() the rest.
+ * The entries of the global options, which set @options, "main" of
+ * GOptionContext; sets the defaults.  g_free() the array, options_clear() the
+ * rest.
  */
 GOptionEntry *options_entries(Options *options);
-/* Sets what the entries left, and checks the values. */
+/* Checks the values, and sets what comes of them. */
 bool options_finish(Options *options, GError **errp);
 /* Whether @seconds, the value of @option, is a time: 0 (none) or more. */
 bool options_check_seconds(const char *option, double seconds, GError **errp);

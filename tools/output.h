@@ -36,7 +36,10 @@ void output_text(Colour colour, const char *text);
  */
 void output_json(json_object *value, bool pretty);
 
-/* A table: columns as wide as they must be, the last one as it comes. */
+/*
+ * A table: columns as wide as they must be, but for what is very wide; the last
+ * one as it comes.
+ */
 typedef struct Table Table;
 
 /* @headings: NULL-terminated, static strings */

@@ -8,6 +8,7 @@
 #include "json.h"
 #include "nbd-probe.h"
 #include "repair-internal.h"
+#include "wire-error.h"
 
 #define PROBE_MS 3000
 #define NODE_PREFIX "blockdev:"
@@ -121,18 +122,19 @@ static bool run_step(Lane *lane, json_object *step, GError **errp)
 {
     g_autoptr(json_object) result = NULL;
     const char *command = json_get_string(step, "command");
+    GError *err = NULL;
 
     if (!is_wanted(lane, step)) {
         json_set_bool(step, "done", false);
         return true;
     }
     result = lane_execute(lane, false, command, json_get(step, "arguments"), 0,
-                          errp);
+                          &err);
     json_set_bool(step, "done", result != NULL);
     if (!result) {
-        g_autofree char *text = repair_step_text(step);
-
-        g_prefix_error(errp, "repair stopped at '%s': ", text);
+        json_set(step, "error", wire_error_to_json(err));
+        g_propagate_prefixed_error(errp, err,
+                                   "repair stopped at '%s': ", command);
     }
     return result != NULL;
 }

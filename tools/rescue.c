@@ -97,19 +97,64 @@ json_object *rescue_names(char **given, GError **errp)
     return names;
 }
 
-static bool is_there(json_object *instances, const char *name)
+/* The instance @name, or NULL. */
+static json_object *find(json_object *instances, const char *name)
 {
     for (size_t i = 0, n = json_length(instances); i < n; i++) {
         json_object *instance = json_object_array_get_idx(instances, i);
 
         if (g_strcmp0(json_get_string(instance, "name"), name) == 0) {
-            return true;
+            return instance;
         }
     }
-    return false;
+    return NULL;
 }
 
-bool rescue_check(Lane *lane, json_object *names, GError **errp)
+static char *all_names(json_object *instances)
+{
+    GString *names = g_string_new(NULL);
+
+    for (size_t i = 0, n = json_length(instances); i < n; i++) {
+        const char *name =
+            json_get_string(json_object_array_get_idx(instances, i), "name");
+
+        g_string_append_printf(names, "%s'%s'", i ? ", " : "",
+                               name ? name : "?");
+    }
+    return g_string_free(names, FALSE);
+}
+
+/* Why @name would not be yanked, or NULL; @code: set then. */
+static char *why_not(json_object *instances, const char *name, bool force,
+                     ExitCode *code)
+{
+    json_object *instance = find(instances, name);
+    g_autofree char *names = NULL;
+
+    *code = EXIT_REFUSED;
+    if (json_get_bool(instance, "own", false)) {
+        return g_strdup_printf("'%s' is not yanked: it is the connection that "
+                               "the yank would go by",
+                               name);
+    }
+    if (json_get_bool(instance, "monitor", false) && !force) {
+        return g_strdup_printf("'%s' is not yanked: it carries a monitor, "
+                               "and its manager may end the process when that "
+                               "drops; --force does it all the same",
+                               name);
+    }
+    if (instance) {
+        return NULL;
+    }
+    *code = EXIT_NOT_FOUND;
+    names = all_names(instances);
+    return names[0] ? g_strdup_printf("it has no instance '%s', only %s", name,
+                                      names)
+                    : g_strdup_printf("it has no instance '%s', nor any other",
+                                      name);
+}
+
+bool rescue_check(Lane *lane, json_object *names, bool force, GError **errp)
 {
     g_autoptr(json_object) instances = ask_instances(lane, errp);
 
@@ -117,13 +162,15 @@ bool rescue_check(Lane *lane, json_object *names, GError **errp)
         return false;
     }
     for (size_t i = 0, n = json_length(names); i < n; i++) {
-        const char *name =
-            json_object_get_string(json_object_array_get_idx(names, i));
+        ExitCode code;
+        g_autofree char *why =
+            why_not(instances,
+                    json_object_get_string(json_object_array_get_idx(names, i)),
+                    force, &code);
 
-        if (!is_there(instances, name)) {
-            g_set_error(errp, EXIT_ERROR, EXIT_NOT_FOUND,
-                        "domain '%s': it has no instance '%s'",
-                        lane_domain(lane), name);
+        if (why) {
+            g_set_error(errp, EXIT_ERROR, code, "domain '%s': %s",
+                        lane_domain(lane), why);
             return false;
         }
     }

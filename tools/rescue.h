@@ -23,8 +23,11 @@ json_object *rescue_choose(Lane *lane, RescueChoice choice, GError **errp);
  * the text of QMP's typed objects.  Asks nobody.
  */
 json_object *rescue_names(char **given, GError **errp);
-/* Whether the domain has all of @names: EXIT_NOT_FOUND says which not. */
-bool rescue_check(Lane *lane, json_object *names, GError **errp);
+/*
+ * Whether @names could be yanked.  The error says which one not, and why:
+ * EXIT_NOT_FOUND, or EXIT_REFUSED with the harm that it would do.
+ */
+bool rescue_check(Lane *lane, json_object *names, bool force, GError **errp);
 /* Yanks them: an array of what was done to each. */
 json_object *rescue_yank(Lane *lane, json_object *names, bool force,
                          GError **errp);

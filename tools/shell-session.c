@@ -10,6 +10,7 @@
 #include "shell-session.h"
 
 #define OOB_THREADS 8
+#define LAST_MOMENT_US (G_USEC_PER_SEC / 2)
 
 typedef struct Work {
     QmpText *request;
@@ -91,12 +92,27 @@ ShellSession *shell_session_new(Lane *lane, GError **errp)
                : NULL;
 }
 
+/* What was just asked for is to be done; what hangs may do so for long. */
+static void wait_moment(ShellSession *session)
+{
+    gint64 end = g_get_monotonic_time() + LAST_MOMENT_US;
+    bool in_time = true;
+
+    g_mutex_lock(&session->lock);
+    while (session->n_under_way > 0 && in_time) {
+        in_time = g_cond_wait_until(&session->changed, &session->lock, end);
+    }
+    g_mutex_unlock(&session->lock);
+}
+
 void shell_session_free(ShellSession *session)
 {
     if (!session) {
         return;
     }
     lane_unsubscribe(session->lane);
+    wait_moment(session);
+    lane_hang_up(session->lane);
     g_thread_pool_free(session->in_band, true, true);
     g_thread_pool_free(session->oob, true, true);
     g_queue_clear_full(&session->items, (GDestroyNotify)shell_item_free);

@@ -33,7 +33,7 @@ typedef struct ShellSession ShellSession;
 
 /* Subscribes to the events of @lane, which must outlive the session. */
 ShellSession *shell_session_new(Lane *lane, GError **errp);
-/* Waits for the requests under way, each up to its deadline. */
+/* Requests under way get half a second more; then it ends the connection. */
 void shell_session_free(ShellSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ShellSession, shell_session_free)
 

@@ -6,6 +6,9 @@
 #include "qemu/osdep.h"
 #include "output.h"
 
+/* What is wider moves the rest of its own row only. */
+#define MAX_WIDTH 60
+
 typedef struct Cell {
     Colour colour;
     char *text; /* safe */
@@ -68,7 +71,9 @@ static int column_width(const Table *table, unsigned column)
     for (guint i = column; i < table->cells->len; i += table->n_columns) {
         const Cell *cell = &g_array_index(table->cells, Cell, i);
 
-        width = MAX(width, text_width(cell->text));
+        if (text_width(cell->text) <= MAX_WIDTH) {
+            width = MAX(width, text_width(cell->text));
+        }
     }
     return width;
 }
@@ -80,7 +85,7 @@ static void print_cell(const Table *table, const int *widths, unsigned column,
     if (column + 1 == table->n_columns) {
         putchar('\n');
     } else {
-        printf("%*s", widths[column] - text_width(text) + 2, "");
+        printf("%*s", MAX(widths[column] - text_width(text), 0) + 2, "");
     }
 }
 

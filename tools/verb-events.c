@@ -8,6 +8,7 @@
 #include "lane.h"
 #include "output.h"
 #include "verb.h"
+#include "wire-error.h"
 
 static double seconds;
 
@@ -65,14 +66,29 @@ static void print_json(const char *domain, json_object *event)
     output_json(line, false);
 }
 
+/* The end of a domain's events, for those who read JSON, too. */
+static void print_lost(const char *domain, bool as_json)
+{
+    g_autoptr(GError) err = g_error_new(
+        EXIT_ERROR, EXIT_UNREACHABLE, "the connection to '%s' is lost", domain);
+
+    g_printerr("yankctl: %s\n", err->message);
+    if (as_json) {
+        g_autoptr(json_object) line = json_object_new_object();
+
+        json_set_string(line, "domain", domain);
+        json_set(line, "error", wire_error_to_json(err));
+        output_json(line, false);
+    }
+}
+
 static void take(Lane *lane, json_object *event, void *opaque)
 {
     Watch *watch = opaque;
 
     g_mutex_lock(&watch->lock);
     if (!event) {
-        g_printerr("yankctl: the connection to '%s' is lost\n",
-                   lane_domain(lane));
+        print_lost(lane_domain(lane), watch->json);
         watch->n_connected--;
     } else if (watch->json) {
         print_json(lane_domain(lane), event);
@@ -126,7 +142,7 @@ static GPtrArray *open_all(Lanes *lanes, char **names, Watch *watch,
     return g_steal_pointer(&all);
 }
 
-/* Until the time is over (true), or there is nobody left. */
+/* Until the time is over (true), nobody reads (true), or none is left. */
 static bool wait_end(Watch *watch)
 {
     gint64 end = g_get_monotonic_time() + seconds * 1e6;
@@ -140,6 +156,7 @@ static bool wait_end(Watch *watch)
             g_cond_wait(&watch->changed, &watch->lock);
         }
     }
+    in_time = in_time && !watch->failed;
     g_mutex_unlock(&watch->lock);
     return !in_time;
 }

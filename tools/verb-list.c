@@ -136,6 +136,17 @@ static ExitCode print_names(Lanes *lanes, bool as_json)
     return EXIT_OK;
 }
 
+/* Nothing named none: not what somebody wants who does not know how. */
+static void tell_none(const Options *options)
+{
+    fflush(stdout);
+    fputs(options_name_domains(options)
+              ? "yankctl: there are no domains there\n"
+              : "yankctl: no domains: name some by --socket, --dir, --libvirt "
+                "or a configuration file, or run yankctl watch\n",
+          stderr);
+}
+
 static ExitCode run(const Options *options, char **arguments, GError **errp)
 {
     g_autoptr(Lanes) lanes = lanes_new(options, errp);
@@ -150,8 +161,10 @@ static ExitCode run(const Options *options, char **arguments, GError **errp)
     rows = ask_all(lanes);
     if (options->json) {
         print_json(rows);
-    } else {
+    } else if (rows->spec) {
         print_table(rows);
+    } else {
+        tell_none(options);
     }
     for (Row *row = rows; row->spec; row++) {
         json_object_put(row->status);

@@ -6,16 +6,20 @@
  */
 #include "qemu/osdep.h"
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include "json.h"
 #include "lane.h"
 #include "migration-progress.h"
 #include "output.h"
 #include "rescue.h"
+#include "status.h"
 #include "verb.h"
 
 #define POLL_MS 250
-#define BAR_WIDTH 30
+/* Of a main loop that hangs there is no answer, and there may be much to do. */
+#define LOOK_MS 1000
+#define USUAL_COLUMNS 80
 /* A yank, or a cancellation, that has not helped by then never will. */
 #define END_SECONDS 30
 
@@ -57,9 +61,20 @@ static void say(Migration *m, const char *format, ...)
     g_printerr("yankctl: %s\n", text);
 }
 
+static int columns(void)
+{
+    struct winsize size;
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0
+               ? size.ws_col
+               : USUAL_COLUMNS;
+}
+
 static void show(Migration *m)
 {
-    g_autofree char *text = migration_progress_text(&m->progress, BAR_WIDTH);
+    /* In the last column some terminals begin a new line. */
+    g_autofree char *text =
+        migration_progress_text(&m->progress, columns() - 1);
 
     if (m->options->json) {
         g_autoptr(json_object) line = migration_progress_to_json(&m->progress);
@@ -77,7 +92,8 @@ static void show(Migration *m)
 static void look(Migration *m)
 {
     g_autoptr(json_object) info =
-        lane_execute(m->lane, m->yankd, "query-migrate", NULL, 0, NULL);
+        lane_execute(m->lane, m->yankd, "query-migrate", NULL,
+                     MIN(LOOK_MS, m->options->timeout_ms), NULL);
     MigrationProgress now = {0};
 
     if (!info) {
@@ -163,6 +179,21 @@ static bool is_over(Migration *m)
     return false;
 }
 
+/* What is asked of a main loop that hangs, starts whenever that ends. */
+static bool check_answers(json_object *status, GError **errp)
+{
+    State state = status_state(status);
+    g_autofree char *text = status_text(status);
+
+    if (state == STATE_RUNNING || state == STATE_GUEST_SILENT) {
+        return true;
+    }
+    g_set_error(errp, EXIT_ERROR, state_exit_code(state),
+                "domain '%s' is not migrated: %s",
+                json_get_string(status, "name"), text);
+    return false;
+}
+
 static bool ask_server(Migration *m, GError **errp)
 {
     g_autoptr(json_object) request = json_object_new_object();
@@ -170,8 +201,11 @@ static bool ask_server(Migration *m, GError **errp)
 
     json_set_string(request, "op", "status");
     status = lane_call(m->lane, request, errp);
+    if (!status) {
+        return false;
+    }
     m->yankd = json_get_bool(status, "yankd", false);
-    return status != NULL;
+    return check_answers(status, errp);
 }
 
 static bool start(Migration *m, const char *uri, GError **errp)

@@ -76,6 +76,7 @@ static void add_instance(Table *table, json_object *instance)
 {
     bool stalled = json_get_bool(instance, "stalled", false);
     bool monitor = json_get_bool(instance, "monitor", false);
+    bool own = json_get_bool(instance, "own", false);
     const char *phase = json_get_string(instance, "phase");
 
     table_add(table, COLOUR_NONE, g_strdup(json_get_string(instance, "name")));
@@ -85,8 +86,9 @@ static void add_instance(Table *table, json_object *instance)
               stalled ? g_strdup_printf("%s, stalled", phase ? phase : "?")
                       : g_strdup(phase));
     table_add(table, COLOUR_NONE,
-              g_strdup(monitor ? "(carries a monitor)"
-                               : json_get_string(instance, "peer")));
+              g_strdup(own       ? "(carries this monitor)"
+                       : monitor ? "(carries a monitor)"
+                                 : json_get_string(instance, "peer")));
 }
 
 static void print_instances(json_object *instances)

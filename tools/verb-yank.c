@@ -46,7 +46,7 @@ static json_object *choose(Lane *lane, char **instances, GError **errp)
         return rescue_choose(lane, all ? RESCUE_ALL : RESCUE_STALLED, errp);
     }
     names = rescue_names(instances, errp);
-    if (!names || (dry_run && !rescue_check(lane, names, errp))) {
+    if (!names || (dry_run && !rescue_check(lane, names, force, errp))) {
         return NULL;
     }
     return g_steal_pointer(&names);
@@ -94,10 +94,24 @@ static ExitCode verify(Lane *lane, json_object *report)
     return EXIT_OK;
 }
 
+/* The yank; when it fails for a name, the error says all there is to it. */
+static json_object *yank(Lane *lane, json_object *names, GError **errp)
+{
+    g_autoptr(GError) err = NULL;
+    json_object *yanked = rescue_yank(lane, names, force, &err);
+    ExitCode code = yanked ? EXIT_OK : exit_code_of(err);
+    bool for_name = code == EXIT_NOT_FOUND || code == EXIT_REFUSED;
+
+    if (!yanked && (!for_name || rescue_check(lane, names, force, errp))) {
+        g_propagate_error(errp, g_steal_pointer(&err));
+    }
+    return yanked;
+}
+
 static ExitCode do_yank(Lane *lane, json_object *names, json_object *report,
                         GError **errp)
 {
-    json_object *yanked = rescue_yank(lane, names, force, errp);
+    json_object *yanked = yank(lane, names, errp);
     ExitCode code;
 
     if (!yanked) {
@@ -138,18 +152,27 @@ static void print_yanked(json_object *yanked)
     putchar('\n');
 }
 
+static const char *step_head(json_object *step)
+{
+    if (dry_run) {
+        return "would run ";
+    }
+    if (json_get(step, "error")) {
+        return "failed: ";
+    }
+    if (!json_get(step, "done")) {
+        return "not run: ";
+    }
+    return json_get_bool(step, "done", false) ? "done: " : "left out: ";
+}
+
 static void print_steps(json_object *steps)
 {
     for (size_t i = 0, n = json_length(steps); i < n; i++) {
         json_object *step = json_object_array_get_idx(steps, i);
         g_autofree char *text = repair_step_text(step);
-        json_object *done = json_get(step, "done");
 
-        fputs(dry_run                         ? "would run "
-              : !done                         ? "not run: "
-              : json_object_get_boolean(done) ? "done: "
-                                              : "left out: ",
-              stdout);
+        fputs(step_head(step), stdout);
         output_text(COLOUR_NONE, text);
         putchar('\n');
     }

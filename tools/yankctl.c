@@ -5,9 +5,11 @@
  */
 #include "qemu/osdep.h"
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include "json.h"
 #include "output.h"
+#include "suggest.h"
 #include "verb.h"
 #include "wire-error.h"
 
@@ -28,13 +30,21 @@ const Verb *const verbs[] = {
 
 static const Verb *find_verb(const char *name, GError **errp)
 {
+    const char *names[G_N_ELEMENTS(verbs)] = {NULL};
+    const char *near;
+
     for (int i = 0; verbs[i]; i++) {
         if (g_str_equal(verbs[i]->name, name)) {
             return verbs[i];
         }
+        names[i] = verbs[i]->name;
     }
+    near = suggest(name, names);
     g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
-                "there is no verb '%s'; see yankctl --help", name);
+                near ? "there is no verb '%s', did you mean '%s'? See "
+                       "yankctl --help"
+                     : "there is no verb '%s'; see yankctl --help",
+                name, near);
     return NULL;
 }
 
@@ -166,6 +176,38 @@ static void tell_error(const Options *options, const GError *err)
     }
 }
 
+/*
+ * Whether JSON is asked for, found out without the parser: what it has read of
+ * a command line that is wrong, it forgets.
+ */
+static bool wants_json(char **args)
+{
+    for (; *args && !g_str_equal(*args, "--"); args++) {
+        if (g_str_equal(*args, "--json") || g_str_equal(*args, "-j")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A reader that has left, such as a pager, has seen what it wanted. */
+static bool reader_has_left(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
+/* What was printed and got lost makes a failure of a success. */
+static ExitCode check_output(ExitCode code)
+{
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || reader_has_left()) {
+        return code;
+    }
+    fputs("yankctl: cannot write all to standard output\n", stderr);
+    return code == EXIT_OK ? EXIT_FAILED : code;
+}
+
 int main(int argc, char **argv)
 {
     g_auto(GStrv) args = g_strdupv(argv);
@@ -178,10 +220,11 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     code = run(&options, &args, &err);
     if (err) {
+        options.json = options.json || wants_json(argv + 1);
         tell_error(&options, err);
         code = exit_code_of(err);
         g_error_free(err);
     }
     options_clear(&options);
-    return code;
+    return check_output(code);
 }

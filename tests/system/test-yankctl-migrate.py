@@ -7,16 +7,21 @@
 
 import json
 import os
+import pty
+import re
+import select
 import signal
 import sys
+import termios
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import peers
 from daemon import Daemon, free_port
+from hang import FifoHang
 from sandbox import wait_for
 from suite import run, test
-from yankctl import FAILED, NOT_FOUND, OK, USAGE, Fleet
+from yankctl import FAILED, NOT_FOUND, OK, SILENCE, STUCK, USAGE, Fleet
 
 SIZE = 4 << 20
 LIMIT = 4 << 20
@@ -139,6 +144,48 @@ def _(box):
 @test('a silent peer, stock', needs=['qemu-system-x86_64'])
 def _(box):
     check_silent(box, stock(box, 1 << 30))
+
+
+@test('a main loop that hangs: it would start whenever that ends')
+def _(box):
+    here, _ = source(box)
+    listener = peers.Listener(box)
+    with here.qmp() as other:
+        hang = FifoHang(box, here.pid, other)
+        fleet = Fleet.of(box, vm=here.qmp_path, timeout=SILENCE)
+        said = fleet.fails(STUCK, 'migrate', 'vm', f'unix:{listener.path}')
+        assert 'is not migrated: main loop stuck' in said, said
+        hang.release()
+        assert other.cmd('query-migrate').get('status') is None
+    here.finish()
+
+
+@test('on a terminal, a line that it has room for')
+def _(box):
+    there, _, port = destination(box)
+    fleet = Fleet.of(box, vm=source(box, 1 << 18)[0].qmp_path)
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 60))
+    process = box.spawn([*fleet.argv, 'migrate', 'vm',
+                         f'tcp:127.0.0.1:{port}'], stdin=theirs,
+                        stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b''
+
+    def read(until):
+        nonlocal seen
+        while until not in seen:
+            assert select.select([ours], [], [], 20)[0], seen
+            seen += os.read(ours, 4096)
+    read(b' left')
+    process.send_signal(signal.SIGINT)
+    read(b'is cancelled')
+    process.wait(20)
+    os.close(ours)
+    lines = re.split(rb'\r\x1b\[K|\r\n', seen)
+    assert max(len(line) for line in lines if b'%' in line) < 60, seen
+    assert len([line for line in lines if b'%' in line]) > 1, seen
+    there.process.destroy()
 
 
 @test('a peer that takes no connection', seconds=40)

@@ -174,7 +174,8 @@ def _(box):
             other.cmd('chardev-remove', {'id': 'c0'})
         for name in ('chardev:c0', '{"type": "migration"}', 'blockdev:x'):
             for more in ([], ['-n']):
-                fleet.fails(NOT_FOUND, 'yank', 'vm', name, *more)
+                said = fleet.fails(NOT_FOUND, 'yank', 'vm', name, *more)
+                assert 'has no instance' in said, said
         for name in ('c0', 'chardev:', '{"type": "chardev"}', '{', 'x:y',
                      '{"type": 1}', '{} {}'):
             fleet.fails(USAGE, 'yank', 'vm', name)
@@ -190,9 +191,16 @@ def _(box):
     with Daemon(box, 'qemu', monitors=2) as daemon:
         fleet = Fleet.of(box, vm=daemon.qmp_path)
         assert fleet.json('yank', 'vm', '--all')['instances'] == []
-        fleet.fails(REFUSED, 'yank', 'vm', 'chardev:mon1')
-        fleet.fails(REFUSED, 'yank', 'vm', 'chardev:mon0')
-        fleet.fails(REFUSED, 'yank', 'vm', 'chardev:mon0', '--force')
+        # What is refused is so beforehand, too, and in the same words.
+        for argv, word in ((['chardev:mon1'], 'carries a monitor'),
+                           (['chardev:mon0'], 'the yank would go by'),
+                           (['chardev:mon0', '--force'], 'would go by')):
+            said = fleet.fails(REFUSED, 'yank', 'vm', *argv)
+            assert word in said, said
+            assert fleet.fails(REFUSED, 'yank', 'vm', *argv, '-n') == said
+        assert "'chardev:mon0', 'chardev:mon1'" in fleet.fails(
+            NOT_FOUND, 'yank', 'vm', 'blockdev:x')
+        fleet.run('yank', 'vm', 'chardev:mon1', '--force', '--dry-run')
         raw = ('raw', 'vm', '--oob', 'yank')
         for name in ('mon0', 'mon1'):
             fleet.fails(REFUSED, *raw, 'instances=[{"type": "chardev", '

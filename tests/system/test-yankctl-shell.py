@@ -157,6 +157,20 @@ def _(box):
         assert shell.leave() == OK
 
 
+@test('who leaves does not wait for what hangs')
+def _(box):
+    with Daemon(box, 'yankd') as daemon, daemon.qmp() as other:
+        shell = Terminal(box, Fleet.of(box, vm=daemon.qmp_path, timeout=600))
+        hang = FifoHang(box, daemon.pid, other)
+        shell.type('query-version\r')
+        shell.type('!query-dispatch\r')
+        shell.expect('"running-ms"')
+        start = time.monotonic()
+        assert shell.leave() == OK
+        assert time.monotonic() - start < 5 * slowness()
+        hang.release()
+
+
 @test('the connection is lost')
 def _(box):
     with Daemon(box, 'yankd') as daemon:

@@ -6,6 +6,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import xml.dom.minidom
 
@@ -147,10 +148,72 @@ def _(box):
     both = Fleet(box, '-s', 'a=/x')
     assert names(both) == ['a']
     assert both.run('list', '-s', 'b=/y', '--names').split() == ['a', 'b']
-    error = json.loads(fleet.run('--json', 'frob', code=USAGE) or '{}')
-    assert error in ({}, {'error': {'code': 'usage', 'desc':
-                                    "there is no verb 'frob'; see yankctl "
-                                    "--help"}}), error
+    assert 'allowed are 0.01 to' in fleet.fails(USAGE, 'list', '-t', '0')
+    assert "did you mean 'status'?" in fleet.fails(USAGE, 'sttus')
+    assert 'did you mean' not in fleet.fails(USAGE, 'frob')
+
+
+@test('JSON on every path: of errors, too')
+def _(box):
+    fleet = Fleet(box)
+    for wrong in (['--json'], ['--json', 'frob'], ['frob', '-j'],
+                  ['list', '--frob', '--json'], ['-j', 'list', '-t', 'x'],
+                  ['list', '--json', '-t', '0'], ['-j', 'list', '-c'],
+                  ['-j', 'yank', 'vm'], ['-j', 'list', '-s', 'a=']):
+        error = json.loads(fleet.run(*wrong, code=USAGE))['error']
+        assert error['code'] == 'usage', error
+        assert fleet.stderr == f'yankctl: {error["desc"]}\n', fleet.stderr
+    # Those who did not ask for it get none.
+    for wrong in (['frob'], ['list', '--', '--json']):
+        assert fleet.run(*wrong, code=USAGE) == ''
+
+
+@test('no domains')
+def _(box):
+    fleet = Fleet(box)
+    env = dict(os.environ, XDG_CONFIG_HOME=box.path('none'))
+    assert fleet.run('list', env=env) == ''
+    assert '--socket' in fleet.stderr, fleet.stderr
+    assert fleet.run('list', '--names', env=env) == ''
+    assert json.loads(fleet.run('list', '--json', env=env)) == []
+
+
+@test('a port that is none')
+def _(box):
+    for port in ('0', '65536', '99999', '9' * 30):
+        fleet = Fleet(box, '-s', f'vm=localhost:{port}')
+        said = fleet.run('status', 'vm', code=USAGE) or fleet.stderr
+        assert port in said and '1 to 65535' in said, said
+
+
+@test('columns, and a row that is too wide for them')
+def _(box):
+    with Daemon(box, 'yankd') as daemon:
+        fleet = Fleet(box, '-s', f'one={box.path("x" * 90)}', '-s',
+                      f'two={daemon.qmp_path}', '-s', '\u4e8c\u4e8c=/x')
+        head, one, two, wide = fleet.run('list').splitlines()
+    assert head == 'DOMAIN  STATE    INSTANCES', head
+    assert two == 'two     running  -', two
+    assert one.index('monitor') == 8 and len(one) > 100, one
+    assert wide.index('monitor') == 6, wide
+
+
+@test('standard output that is full, and a reader that leaves')
+def _(box):
+    fleet = Fleet(box, '-s', 'vm=/none')
+    for options in ([], ['--json']):
+        with open('/dev/full', 'w') as full:
+            done = subprocess.run([*fleet.argv, 'list', *options],
+                                  stdout=full, stderr=subprocess.PIPE,
+                                  text=True, check=False)
+        assert done.returncode == FAILED, done
+        assert 'standard output' in done.stderr, done
+        there, here = os.pipe()
+        os.close(there)
+        done = subprocess.run([*fleet.argv, 'list', *options], stdout=here,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        os.close(here)
+        assert done.returncode == OK and done.stderr == '', done
 
 
 @test('raw: ways to say a request')
@@ -223,7 +286,11 @@ def _(box):
         check_events(box, daemon, process, 'vm')
         fleet.run('events', 'vm', '--for', '0.1')
     assert process.wait(10) == UNREACHABLE
-    assert "connection to 'vm' is lost" in process.output()
+    assert "yankctl: the connection to 'vm' is lost" in process.output()
+    last = [json.loads(line) for line in process.output().splitlines()
+            if line.startswith('{')][-1]
+    assert last == {'domain': 'vm', 'error': {
+        'code': 'unreachable', 'desc': "the connection to 'vm' is lost"}}, last
 
 
 @test('events, by the service')

@@ -6,8 +6,10 @@
 #include "qemu/osdep.h"
 #include "tools/exit-code.h"
 #include "tools/json.h"
+#include "tools/migration-progress.h"
 #include "tools/output.h"
 #include "tools/qmp-text.h"
+#include "tools/suggest.h"
 
 static void check_safe(const char *text, const char *expected)
 {
@@ -122,6 +124,58 @@ static void test_bad_requests(void)
     }
 }
 
+static void check_suggestion(const char *word, const char *expected)
+{
+    static const char *const known[] = {
+        "list", "status", "yank", "watch", "raw", "libvirt-snippet", NULL};
+
+    g_assert_cmpstr(suggest(word, known), ==, expected);
+}
+
+static void test_suggestions(void)
+{
+    g_autofree char *longest = g_strnfill(100000, 'x');
+
+    check_suggestion("lst", "list");
+    check_suggestion("yakn", "yank");
+    check_suggestion("sttus", "status");
+    check_suggestion("statsu", "status");
+    check_suggestion("Watch", "watch");
+    check_suggestion("libvirt", "libvirt-snippet");
+    check_suggestion("r", "raw");
+    check_suggestion("", NULL);
+    check_suggestion("xy", NULL);
+    check_suggestion("frob", NULL);
+    check_suggestion("ststatus12", NULL);
+    check_suggestion(longest, NULL);
+}
+
+/* The line of a terminal of @width columns, which it must not leave. */
+static void check_line(int width, const char *expected)
+{
+    MigrationProgress progress = {.status = (char *)"active",
+                                  .percent = 50,
+                                  .rate = 64.2 * 1024,
+                                  .remaining_ms = 37 * 60 * 1000,
+                                  .downtime_ms = 300};
+    g_autofree char *text = migration_progress_text(&progress, width);
+
+    g_assert_cmpstr(text, ==, expected);
+    g_assert_cmpint(strlen(text), <=, width);
+}
+
+static void test_progress_lines(void)
+{
+#define WORDS " 50 % active, 64.2 KiB/s, 37 min left, downtime 300 ms"
+    check_line(132, "[###############---------------] " WORDS);
+    check_line(79, "[###########-----------] " WORDS);
+    check_line(62, "[##---] " WORDS);
+    check_line(61, WORDS);
+    check_line(9, " 50 % act");
+    check_line(0, "");
+#undef WORDS
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -129,5 +183,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tools/text/numbers", test_numbers);
     g_test_add_func("/tools/text/requests", test_requests);
     g_test_add_func("/tools/text/bad-requests", test_bad_requests);
+    g_test_add_func("/tools/text/suggestions", test_suggestions);
+    g_test_add_func("/tools/text/progress-lines", test_progress_lines);
     return g_test_run();
 }
