@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include <glib-unix.h>
+#include <signal.h>
 #include "control-path.h"
 #include "json.h"
 #include "output.h"
@@ -43,7 +44,8 @@ typedef struct Service {
     GMainLoop *loop;
     guint sources[4]; /* of the loop; 0: none */
     WatchSocket *control_socket;
-    char *own_address; /* of the control socket, as a domain's would be */
+    WatchSocket *metrics_socket; /* until it is served, or NULL */
+    GStrv own; /* addresses of these two, as a domain's would be */
     Fleet *fleet;
     WatchControl *control;
     Metrics *metrics;
@@ -91,30 +93,36 @@ static gboolean on_watchdog(void *opaque)
     return G_SOURCE_CONTINUE;
 }
 
-static bool open_control(Service *service, const Options *options,
+static bool take_sockets(Service *service, const Options *options,
                          GError **errp)
 {
     g_auto(GStrv) paths = control_paths(options);
 
+    service->own = g_new0(char *, 3);
+    service->own[0] = domain_address(paths[0]);
     service->control_socket = watch_socket_new(paths[0], errp);
-    service->own_address = domain_address(paths[0]);
-    return service->control_socket != NULL;
+    if (!service->control_socket || !metrics_address) {
+        return service->control_socket != NULL;
+    }
+    service->own[1] = domain_address(metrics_address);
+    service->metrics_socket = watch_socket_new_address(metrics_address, errp);
+    if (!service->metrics_socket) {
+        g_prefix_error(errp, "--metrics ");
+    }
+    return service->metrics_socket != NULL;
 }
 
-static bool open_metrics(Service *service, GError **errp)
+static bool serve_metrics(Service *service, GError **errp)
 {
-    WatchSocket *sock;
-
-    if (!metrics_address) {
+    if (!service->metrics_socket) {
         return true;
     }
-    sock = watch_socket_new_address(metrics_address, errp);
-    if (!sock || !watch_socket_listen(sock, errp)) {
+    if (!watch_socket_listen(service->metrics_socket, errp)) {
         g_prefix_error(errp, "--metrics ");
-        watch_socket_free(sock);
         return false;
     }
-    service->metrics = metrics_new(sock, service->fleet, errp);
+    service->metrics = metrics_new(g_steal_pointer(&service->metrics_socket),
+                                   service->fleet, errp);
     return service->metrics != NULL;
 }
 
@@ -124,6 +132,8 @@ static void handle_signals(Service *service)
     service->sources[0] = g_unix_signal_add(SIGTERM, on_end, service);
     service->sources[1] = g_unix_signal_add(SIGINT, on_end, service);
     service->sources[2] = g_unix_signal_add(SIGHUP, on_reload, service);
+    /* A journal that may not grow any more fails like one on a full disk. */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 /*
@@ -132,17 +142,17 @@ static void handle_signals(Service *service)
  */
 static bool open_all(Service *service, const Options *options, GError **errp)
 {
-    if (!open_control(service, options, errp) ||
+    if (!take_sockets(service, options, errp) ||
         !watch_log_start(journal_path, errp)) {
         return false;
     }
-    service->fleet = fleet_new(options, policy_path, service->own_address,
+    service->fleet = fleet_new(options, policy_path, service->own,
                                rescan * G_USEC_PER_SEC, errp);
     if (!service->fleet) {
         return false;
     }
     handle_signals(service);
-    if (!open_metrics(service, errp) ||
+    if (!serve_metrics(service, errp) ||
         !watch_socket_listen(service->control_socket, errp)) {
         return false;
     }
@@ -184,13 +194,14 @@ static void close_all(Service *service)
     if (service->control && ended) {
         watch_control_free(service->control);
     }
+    watch_socket_free(service->metrics_socket);
     watch_socket_free(service->control_socket);
     watch_log_stop();
-    g_free(service->own_address);
     if (!ended) {
         /* A source of domains hangs, with a thread of ours in it. */
         _exit(EXIT_OK);
     }
+    g_strfreev(service->own);
 }
 
 static ExitCode run(const Options *options, char **arguments, GError **errp)

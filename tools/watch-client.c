@@ -151,19 +151,30 @@ static Keeper *find_keeper(WatchClient *client, json_object *request,
     return keeper;
 }
 
+/* Again, too: then the answer is all that comes of it. */
 static void subscribe(WatchClient *client, json_object *request, Keeper *keeper)
 {
     const char *name = keeper_spec(keeper)->name;
+    YcDomain *dom = keeper_domain(keeper);
     g_autoptr(json_object) answer =
         make_answer(request, json_object_new_object(), NULL);
     Subscription *old = g_hash_table_lookup(client->subscriptions, name);
+    g_autoptr(GError) err = NULL;
+    Subscription *subscription;
 
-    if (old && subscription_domain(old) == keeper_domain(keeper)) {
+    if (old && subscription_serves(old, dom)) {
         watch_output_send(client->output, answer);
+        return;
+    }
+    subscription = subscription_new(dom, client->output, answer, &err);
+    if (subscription) {
+        g_hash_table_replace(client->subscriptions, g_strdup(name),
+                             subscription);
     } else {
-        g_hash_table_replace(
-            client->subscriptions, g_strdup(name),
-            subscription_new(keeper_domain(keeper), client->output, answer));
+        g_autoptr(GError) down = keeper_down(keeper);
+
+        /* Of the two the keeper knows more, if it knows already. */
+        reply(client, request, NULL, down ? down : err);
     }
 }
 

@@ -13,7 +13,7 @@
 struct Fleet {
     const Options *options;
     const char *policy_path;
-    const char *own_socket;
+    GStrv own; /* addresses that are no domain's */
     gint64 rescan_us;
     GThread *thread;
 
@@ -85,7 +85,7 @@ static void take_in(Fleet *fleet, const DomainSpec *spec)
     g_autoptr(GError) err = NULL;
     Keeper *keeper;
 
-    if (g_strcmp0(spec->monitor, fleet->own_socket) == 0) {
+    if (g_strv_contains((const char *const *)fleet->own, spec->monitor)) {
         return;
     }
     keeper = keeper_new(spec, fleet->policy, &err);
@@ -200,8 +200,8 @@ static void destroy(Fleet *fleet)
     g_free(fleet);
 }
 
-Fleet *fleet_new(const Options *options, const char *policy_path,
-                 const char *own_socket, gint64 rescan_us, GError **errp)
+Fleet *fleet_new(const Options *options, const char *policy_path, GStrv own,
+                 gint64 rescan_us, GError **errp)
 {
     Policy *policy = load_policy(policy_path, errp);
     Fleet *fleet;
@@ -212,7 +212,7 @@ Fleet *fleet_new(const Options *options, const char *policy_path,
     fleet = g_new0(Fleet, 1);
     fleet->options = options;
     fleet->policy_path = policy_path;
-    fleet->own_socket = own_socket;
+    fleet->own = own;
     fleet->rescan_us = rescan_us;
     fleet->policy = policy;
     g_mutex_init(&fleet->lock);

@@ -14,11 +14,12 @@ typedef struct Fleet Fleet;
 
 /*
  * Looks for domains, and again every @rescan_us.  @options and what they point
- * to must last; @policy_path may be NULL.  @own_socket: address of the control
- * socket, which is no domain's.  NULL on error.  Blocks on the first look.
+ * to must last, as must @own: addresses of the service's sockets, which are no
+ * domain's.  @policy_path may be NULL.  NULL on error.  Blocks on the first
+ * look.
  */
-Fleet *fleet_new(const Options *options, const char *policy_path,
-                 const char *own_socket, gint64 rescan_us, GError **errp);
+Fleet *fleet_new(const Options *options, const char *policy_path, GStrv own,
+                 gint64 rescan_us, GError **errp);
 /* Looks again now, and reads the policy again.  Does not block. */
 void fleet_reload(Fleet *fleet);
 /*

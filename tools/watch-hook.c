@@ -45,6 +45,7 @@ static void set_attributes(posix_spawnattr_t *attributes)
     sigemptyset(&signals);
     posix_spawnattr_setsigmask(attributes, &signals);
     sigaddset(&signals, SIGPIPE);
+    sigaddset(&signals, SIGXFSZ);
     posix_spawnattr_setsigdefault(attributes, &signals);
 }
 

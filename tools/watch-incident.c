@@ -25,8 +25,8 @@ typedef struct Incident {
     GHashTable *tried;  /* names of instances */
     json_object *stuck; /* what was */
     json_object *done;  /* the actions, an array */
-    bool yanked;
-    bool hooked;
+    Outcome resort;     /* the last that was tried */
+    bool hooked;        /* so not again, even if it could not be started */
     bool limited;
 } Incident;
 
@@ -153,6 +153,7 @@ static void begin(Incidents *all, gint64 stuck_since, GPtrArray *instances,
 
     all->incident = incident;
     all->counts.stalls++;
+    incident->resort = OUTCOME_ITSELF;
     incident->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
     incident->begin = watch_time();
     incident->stuck_since = stuck_since;
@@ -209,7 +210,7 @@ static void yank(Incidents *all, const char *name)
     g_hash_table_add(all->incident->tried, g_strdup(name));
     g_queue_push_tail(&all->yanks, g_memdup2(&now, sizeof(now)));
     all->counts.yanks++;
-    all->incident->yanked = true;
+    all->incident->resort = OUTCOME_YANK;
     yc_domain_yank(all->dom, names, 0, ANSWER_MS, NULL, &err);
     watch_log("domain '%s': yanked '%s'%s%s", name_of(all), name,
               err ? ", and it said: " : "", err ? err->message : "");
@@ -243,6 +244,9 @@ static void start_hook(Incidents *all, const PolicyRule *rule)
 
     all->incident->hooked = true;
     all->hook = hook_start(rule->hook, env, rule->hook_timeout_us, &err);
+    if (all->hook) {
+        all->incident->resort = OUTCOME_HOOK;
+    }
     watch_log("domain '%s': %s%s", name_of(all), err ? "" : "started the hook ",
               err ? err->message : rule->hook[0]);
     json_set_string(action, "command", rule->hook[0]);
@@ -360,11 +364,7 @@ static void end(Incidents *all, Outcome outcome, const char *why)
 void incidents_recovered(Incidents *all)
 {
     if (all->incident) {
-        end(all,
-            all->incident->hooked   ? OUTCOME_HOOK
-            : all->incident->yanked ? OUTCOME_YANK
-                                    : OUTCOME_ITSELF,
-            NULL);
+        end(all, all->incident->resort, NULL);
     }
 }
 

@@ -11,9 +11,12 @@
 
 #define CONNECT_MS 5000
 #define MAX_OOB_MS 1000
-/* The longest that the thread may be away: out-of-band answers, each waited
- * for in turn, and a first attempt to connect. */
+#define MIN_WAIT_US 10000
+/* How much longer than its ping the thread may be away: out-of-band answers,
+ * each waited for in turn, and a first attempt to connect. */
 #define MAX_TURN_US (30 * (gint64)G_USEC_PER_SEC)
+/* A wait that ends that late was not the domain's doing. */
+#define MAX_LATE_US ((gint64)G_USEC_PER_SEC)
 
 struct Keeper {
     /* Atomic: of users, the last of whom ends it; and of those that only need
@@ -27,7 +30,8 @@ struct Keeper {
 
     /* The thread's own. */
     Incidents *incidents;
-    gint64 stuck_since; /* 0: the main loop answers */
+    gint64 stuck_since; /* 0: the main loop answers, as far as is known */
+    gint64 awake_since; /* nothing before counts as silence */
     gint64 next_oob;
 
     /* Guards what follows; taken alone. */
@@ -35,8 +39,8 @@ struct Keeper {
     GCond changed;
     bool stopping;
     Policy *policy;
-    GError *down; /* why there is no connection; NULL: there is one */
-    gint64 turned;
+    GError *down;    /* why there is no connection; NULL: there is one */
+    gint64 turn_due; /* when its thread must have come round */
     KeeperStats stats;
 };
 
@@ -89,7 +93,25 @@ static bool is_up(Keeper *keeper)
     return up;
 }
 
-static void ping_oob(Keeper *keeper, const Policy *policy)
+/*
+ * We may have been stopped ourselves, or starved, between @start and now, of
+ * which a wait of @timeout_ms accounts for a part.  Then answers may lie there
+ * unread: the silence begins anew, or a healthy domain would be yanked.
+ */
+static void check_awake(Keeper *keeper, const PolicyRule *rule, gint64 start,
+                        int timeout_ms)
+{
+    gint64 now = g_get_monotonic_time();
+    gint64 late = now - start - timeout_ms * 1000LL;
+
+    if (late > MIN(MAX_LATE_US, rule->threshold_us / 2)) {
+        keeper->stuck_since = 0;
+        keeper->awake_since = now;
+    }
+}
+
+static void ping_oob(Keeper *keeper, const Policy *policy,
+                     const PolicyRule *rule)
 {
     gint64 now = g_get_monotonic_time();
     int ms = CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS);
@@ -101,6 +123,7 @@ static void ping_oob(Keeper *keeper, const Policy *policy)
     }
     ok = yc_qmp_client_has_oob(yc_domain_lane(keeper->dom)) &&
          yc_domain_ping(keeper->dom, YC_PING_OOB, ms, &us, NULL);
+    check_awake(keeper, rule, now, ms);
     keeper->next_oob = now + policy->interval_us;
     g_mutex_lock(&keeper->lock);
     keeper->stats.oob_us = ok ? us : -1;
@@ -124,9 +147,20 @@ static gint64 silent_for(Keeper *keeper, const GError *err, gint64 us)
     return us;
 }
 
-/* True when the main loop answered. */
-static bool ping_in_band(Keeper *keeper, int timeout_ms)
+static void note_silence(Keeper *keeper, const GError *err, gint64 us)
 {
+    gint64 since = g_get_monotonic_time() - silent_for(keeper, err, us);
+
+    since = MAX(since, keeper->awake_since);
+    if (!keeper->stuck_since || since < keeper->stuck_since) {
+        keeper->stuck_since = since;
+    }
+}
+
+/* True when the main loop answered. */
+static bool ping_in_band(Keeper *keeper, const PolicyRule *rule, int timeout_ms)
+{
+    gint64 start = g_get_monotonic_time();
     g_autoptr(GError) err = NULL;
     gint64 us;
     bool ok =
@@ -136,12 +170,9 @@ static bool ping_in_band(Keeper *keeper, int timeout_ms)
         keeper->stuck_since = 0;
     } else if (g_error_matches(err, YC_ERROR, YC_ERROR_TIMEOUT) ||
                g_error_matches(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_BUSY)) {
-        gint64 since = g_get_monotonic_time() - silent_for(keeper, err, us);
-
-        if (!keeper->stuck_since || since < keeper->stuck_since) {
-            keeper->stuck_since = since;
-        }
+        note_silence(keeper, err, us);
     }
+    check_awake(keeper, rule, start, timeout_ms);
     g_mutex_lock(&keeper->lock);
     keeper->stats.in_band_us = ok ? us : -1;
     keeper->stats.stuck_us =
@@ -165,16 +196,15 @@ static gint64 consider(Keeper *keeper, const PolicyRule *rule)
 }
 
 /* Waits for an answer in-band, up to a ping's interval or what is due. */
-static void watch_main_loop(Keeper *keeper, const Policy *policy)
+static void watch_main_loop(Keeper *keeper, const Policy *policy,
+                            const PolicyRule *rule)
 {
-    const PolicyRule *rule = policy_find(policy, keeper->spec->name);
     gint64 due = consider(keeper, rule);
-    gint64 wait_us = policy->interval_us;
+    gint64 wait_us =
+        keeper->stuck_since ? due - g_get_monotonic_time() : rule->threshold_us;
 
-    if (keeper->stuck_since) {
-        wait_us = CLAMP(due - g_get_monotonic_time(), 10000, wait_us);
-    }
-    if (ping_in_band(keeper, (wait_us + 999) / 1000)) {
+    wait_us = CLAMP(wait_us, MIN_WAIT_US, policy->interval_us);
+    if (ping_in_band(keeper, rule, (wait_us + 999) / 1000)) {
         incidents_recovered(keeper->incidents);
         g_mutex_lock(&keeper->lock);
         keeper->stats.stuck = false;
@@ -207,7 +237,8 @@ static bool rest(Keeper *keeper, gint64 until)
            g_cond_wait_until(&keeper->changed, &keeper->lock, until)) {
     }
     stopping = keeper->stopping;
-    keeper->turned = g_get_monotonic_time();
+    keeper->turn_due =
+        g_get_monotonic_time() + keeper->policy->interval_us + MAX_TURN_US;
     incidents_get_counts(keeper->incidents, &keeper->stats.counts);
     g_mutex_unlock(&keeper->lock);
     return !stopping;
@@ -235,8 +266,10 @@ static void *run(void *opaque)
         next = g_get_monotonic_time() + policy->interval_us;
         incidents_tick(keeper->incidents);
         if (is_up(keeper)) {
-            ping_oob(keeper, policy);
-            watch_main_loop(keeper, policy);
+            const PolicyRule *rule = policy_find(policy, keeper->spec->name);
+
+            ping_oob(keeper, policy, rule);
+            watch_main_loop(keeper, policy, rule);
         } else {
             forget(keeper);
         }
@@ -296,7 +329,7 @@ Keeper *keeper_new(const DomainSpec *spec, Policy *policy, GError **errp)
     keeper->down = g_error_new(YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE,
                                "domain '%s': not connected yet", spec->name);
     keeper->stats.oob_us = keeper->stats.in_band_us = -1;
-    keeper->turned = g_get_monotonic_time();
+    keeper->turn_due = g_get_monotonic_time() + MAX_TURN_US;
     keeper->incidents = incidents_new(dom);
     keeper->handler =
         yc_domain_add_handler(dom, NULL, note_state, keeper, unhold);
@@ -366,7 +399,7 @@ bool keeper_turns(Keeper *keeper)
     bool turns;
 
     g_mutex_lock(&keeper->lock);
-    turns = g_get_monotonic_time() - keeper->turned < MAX_TURN_US;
+    turns = g_get_monotonic_time() < keeper->turn_due;
     g_mutex_unlock(&keeper->lock);
     return turns;
 }

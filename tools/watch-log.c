@@ -99,16 +99,46 @@ static void reopen(int *fd)
     *fd = other;
 }
 
+/* How much of it was written; less than all on error, as errno says. */
+static size_t write_all(int fd, const char *text, size_t len)
+{
+    size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = write(fd, text + done, len - done);
+
+        if (n >= 0) {
+            done += n;
+        } else if (errno != EINTR) {
+            break;
+        }
+    }
+    return done;
+}
+
+/* What broke off in the middle of a line does not take the next one along. */
+static void write_journal(int fd, const char *text)
+{
+    static bool torn; /* the thread's */
+    g_autofree char *line = g_strconcat(torn ? "\n" : "", text, NULL);
+    size_t len = strlen(line);
+    size_t done = write_all(fd, line, len);
+
+    if (done == len) {
+        torn = false;
+        return;
+    }
+    torn = torn || done > 0;
+    fprintf(stderr, "yankctl watch: journal %s: a line was lost: %s\n",
+            writer.path, g_strerror(errno));
+}
+
 static void write_line(int *fd, const Line *line)
 {
-    size_t len = line->text ? strlen(line->text) : 0;
-
     if (line->where == TO_STDERR) {
         fputs(line->text, stderr);
-    } else if (line->where == TO_JOURNAL &&
-               write(*fd, line->text, len) != (ssize_t)len) {
-        fprintf(stderr, "yankctl watch: journal %s: a line was lost: %s\n",
-                writer.path, g_strerror(errno));
+    } else if (line->where == TO_JOURNAL) {
+        write_journal(*fd, line->text);
     } else if (line->where == REOPEN) {
         reopen(fd);
     }

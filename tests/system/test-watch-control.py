@@ -175,6 +175,71 @@ def _(box):
     finish(server, watch)
 
 
+def start_at(box, path):
+    """A stock QEMU with its monitor at @path."""
+    process = box.spawn([
+        daemon.program('qemu'), '-machine', 'none', '-nodefaults', '-display',
+        'none', '-chardev', f'socket,id=m,path={path},server=on,wait=off',
+        '-mon', 'chardev=m,mode=control'])
+    wait_for('it listens', lambda: daemon.listens(path, process.pid))
+    return process
+
+
+def send_stop(control):
+    """Has the domain send its event STOP."""
+    control.call(op='execute', domain='vm', command='cont')
+    control.call(op='execute', domain='vm', command='stop')
+
+
+def lose_subscribed(box, path, process, watch):
+    with watch.connect() as control, watch.connect() as other:
+        for _ in range(2):
+            assert control.call(op='subscribe', domain='vm') == {}
+        events = box.spawn([yankctl(), '--control', watch.control, 'events',
+                            'vm'])
+
+        def seen():
+            send_stop(other)
+            return 'STOP' in events.output()
+        wait_for('events', seen)
+        process.end()
+        message = control.read()
+        while 'event' in message:
+            message = control.read()
+        assert message['domain'] == 'vm', message
+        assert message['connected'] is False and message['desc'], message
+        assert events.wait(10) == 4, events.output()
+        assert "the connection to 'vm' is lost" in events.output()
+        # Until it is back there is nothing to subscribe to.
+        answer = control.ask(op='subscribe', domain='vm')
+        assert 'error' in answer, answer
+        process = start_at(box, path)
+        wait_for('it is back', lambda: 'return' in control.ask(
+            op='subscribe', domain='vm'))
+        send_stop(other)
+        message = control.read()
+        while message['event']['event'] != 'STOP':
+            message = control.read()
+    return process
+
+
+@test('who subscribed is told when the domain is lost, and may do so again')
+def _(box):
+    if daemon.program('qemu') is None:
+        raise Skip('qemu-system-x86_64 is not installed')
+    folder = box.path('folder')
+    os.mkdir(folder)
+    path = os.path.join(folder, 'vm.sock')
+    # One whose socket stays its domain's, and one that goes with its socket.
+    for source in (['-s', f'vm={path}'], ['-d', folder, '--rescan', '0.1']):
+        process = start_at(box, path)
+        watch = Watch(box, *source)
+        watch.wait_connected(1)
+        process = lose_subscribed(box, path, process, watch)
+        watch.finish()
+        process.end()
+
+
 @test('stock QEMU hangs: the lane that is lent tells so, and rescues',
       needs=['nbdkit'])
 def _(box):

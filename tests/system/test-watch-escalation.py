@@ -155,6 +155,25 @@ def _(box):
     watch.finish()
 
 
+@test('a hook that cannot be started helped nobody')
+def _(box):
+    server = daemon.Daemon(box, 'yankd', monitors=2)
+    watch = Watch(box, '-s', f'vm={server.qmp_path}', policy=rule(
+        hook=f'{{command: [{box.path("none")}]}}'))
+    watch.wait_connected(1)
+    qmp = server.qmp(1)
+    hang = FifoHang(box, server.pid, qmp)
+    line = watch.wait_journal(event='hook')
+    assert 'cannot be started: No such file' in line['error'], line
+    hang.release()
+    end = watch.wait_journal(event='end')
+    assert end['outcome'] == 'itself', end
+    assert [d['action'] for d in end['done']] == ['hook'], end
+    qmp.close()
+    server.finish()
+    watch.finish()
+
+
 @test('the end of the service, while a domain hangs and a hook runs')
 def _(box):
     server = daemon.Daemon(box, 'yankd', monitors=2)

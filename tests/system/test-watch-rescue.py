@@ -113,6 +113,23 @@ rules:
     watch.finish()
 
 
+@test('a threshold below the interval is kept to once a ping is sent',
+      needs=['nbdkit'])
+def _(box):
+    victim = Hang(box, 'yankd')
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy="""
+interval: 1.5
+rules: [{domains: "*", threshold: 0.2, action: yank}]
+""")
+    watch.wait_connected(1)
+    victim.hang()
+    victim.rescued()
+    begin = watch.wait_journal(event='begin')
+    assert 0.2 <= begin['for'] < 1.2, begin
+    victim.finish()
+    watch.finish()
+
+
 @test('fifty processes, three of which hang, and only those are touched',
       seconds=60, needs=['nbdkit'])
 def _(box):

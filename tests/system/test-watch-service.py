@@ -5,10 +5,13 @@
 """yankctl watch as a service: its manager, its metrics, what comes and goes."""
 
 import http.client
+import json
 import os
 import re
+import resource
 import socket
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
@@ -234,6 +237,79 @@ rules: [{domains: "*", threshold: 0.3, verify: 0.3, action: yank}]
     assert watch.journal(event='begin') == []
     victim.finish()
     watch.finish()
+
+
+@test('a service that was stopped itself takes nobody for stuck')
+def _(box):
+    kind = 'qemu' if daemon.program('qemu') else 'yankd'
+    server = daemon.Daemon(box, kind)
+    metrics = box.path('metrics')
+    watch = Watch(box, '-s', f'vm={server.qmp_path}', '--metrics',
+                  f'unix:{metrics}', policy="""
+interval: 0.2
+rules: [{domains: "*", threshold: 2, action: yank}]
+""")
+    watch.wait_connected(1)
+
+    def silent():
+        return scrape(UnixHttp(metrics))[
+            'yankctl_domain_silent_seconds', (('domain', 'vm'),)]
+    # A ping is on its way; its answer comes while nobody is there to see it.
+    server.process.freeze()
+    wait_for('silence', lambda: silent() > 0)
+    watch.process.freeze()
+    server.process.thaw()
+    time.sleep(2.2)             # More than the threshold.
+    watch.process.thaw()
+    wait_for('an answer', lambda: silent() == 0)
+    assert watch.journal() == []
+    watch.finish()
+    server.finish()
+
+
+@test('a journal that may not grow: no line takes another along',
+      needs=['nbdkit'])
+def _(box):
+    victim = Hang(box, 'yankd')
+    box.write('journal', json.dumps({'pad': 'x' * 4000}) + '\n')
+    size = os.path.getsize(box.path('journal'))
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy="""
+interval: 0.1
+rules: [{domains: "*", threshold: 0.3}]
+""")
+    watch.wait_connected(1)
+    limit = resource.prlimit(watch.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(watch.process.pid, resource.RLIMIT_FSIZE,
+                     (size + 20, limit[1]))
+    victim.hang()
+    wait_for('a line is lost', lambda: 'a line was lost: File too large'
+             in watch.process.output())
+    assert os.path.getsize(watch.journal_path) == size + 20
+    resource.prlimit(watch.process.pid, resource.RLIMIT_FSIZE, limit)
+    victim.disks[0].thaw()
+    victim.rescued()
+
+    def lines():
+        with open(watch.journal_path) as f:
+            return f.read().splitlines()
+    wait_for('the end', lambda: len(lines()) == 3)
+    assert len(lines()[1]) == 20
+    assert json.loads(lines()[2])['event'] == 'end'
+    victim.finish()
+    watch.finish()
+
+
+@test('sockets of the service are no domains')
+def _(box):
+    server = daemon.Daemon(box, 'yankd')
+    watch = Watch(box, '--dir', box.dir, '--metrics',
+                  f'unix:{box.path("metrics")}')
+    watch.wait_connected(1)
+    with watch.connect() as control:
+        domains = control.call(op='list')['domains']
+    assert [d['monitor'] for d in domains] == [f'unix:{server.qmp_path}']
+    watch.finish()
+    server.finish()
 
 
 @test('the end comes at once, also while a process is frozen')
