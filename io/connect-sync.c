@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "io/connect-task.h"
+#include "qemu/main-context.h"
 #include "qemu/oob.h"
 
 typedef struct SyncConnect {
@@ -27,11 +28,15 @@ QIOChannel *qio_connect_sync(const SocketAddress *addr,
                                              void *opaque),
                              void *opaque, Error **errp)
 {
-    g_autoptr(GMainContext) context = g_main_context_new();
+    g_autoptr(GMainContext) context = NULL;
     g_autoptr(QIOConnectTask) task = NULL;
     SyncConnect sync = {};
 
     oob_assert_may_block("qio_connect_sync");
+    context = main_context_new(errp);
+    if (!context) {
+        return NULL;
+    }
     g_main_context_acquire(context);
     task = qio_connect_task_new(addr, context, sync_connect_done, &sync);
     if (started) {

@@ -22,6 +22,7 @@ static Object *iothread_object_create(const ObjectOptions *options,
     const IothreadProperties *props = &options->u.iothread;
     g_autofree char *name = NULL;
     IOThreadObject *self;
+    IOThread *iothread;
 
     if (props->has_poll_max_ns && props->poll_max_ns < 0) {
         error_setg(errp, "poll-max-ns value must be in range [0, %" PRId64 "]",
@@ -29,10 +30,14 @@ static Object *iothread_object_create(const ObjectOptions *options,
         return NULL;
     }
 
-    self = g_new0(IOThreadObject, 1);
     /* What ps and debuggers show holds 15 characters. */
     name = g_strdup_printf("IO %.12s", options->id);
-    self->iothread = iothread_new(name);
+    iothread = iothread_try_new(name, errp);
+    if (!iothread) {
+        return NULL;
+    }
+    self = g_new0(IOThreadObject, 1);
+    self->iothread = iothread;
     if (props->has_poll_max_ns) {
         iothread_set_poll_max_ns(self->iothread, props->poll_max_ns);
     }

@@ -15,6 +15,7 @@
 #include "qemu/osdep.h"
 #include "qemu/iothread.h"
 #include "qemu/lockable.h"
+#include "qemu/main-context.h"
 #include "qemu/oob.h"
 #include "iothread-internal.h"
 
@@ -192,10 +193,15 @@ static GSource *iothread_add_source(IOThread *iothread, GSourceFuncs *funcs,
     return source;
 }
 
-IOThread *iothread_new(const char *name)
+IOThread *iothread_try_new(const char *name, Error **errp)
 {
-    IOThread *iothread = g_new0(IOThread, 1);
+    GMainContext *context = main_context_new(errp);
+    IOThread *iothread;
 
+    if (!context) {
+        return NULL;
+    }
+    iothread = g_new0(IOThread, 1);
     iothread->name = g_strdup(name);
     iothread->refcount = 1;
     iothread->running = true;
@@ -206,7 +212,7 @@ IOThread *iothread_new(const char *name)
     iothread->deferred = g_array_new(FALSE, FALSE, sizeof(Call));
     iothread->defers_running = g_array_new(FALSE, FALSE, sizeof(Call));
 
-    iothread->context = g_main_context_new();
+    iothread->context = context;
     g_main_context_set_poll_func(iothread->context, iothread_poll);
     iothread->defer_source =
         iothread_add_source(iothread, &defer_source_funcs, G_MININT);
@@ -214,6 +220,11 @@ IOThread *iothread_new(const char *name)
         iothread_add_source(iothread, &post_source_funcs, G_PRIORITY_DEFAULT);
     qemu_thread_create(&iothread->thread, name, iothread_main, iothread, true);
     return iothread;
+}
+
+IOThread *iothread_new(const char *name)
+{
+    return iothread_try_new(name, &error_abort);
 }
 
 IOThread *iothread_ref(IOThread *iothread)

@@ -10,6 +10,8 @@
 #ifndef QEMU_IOTHREAD_H
 #define QEMU_IOTHREAD_H
 
+#include "qapi/error.h"
+
 typedef struct IOThread IOThread;
 typedef void IOThreadFn(void *opaque);
 
@@ -18,6 +20,8 @@ typedef void IOThreadFn(void *opaque);
  * holds a reference; the last iothread_unref() stops and joins it.
  */
 IOThread *iothread_new(const char *name);
+/* The same, or NULL with errp set when the process has no descriptor left. */
+IOThread *iothread_try_new(const char *name, Error **errp);
 IOThread *iothread_ref(IOThread *iothread);
 /* Main thread; waits for the thread to end when it was the last reference. */
 void iothread_unref(IOThread *iothread);
