@@ -72,8 +72,8 @@ static bool blkdebug_open(BlockNode *node, const BlockdevOptions *options,
 
     s->config = g_strdup(opts->config);
     s->rules = g_array_new(FALSE, FALSE, sizeof(BlkdebugRule));
-    s->timers = block_timers_new();
-    if (!rules_init(s, opts, errp) ||
+    s->timers = block_timers_new(errp);
+    if (!s->timers || !rules_init(s, opts, errp) ||
         !block_node_open_child(node, opts->image, errp)) {
         state_destroy(s);
         return false;

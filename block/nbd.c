@@ -11,11 +11,16 @@
 
 #define EXPORT_NAME_MAX 4096
 
-static void nbd_state_init(BlockNode *node, const BlockdevOptionsNbd *opts)
+static bool nbd_state_init(BlockNode *node, const BlockdevOptionsNbd *opts,
+                           Error **errp)
 {
     NbdState *s = node->opaque;
     g_autofree char *name = NULL;
 
+    s->timers = block_timers_new(errp);
+    if (!s->timers) {
+        return false;
+    }
     s->node = node;
     s->address = QAPI_CLONE(SocketAddress, opts->server);
     s->address_str = socket_address_to_string(opts->server);
@@ -30,9 +35,9 @@ static void nbd_state_init(BlockNode *node, const BlockdevOptionsNbd *opts)
     qemu_mutex_init(&s->lock);
     qemu_cond_init(&s->cond);
     s->iothread = node->iothread;
-    s->timers = block_timers_new();
     block_queue_init(&s->waiting);
     block_queue_init(&s->done);
+    return true;
 }
 
 static void nbd_state_destroy(NbdState *s)
@@ -93,7 +98,9 @@ static bool nbd_open(BlockNode *node, const BlockdevOptions *options,
         error_setg(errp, "export name too long to send to server");
         return false;
     }
-    nbd_state_init(node, opts);
+    if (!nbd_state_init(node, opts, errp)) {
+        return false;
+    }
     if (!yank_register_instance(BLOCKDEV_YANK_INSTANCE(node->name), errp)) {
         nbd_state_destroy(node->opaque);
         return false;

@@ -33,15 +33,17 @@ static bool null_open(BlockNode *node, const BlockdevOptions *options,
     node->caps.fua = true;
     s->latency_ns = opts->latency_ns;
     s->read_zeroes = opts->read_zeroes;
-    s->timers = block_timers_new();
-    return true;
+    s->timers = s->latency_ns ? block_timers_new(errp) : NULL;
+    return s->timers || !s->latency_ns;
 }
 
 static void null_leave(void *opaque)
 {
     NullState *s = opaque;
 
-    block_timers_detach(s->timers);
+    if (s->timers) {
+        block_timers_detach(s->timers);
+    }
 }
 
 static void null_detach(BlockNode *node)

@@ -20,8 +20,8 @@ struct BlockTimer {
 
 struct BlockTimers {
     GQueue list; /* of BlockTimer, earliest first */
-    int fd;      /* -1 while no I/O thread is bound */
-    FdWatch *watch;
+    int fd;
+    FdWatch *watch;    /* NULL while no I/O thread is bound */
     uint64_t armed_ns; /* what fd is set to; 0: it is not */
 };
 
@@ -72,42 +72,37 @@ void block_timers_attach(BlockTimers *timers)
 {
     GMainContext *context = iothread_get_g_main_context(iothread_current());
 
-    if (timers->fd >= 0) {
-        return;
+    if (!timers->watch) {
+        timers->watch = fd_watch_new(context, timers->fd, timers_fired, timers);
+        fd_watch_set_events(timers->watch, G_IO_IN);
     }
-    timers->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (timers->fd < 0) {
-        g_error("timerfd_create: %s", g_strerror(errno));
-    }
-    timers->watch = fd_watch_new(context, timers->fd, timers_fired, timers);
-    fd_watch_set_events(timers->watch, G_IO_IN);
-    timers_arm(timers);
 }
 
 void block_timers_detach(BlockTimers *timers)
 {
-    if (timers->fd < 0) {
-        return;
-    }
     g_clear_pointer(&timers->watch, fd_watch_free);
-    close(timers->fd);
-    timers->fd = -1;
-    timers->armed_ns = 0;
 }
 
-BlockTimers *block_timers_new(void)
+BlockTimers *block_timers_new(Error **errp)
 {
-    BlockTimers *timers = g_new0(BlockTimers, 1);
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    BlockTimers *timers;
 
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "Unable to create a timer");
+        return NULL;
+    }
+    timers = g_new0(BlockTimers, 1);
     g_queue_init(&timers->list);
-    timers->fd = -1;
+    timers->fd = fd;
     return timers;
 }
 
 void block_timers_free(BlockTimers *timers)
 {
     if (timers) {
-        g_assert(timers->fd < 0);
+        g_assert(!timers->watch);
+        close(timers->fd);
         g_queue_clear_full(&timers->list, g_free);
         g_free(timers);
     }
@@ -136,8 +131,6 @@ void block_timer_cancel(BlockTimers *timers, BlockTimer *timer)
 {
     if (timer && g_queue_remove(&timers->list, timer)) {
         g_free(timer);
-        if (timers->fd >= 0) {
-            timers_arm(timers);
-        }
+        timers_arm(timers);
     }
 }

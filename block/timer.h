@@ -9,11 +9,14 @@
 #ifndef BLOCK_TIMER_H
 #define BLOCK_TIMER_H
 
+#include "qapi/error.h"
+
 typedef struct BlockTimers BlockTimers;
 typedef struct BlockTimer BlockTimer;
 typedef void BlockTimerFn(void *opaque);
 
-BlockTimers *block_timers_new(void);
+/* NULL with errp set when the system has no descriptor left.  Any thread. */
+BlockTimers *block_timers_new(Error **errp);
 /* Detached; timers that run are dropped.  Any thread; NULL is fine. */
 void block_timers_free(BlockTimers *timers);
 

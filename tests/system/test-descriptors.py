@@ -67,4 +67,17 @@ def _(box):
         assert daemon.client.cmd('query-yank') == []
 
 
+@test('no node that needs a timer')
+def _(box):
+    slow = {'driver': 'null-co', 'node-name': 'n0', 'latency-ns': 1000}
+    server = {'type': 'unix', 'path': box.path('no')}
+    with Short(box, '--blockdev', 'null-co,node-name=n1') as daemon:
+        for node in (slow, {'driver': 'nbd', 'node-name': 'n0',
+                            'server': server, 'open-timeout': 1},
+                     {'driver': 'blkdebug', 'node-name': 'n0',
+                      'image': 'n1'}):
+            daemon.refuses('blockdev-add', node, 'Unable to create a timer')
+        assert daemon.client.cmd('query-yank') == []
+
+
 run()
