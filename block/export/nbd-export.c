@@ -10,12 +10,14 @@
 #include "qemu/lockable.h"
 
 /*
- * Guards the table, and n_clients, closing and handed_over of each export.  Fast; that of
- * an I/O thread's posts is taken under it.  No request takes it.
+ * Guards the table, handed_over_all, and n_clients, closing and handed_over of
+ * each export.  Fast; that of an I/O thread's posts is taken under it.  No
+ * request takes it.
  */
 static QemuMutex exports_lock;
 static QemuCond exports_cond; /* an export lost its last client */
 static GQueue exports = G_QUEUE_INIT;
+static bool handed_over_all; /* at least once */
 
 static void __attribute__((constructor)) nbd_export_init(void)
 {
@@ -67,6 +69,14 @@ static bool check_string(const char *what, const char *s, Error **errp)
 static bool export_publish(NbdExport *exp, Error **errp)
 {
     QEMU_LOCK_GUARD(&exports_lock);
+    /* Its clients would wait for ever. */
+    if (handed_over_all && !block_is_active()) {
+        error_setg(errp,
+                   "Cannot export inactive node '%s': it was migrated away "
+                   "from here",
+                   block_node_name(exp->node));
+        return false;
+    }
     if (find_locked(exp->name)) {
         error_setg(errp, "NBD server already has export named '%s'", exp->name);
         return false;
@@ -244,6 +254,7 @@ static void export_let_clients_go(void *opaque)
 void nbd_export_hand_over_all(void)
 {
     QEMU_LOCK_GUARD(&exports_lock);
+    handed_over_all = true;
     for (GList *l = exports.head; l; l = l->next) {
         NbdExport *exp = l->data;
 

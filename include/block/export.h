@@ -21,8 +21,8 @@ void block_export_close_all(void);
 /*
  * The data is served elsewhere now: each client's connection ends after the
  * last reply to it has left, and who connects later is sent away.  Requests
- * that are held get no reply.  Any thread, OOB-safe; goes on in the
- * background.
+ * that are held get no reply.  While this process is inactive, no exports can
+ * be added from then on.  Any thread, OOB-safe; goes on in the background.
  */
 void block_export_hand_over(void);
 

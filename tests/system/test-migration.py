@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 import nbd
 from migration import (GRANULE, KIB, MIB, Pair, Side, Volume, Writer, noise,
                        tcp_uri, unix_uri)
+from qmp import QmpError
 from sandbox import wait_for
 from servers import Nbdkit
 from suite import run, slowness, test
@@ -319,6 +320,14 @@ def _(box):
         assert not pair.source.serves()
         exports = pair.source.cmd('query-block-exports')
         assert [e['shutting-down'] for e in exports] == [True], exports
+        try:
+            pair.source.cmd('block-export-add', type='nbd', id='late',
+                            node_name='d0', name='late')
+            raise AssertionError('clients of that would wait for ever')
+        except QmpError as error:
+            assert error.desc == ("Cannot export inactive node 'd0': it was "
+                                  'migrated away from here'), error.desc
+        assert pair.source.cmd('query-block-exports') == exports
         for command in (
                 {'uri': pair.uri}, {'uri': pair.uri, 'resume': True}):
             reply = pair.source.control.reply(

@@ -287,6 +287,18 @@ BlockNode *block_node_find(const char *node_name, Error **errp)
     return NULL;
 }
 
+static bool is_active = true;
+
+void test_role_set_active(bool active)
+{
+    is_active = active;
+}
+
+bool block_is_active(void)
+{
+    return is_active;
+}
+
 const char *block_node_name(const BlockNode *node)
 {
     return node->name;

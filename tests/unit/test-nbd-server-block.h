@@ -36,6 +36,9 @@ void test_node_release(BlockNode *node, unsigned n, int ret);
 /* Completes all, and lets new ones through. */
 void test_node_unhold(BlockNode *node);
 
+/* Whether this process is active; it is to begin with. */
+void test_role_set_active(bool active);
+
 /* From now on requests wait, and nothing of them is done. */
 void test_node_make_wait(BlockNode *node);
 /* How many of them wait. */

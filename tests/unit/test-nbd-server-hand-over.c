@@ -176,7 +176,30 @@ static void test_newcomers(NbdTest *f, gconstpointer opaque)
     expect_end(fd);
 }
 
-/* What is exported from then on is served. */
+/* Its clients would wait for ever. */
+static void test_new_export_inactive(NbdTest *f, gconstpointer opaque)
+{
+    BlockExportOptions options = {
+        .type = BLOCK_EXPORT_TYPE_NBD,
+        .id = (char *)"e2",
+        .node_name = (char *)"disk",
+        .u.nbd.name = (char *)"other",
+    };
+    g_autoptr(Error) err = NULL;
+    unsigned users;
+
+    block_export_hand_over();
+    test_role_set_active(false);
+    users = test_node_users(f->disk);
+    g_assert_false(block_export_add(&options, &err));
+    g_assert_cmpstr(error_get_pretty(err), ==,
+                    "Cannot export inactive node 'disk': it was migrated away "
+                    "from here");
+    g_assert_cmpuint(test_node_users(f->disk), ==, users);
+    test_role_set_active(true);
+}
+
+/* What an active process exports from then on is served. */
 static void test_new_export(NbdTest *f, gconstpointer opaque)
 {
     int fd;
@@ -281,6 +304,7 @@ int main(int argc, char **argv)
     nbd_test_add("hand-over/payload", 0, test_payload);
     nbd_test_add("hand-over/slow-client", 0, test_slow_client);
     nbd_test_add("hand-over/newcomers", 0, test_newcomers);
+    nbd_test_add("hand-over/new-export-inactive", 0, test_new_export_inactive);
     nbd_test_add("hand-over/new-export", 0, test_new_export);
     nbd_test_add("hand-over/clinging-client", 0, test_clinging_client);
     nbd_test_add("hand-over/hard-del-waiting", 0, test_hard_del_waiting);
