@@ -54,7 +54,12 @@ struct Destination {
     /* Of the session; the coordinator's, constant for other threads. */
     VolumeSet *set; /* main thread claims and releases it */
     void **maps;    /* of each volume, where its content lies in memory */
-    /* Of each volume, once not all is here; changed under migration_lock. */
+    /*
+     * Of each volume, once not all is here.  The coordinator, and the main
+     * thread when that has ended, changes it, with migration_lock held; other
+     * threads read it with that lock, but for receivers from PHASE_READY on:
+     * it stays as it is until they are joined.
+     */
     MissingBlocks **missing;
     MigrationChannel *main;
     Receiver *receivers; /* the first is that of the main channel */
