@@ -101,13 +101,26 @@ static void stream_out_done(YcStream *stream)
     fd_watch_set_events(stream->watch, G_IO_IN);
 }
 
+/*
+ * The last byte of a message, which is white space, is a TLS record of its own.
+ * Stock QEMU takes single bytes from a monitor and waits for the socket in
+ * between, where what it has decrypted already does not show: without another
+ * record behind it, it would never see the end of a message.
+ */
+static size_t stream_piece(const YcStream *stream)
+{
+    size_t left = stream->out->len - stream->n_sent;
+
+    return stream->tls->creds && left > 1 ? left - 1 : left;
+}
+
 static void stream_write(YcStream *stream)
 {
     while (stream->n_sent < stream->out->len) {
         Error *err = NULL;
         ssize_t n =
             qio_channel_write(stream->ioc, stream->out->str + stream->n_sent,
-                              stream->out->len - stream->n_sent, &err);
+                              stream_piece(stream), &err);
 
         if (n == QIO_CHANNEL_ERR_BLOCK) {
             fd_watch_set_events(stream->watch, G_IO_IN | G_IO_OUT);

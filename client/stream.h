@@ -50,8 +50,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(YcStream, yc_stream_free)
 pid_t yc_stream_peer_pid(const YcStream *stream);
 
 /*
- * Sends @text, which it takes.  One at a time: only when the stream is
- * connected and not busy.
+ * Sends @text, which it takes, and whose last byte is white space.  One at a
+ * time: only when the stream is connected and not busy.
  */
 void yc_stream_send(YcStream *stream, GString *text);
 /* Something is not sent yet; its end is told by the sent callback. */

@@ -3,6 +3,8 @@
  * carries out the lines of standard input on one QMP socket.
  *
  *   client-program ADDRESS
+ *     tls FOLDER         use its certificates, from here on
+ *     psk FOLDER         the same with its shared key
  *     connect            and say what is known of the server
  *     in COMMAND [ARGUMENTS]     in-band, and wait for the answer
  *     oob COMMAND [ARGUMENTS]    the same out-of-band
@@ -73,6 +75,19 @@ static void connect_client(YcQmpClient *client)
     g_free(package);
 }
 
+static void set_tls(YcQmpClient *client, const char *how, const char *folder)
+{
+    GError *err = NULL;
+
+    if (how[0] == 't' ? yc_qmp_client_set_tls(client, folder, NULL, &err)
+                      : yc_qmp_client_set_tls_psk(client, folder, NULL, &err)) {
+        printf("ok\n");
+    } else {
+        say_error("error", err);
+        g_error_free(err);
+    }
+}
+
 static void connect_agent(const char *address)
 {
     GError *err = NULL;
@@ -124,6 +139,8 @@ static void carry_out(YcQmpClient *client, char *line)
 
     if (strcmp(words[0], "connect") == 0) {
         connect_client(client);
+    } else if (strcmp(words[0], "tls") == 0 || strcmp(words[0], "psk") == 0) {
+        set_tls(client, words[0], words[1]);
     } else if (strcmp(words[0], "timeout") == 0) {
         timeout_ms = atoi(words[1]);
         printf("ok\n");

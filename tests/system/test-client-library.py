@@ -11,6 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import daemon
+import tls
 from client_library import Installed, Program
 from sandbox import wait_for
 from servers import Nbdkit
@@ -143,6 +144,43 @@ def _(box):
     program.finish()
     disk.thaw()
     server.finish()
+
+
+def talk_tls(box, credentials, how, folder):
+    """By TCP to stock QEMU, which takes a monitor's bytes one by one."""
+    address = f'127.0.0.1:{daemon.free_port()}'
+    host, port = address.split(':')
+    server = daemon.Daemon(box, 'qemu', [
+        '-object', credentials, '-chardev',
+        f'socket,id=tls,host={host},port={port},server=on,wait=off,'
+        'tls-creds=creds', '-mon', 'chardev=tls,mode=control'])
+    program = Program(Installed(box), address)
+    program.ok(f'{how} {folder}')
+    program.ok('connect')
+    for _ in range(5):
+        assert '"qemu"' in program.ok('in query-version')
+        assert '"chardev"' in program.ok('oob query-yank')
+    for _ in range(20):
+        program.ok('send query-version')
+    program.wait_answers(20)
+    program.finish()
+    server.finish()
+
+
+@test('stock QEMU by TLS, with certificates',
+      needs=['qemu-system-x86_64', 'certtool', 'psktool', 'cc', 'pkg-config',
+             'meson'])
+def _(box):
+    creds = tls.Credentials(box.path('tls'))
+    talk_tls(box, tls.x509('creds', 'server', creds.server), 'tls',
+             creds.client)
+
+
+@test('stock QEMU by TLS, with a shared key',
+      needs=['qemu-system-x86_64', 'psktool', 'cc', 'pkg-config', 'meson'])
+def _(box):
+    folder = tls.make_psk(box.path('psk'), 'qemu')
+    talk_tls(box, tls.psk('creds', 'server', folder), 'psk', folder)
 
 
 @test('a second client of a stock socket is told why it gets no greeting',

@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <glib-unix.h>
+#include <poll.h>
 #include "client-fake-peer.h"
 #include "io-fixture.h"
 #include "tls-fixture.h"
@@ -81,6 +83,58 @@ static void play_good(FakePeer *peer, void *opaque)
     while (tls_line(ioc)) {
         tls_send(ioc, "{\"return\": {}, \"id\": 3}\r\n");
     }
+}
+
+/* The server's end by GnuTLS itself, which reads one record at a time. */
+static gnutls_session_t raw_server(FakePeer *peer,
+                                   gnutls_psk_server_credentials_t *creds)
+{
+    g_autofree char *keys = tls_fixture_path(TLS_FIXTURE_PSK, "keys.psk");
+    gnutls_session_t session;
+
+    gnutls_psk_allocate_server_credentials(creds);
+    gnutls_psk_set_server_credentials_file(*creds, keys);
+    gnutls_init(&session, GNUTLS_SERVER);
+    gnutls_priority_set_direct(session, "NORMAL:+ECDHE-PSK:+PSK", NULL);
+    gnutls_credentials_set(session, GNUTLS_CRD_PSK, *creds);
+    g_unix_set_fd_nonblocking(fake_fd(peer), false, NULL);
+    gnutls_transport_set_int(session, fake_fd(peer));
+    g_assert_cmpint(gnutls_handshake(session), ==, 0);
+    return session;
+}
+
+/* Takes up to the end of an object as stock QEMU does: byte by byte. */
+static bool raw_take_object(FakePeer *peer, gnutls_session_t session)
+{
+    int depth = 0;
+    char byte;
+
+    do {
+        struct pollfd readable = {.fd = fake_fd(peer), .events = POLLIN};
+
+        if (poll(&readable, 1, FAKE_DEADLINE_MS) <= 0 ||
+            gnutls_record_recv(session, &byte, 1) <= 0) {
+            return false;
+        }
+        depth += (byte == '{') - (byte == '}');
+    } while (depth || byte != '}');
+    return true;
+}
+
+static void play_bytewise(FakePeer *peer, void *opaque)
+{
+    gnutls_psk_server_credentials_t creds;
+    gnutls_session_t session = raw_server(peer, &creds);
+
+    gnutls_record_send(session, FAKE_GREETING, strlen(FAKE_GREETING));
+    for (int i = 1; raw_take_object(peer, session); i++) {
+        g_autofree char *answer =
+            g_strdup_printf("{\"return\": {}, \"id\": %d}\r\n", i);
+
+        gnutls_record_send(session, answer, strlen(answer));
+    }
+    gnutls_deinit(session);
+    gnutls_psk_free_server_credentials(creds);
 }
 
 static YcQmpClient *client_new(FakePeer *peer, const char *hostname)
@@ -194,9 +248,12 @@ static void play_psk(FakePeer *peer, void *opaque)
     }
 }
 
-/* As @username of the keys in @dir; NULL: well. */
-static GError *connect_psk(FakePeerFn *fn, const char *dir,
-                           const char *username)
+/*
+ * Connects as @username of the keys in @dir, and runs some commands; NULL:
+ * well.
+ */
+static GError *talk_psk(FakePeerFn *fn, const char *dir, const char *username,
+                        int n_commands)
 {
     FakePeer *peer = fake_peer_new(fn, NULL);
     YcQmpClient *client = yc_qmp_client_new(fake_peer_address(peer), NULL);
@@ -206,25 +263,35 @@ static GError *connect_psk(FakePeerFn *fn, const char *dir,
     if (yc_qmp_client_set_tls_psk(client, path, username, &err)) {
         yc_qmp_client_connect(client, FAKE_DEADLINE_MS, &err);
     }
+    for (int i = 0; i < n_commands && !err; i++) {
+        yc_qmp_client_execute(client, YC_QMP_IN_BAND, "x", NULL,
+                              FAKE_DEADLINE_MS, NULL, &err);
+    }
     yc_qmp_client_unref(client);
     expect_nothing_left();
     fake_peer_free(peer);
     return err;
 }
 
+/* TLS hides from stock QEMU what that does not take from it at once. */
+static void test_bytewise(void)
+{
+    g_assert_no_error(talk_psk(play_bytewise, TLS_FIXTURE_PSK, NULL, 3));
+}
+
 static void test_psk(void)
 {
-    g_assert_no_error(connect_psk(play_psk, TLS_FIXTURE_PSK, NULL));
-    g_assert_no_error(connect_psk(play_psk, TLS_FIXTURE_PSK, "other"));
-    expect_error(connect_psk(play_psk, TLS_FIXTURE_PSK, "nobody"),
+    g_assert_no_error(talk_psk(play_psk, TLS_FIXTURE_PSK, NULL, 0));
+    g_assert_no_error(talk_psk(play_psk, TLS_FIXTURE_PSK, "other", 0));
+    expect_error(talk_psk(play_psk, TLS_FIXTURE_PSK, "nobody", 0),
                  YC_ERROR_INVALID, "Username nobody not found");
-    expect_error(connect_psk(play_psk, TLS_FIXTURE_BARE, NULL),
+    expect_error(talk_psk(play_psk, TLS_FIXTURE_BARE, NULL, 0),
                  YC_ERROR_INVALID, "keys.psk");
     /* Of the same name, but not the same key. */
     tls_fixture_write("stolen", "keys.psk", "qemu:0123456789abcdef\n");
-    expect_error(connect_psk(play_psk, "stolen", NULL), YC_ERROR_CONNECT,
+    expect_error(talk_psk(play_psk, "stolen", NULL, 0), YC_ERROR_CONNECT,
                  "TLS handshake");
-    expect_error(connect_psk(play_handshake, TLS_FIXTURE_PSK, NULL),
+    expect_error(talk_psk(play_handshake, TLS_FIXTURE_PSK, NULL, 0),
                  YC_ERROR_CONNECT, "TLS handshake");
 }
 
@@ -263,6 +330,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     tls_fixture_start();
     g_test_add_func("/client/tls/good", test_good);
+    g_test_add_func("/client/tls/bytewise", test_bytewise);
     g_test_add_func("/client/tls/failures", test_failures);
     g_test_add_func("/client/tls/psk", test_psk);
     g_test_add_func("/client/tls/plain-client", test_plain_client);
