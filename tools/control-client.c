@@ -95,8 +95,14 @@ static bool check_greeting(ControlSocket *sock, int timeout_ms, GError **errp)
     g_autoptr(json_object) greeting =
         control_socket_read(sock, timeout_ms, errp);
     json_object *service = json_get_object(greeting, "yankctl");
+    json_object *error = json_get_object(greeting, "error");
 
     if (!greeting) {
+        return false;
+    }
+    if (error) {
+        g_propagate_error(errp, wire_error_from_json(error));
+        g_prefix_error(errp, "%s: ", control_socket_path(sock));
         return false;
     }
     if (json_get_int(service, "protocol", 0) != PROTOCOL) {

@@ -6,16 +6,23 @@
 #include "qemu/osdep.h"
 #include <glib-unix.h>
 #include <sys/socket.h>
+#include "exit-code.h"
+#include "json.h"
 #include "watch-client.h"
 #include "watch-control.h"
 #include "watch-log.h"
+#include "watch-output.h"
+#include "wire-error.h"
 
 #define MAX_CLIENTS 32
+/* Until the next attempt when a client could not be accepted. */
+#define PAUSE_MS 500
 
 struct WatchControl {
     Fleet *fleet;
     GThreadPool *pool;
-    guint source;
+    int fd;       /* listens; not ours */
+    guint source; /* accepts, or waits before it does again */
     GPtrArray *clients;
 };
 
@@ -25,6 +32,21 @@ static void client_ended(WatchClient *client, void *opaque)
 
     g_ptr_array_remove_fast(control->clients, client);
     watch_client_close(client);
+}
+
+/* Tells instead of a greeting why there is none. */
+static void refuse(int fd, const char *why)
+{
+    g_autoptr(GError) err =
+        g_error_new(EXIT_ERROR, EXIT_UNREACHABLE, "%s", why);
+    g_autoptr(json_object) message = json_object_new_object();
+    WatchOutput *output = watch_output_new(fd);
+
+    watch_log("a client was refused: %s", why);
+    json_set(message, "error", wire_error_to_json(err));
+    watch_output_send(output, message);
+    watch_output_end(output);
+    watch_output_unref(output);
 }
 
 static void take_in(WatchControl *control, int fd)
@@ -37,8 +59,9 @@ static void take_in(WatchControl *control, int fd)
                   uid);
         close(fd);
     } else if (control->clients->len >= MAX_CLIENTS) {
-        watch_log("a client was refused: there are %d already", MAX_CLIENTS);
-        close(fd);
+        refuse(fd,
+               "the service has " G_STRINGIFY(MAX_CLIENTS) " clients, "
+                                                           "and takes no more");
     } else {
         WatchClient *client = watch_client_new(
             fd, control->fleet, control->pool, client_ended, control);
@@ -47,12 +70,29 @@ static void take_in(WatchControl *control, int fd)
     }
 }
 
+static gboolean acceptable(int listener, GIOCondition condition, void *opaque);
+
+static gboolean accept_again(void *opaque)
+{
+    WatchControl *control = opaque;
+
+    control->source = g_unix_fd_add(control->fd, G_IO_IN, acceptable, control);
+    return G_SOURCE_REMOVE;
+}
+
 static gboolean acceptable(int listener, GIOCondition condition, void *opaque)
 {
+    WatchControl *control = opaque;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd >= 0) {
-        take_in(opaque, fd);
+        take_in(control, fd);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+               errno == ENOMEM) {
+        /* It stays acceptable: without a pause we would run in circles. */
+        watch_log("a client has to wait: %s", g_strerror(errno));
+        control->source = g_timeout_add(PAUSE_MS, accept_again, control);
+        return G_SOURCE_REMOVE;
     }
     return G_SOURCE_CONTINUE;
 }
@@ -65,8 +105,8 @@ WatchControl *watch_control_new(const WatchSocket *sock, Fleet *fleet)
     control->clients = g_ptr_array_new();
     /* No limit here: clients, and the operations of each, have theirs. */
     control->pool = g_thread_pool_new(watch_client_work, NULL, -1, false, NULL);
-    control->source =
-        g_unix_fd_add(watch_socket_fd(sock), G_IO_IN, acceptable, control);
+    control->fd = watch_socket_fd(sock);
+    accept_again(control);
     return control;
 }
 

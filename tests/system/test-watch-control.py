@@ -7,6 +7,8 @@
 
 import json
 import os
+import resource
+import socket
 import stat
 import sys
 
@@ -150,12 +152,35 @@ def _(box):
 def _(box):
     server, watch = serve(box)
     clients = [Control(box, watch.control) for _ in range(32)]
-    assert watch.connect().greeting is None
+    refused = watch.connect()
+    assert refused.greeting['error']['code'] == 'unreachable'
+    assert '32 clients' in refused.greeting['error']['desc']
+    assert refused.read() is None
+    done = watch.run('list')
+    assert done.returncode == 4 and '32 clients' in done.stderr, done
     assert clients[0].call(op='list')
     clients.pop().close()
-    wait_for('a place', lambda: watch.connect().greeting)
+    wait_for('a place', lambda: 'yankctl' in (watch.connect().greeting or {}))
     for client in clients:
         client.close()
+    finish(server, watch)
+
+
+@test('when descriptors run out, clients wait, and are then served')
+def _(box):
+    server, watch = serve(box)
+    limits = resource.prlimit(watch.process.pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f'/proc/{watch.process.pid}/fd'))
+    resource.prlimit(watch.process.pid, resource.RLIMIT_NOFILE,
+                     (used, limits[1]))
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    sock.connect(watch.control)
+    wait_for('it is told', lambda: 'a client has to wait: Too many open files'
+             in watch.process.output())
+    resource.prlimit(watch.process.pid, resource.RLIMIT_NOFILE, limits)
+    assert b'"yankctl"' in sock.recv(100)
+    sock.close()
     finish(server, watch)
 
 
