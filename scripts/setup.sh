@@ -40,11 +40,13 @@ check  iproute2            ip             networks that lose packets, in tests
 check  libnbd-bin          nbdcopy        NBD clients
 check  gnutls-bin          certtool       certificates and keys for tests
 check  fio                 fio            load for benchmarks and tests
+check  man-db              man            show the manual pages, and see warnings
 check  nbd-server          nbd-server     one more NBD server to work with
 check  openssl             openssl        TLS peers other than GnuTLS
 check  qemu-guest-agent    qemu-ga        guest agent to talk to
 check  qemu-system-common  qemu-storage-daemon  stock daemon to compare with
 check  qemu-system-x86     qemu-system-x86_64   stock QMP to compare with
+check  systemd             systemd-analyze  judge the units; it is not started
 libvirt  libvirt-daemon        libvirtd  libvirt to rescue domains of
 libvirt  libvirt-daemon-driver-qemu  -   its driver for QEMU
 libvirt  libvirt-clients       virsh     libvirt's own tool, which is to work again

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The units of systemd are right, and confine what they start.
+
+  check-units.py FOLDER    where the units are
+"""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+UNITS = pathlib.Path(sys.argv[1])
+# What "systemd-analyze security" may find at most: 0 is locked up, 10 is free.
+EXPOSURE = {'yankd@.service': 2.0, 'yankctl-watch.service': 3.0}
+STRICT = {'NoNewPrivileges=yes', 'ProtectSystem=strict',
+          'MemoryDenyWriteExecute=yes', 'RestrictNamespaces=yes',
+          'SystemCallFilter=@system-service', 'SystemCallArchitectures=native',
+          'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6'}
+
+
+def analyze(*arguments):
+    return subprocess.run(['systemd-analyze', *arguments], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def with_programs_that_exist(text):
+    """The unit when it is not installed: its own programs are not there."""
+    return re.sub(r'^(Exec\w+=)\S*/yank\w+', r'\1/bin/true', text, flags=re.M)
+
+
+def problems(name):
+    """What systemd says of a unit; pages need not be installed."""
+    text = (UNITS / name).read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder) / name
+        copy.write_text(with_programs_that_exist(text))
+        result = analyze('verify', '--man=no', str(copy))
+    return result.stdout if result.returncode or result.stdout else ''
+
+
+def exposure(name):
+    result = analyze('security', '--offline=true', str(UNITS / name))
+    found = re.search(r'exposure level for \S+: ([\d.]+)', result.stdout)
+    return float(found.group(1)) if found else 10
+
+
+def checks(name):
+    lines = set((UNITS / name).read_text().splitlines())
+    yield f'{name} is confined', STRICT <= lines, STRICT - lines
+    if not shutil.which('systemd-analyze'):
+        yield f'{name} # SKIP no systemd-analyze', True, ''
+        return
+    wrong = problems(name)
+    yield f'{name} is understood', not wrong, wrong
+    level = exposure(name)
+    yield f'{name} is not exposed', level <= EXPOSURE[name], level
+
+
+def main():
+    results = [result for name in EXPOSURE for result in checks(name)]
+    print(f'1..{len(results)}')
+    for number, (name, good, what) in enumerate(results, 1):
+        print('%s %d - %s' % ('ok' if good else 'not ok', number, name))
+        if not good:
+            print('# ' + str(what).replace('\n', '\n# '))
+    return not all(good for _name, good, _what in results)
+
+
+sys.exit(main())
