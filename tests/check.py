@@ -121,7 +121,8 @@ def environment(program, tmpdir):
         "TMPDIR": tmpdir,
         "PYTHONDONTWRITEBYTECODE": "1",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-        "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+        "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:"
+                        "suppressions=%s" % (TOP / "tests" / "tsan.supp"),
     })
     return env
 
