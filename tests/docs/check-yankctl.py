@@ -117,6 +117,22 @@ def completion_checks(folder):
            complete(f'yankctl --no-control -c {config} yank --all vm'))
     yield ('files are completed', {str(config)},
            complete(f'yankctl --config {folder}/dom'))
+    # Bash splits words at the equals sign: what is completed begins there.
+    yield ('files behind an equals sign are completed', {str(config)},
+           complete(f'yankctl --config={folder}/dom'))
+    yield ('verbs without domains complete none', set(),
+           complete(f'yankctl --no-control -c {config} list '))
+    yield from hostile_name_checks(pathlib.Path(folder))
+
+
+def hostile_name_checks(folder):
+    """Names come from others: completion runs nothing that they hold."""
+    config = folder / 'hostile.conf'
+    config.write_text(f'[$(touch {folder}/ran)]\nmonitor=/a')
+    words = complete(f'yankctl --no-control -c {config} status ')
+    yield ('names are completed as they are, quoted',
+           {'\\$\\(touch\\', f'{folder}/ran\\)'}, words)
+    yield ('names are not run', False, (folder / 'ran').exists())
 
 
 def main():
