@@ -6,7 +6,10 @@
 #include "qemu/osdep.h"
 #include "domain-internal.h"
 
-G_DEFINE_QUARK(yc - domain - error - quark, yc_domain_error)
+GQuark yc_domain_error_quark(void)
+{
+    return g_quark_from_static_string("yc-domain-error-quark");
+}
 
 YcDomain *yc_domain_hold(YcDomain *dom)
 {

@@ -14,12 +14,22 @@ struct YcTimer {
     void *opaque;
 };
 
+/* GLib also comes here when what it dispatched just before stopped the timer. */
+static bool timer_is_due(GSource *source)
+{
+    int64_t time = g_source_get_ready_time(source);
+
+    return time >= 0 && time <= g_get_monotonic_time();
+}
+
 static gboolean timer_dispatch(GSource *source, GSourceFunc fn, gpointer opaque)
 {
     YcTimer *timer = (YcTimer *)source;
 
-    g_source_set_ready_time(source, -1);
-    timer->fn(timer->opaque);
+    if (timer_is_due(source)) {
+        g_source_set_ready_time(source, -1);
+        timer->fn(timer->opaque);
+    }
     return G_SOURCE_CONTINUE;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "client-fake-peer.h"
+#include "client/client-internal.h"
 #include "qemu/lockable.h"
 
 /* Far longer than a test: a pause that is to be seen, not waited for. */
@@ -155,6 +156,39 @@ static void test_disconnect_while_waiting(void)
     end(peer, client);
 }
 
+/* On the I/O thread: the end of the pause and the wish are there at once. */
+static void disconnect_when_due(void *client)
+{
+    int64_t due = g_get_monotonic_time() + PAUSE_MS * 1000;
+
+    while (g_get_monotonic_time() <= due) {
+    }
+    yc_qmp_client_disconnect(client);
+}
+
+static void nothing(void *unused)
+{
+}
+
+static void test_disconnect_when_due(void)
+{
+    FakePeer *peer = fake_peer_new(play_lost, NULL);
+    YcQmpClient *client =
+        client_new(fake_peer_address(peer), PAUSE_MS, PAUSE_MS);
+
+    g_assert_true(yc_qmp_client_connect(client, 0, NULL));
+    fake_peer_go(peer);
+    wait_state(YC_QMP_WAITING, 1);
+    iothread_post(yc_io_thread(), disconnect_when_due, client);
+    wait_state(YC_QMP_DISCONNECTED, 1);
+    /* Behind whatever else was due with it. */
+    iothread_run(yc_io_thread(), nothing, NULL);
+    iothread_run(yc_event_thread(), nothing, NULL);
+    g_assert_cmpint(states.counts[YC_QMP_CONNECTING], ==, 1);
+    g_assert_cmpint(yc_qmp_client_state(client), ==, YC_QMP_DISCONNECTED);
+    end(peer, client);
+}
+
 /* Let go in every state, at any moment. */
 static void test_unref_any_time(void)
 {
@@ -186,6 +220,8 @@ int main(int argc, char **argv)
                     test_connect_while_waiting);
     g_test_add_func("/client/reconnect/disconnect-while-waiting",
                     test_disconnect_while_waiting);
+    g_test_add_func("/client/reconnect/disconnect-when-due",
+                    test_disconnect_when_due);
     g_test_add_func("/client/reconnect/unref-any-time", test_unref_any_time);
     return g_test_run();
 }
