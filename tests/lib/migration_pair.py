@@ -207,6 +207,14 @@ class Pair:
     def start_postcopy(self):
         self.source.qmp.cmd('migrate-start-postcopy')
 
+    def migrate_postcopy(self):
+        """With little there when the destination begins to serve.  A busy
+        host may take longer from one command to the next than a whole
+        migration does: so passes stand still until postcopy begins."""
+        self.source.set(parameters={'max-bandwidth': 1})
+        self.migrate()
+        self.start_postcopy()
+
     def recover(self):
         """A new address, a new link."""
         address = new_address(self.box, self.tcp)

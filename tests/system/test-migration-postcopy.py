@@ -40,8 +40,7 @@ def postcopy(box, bandwidth=STILL, capabilities=(), **more):
     """A pair in postcopy-active, with nothing there but what was pushed."""
     pair = Pair(box, ['postcopy-blocks', 'events', *capabilities],
                 {'max-postcopy-bandwidth': bandwidth}, **more)
-    pair.migrate()
-    pair.start_postcopy()
+    pair.migrate_postcopy()
     for side in pair.sides:
         side.wait_status('postcopy-active')
     return pair
@@ -171,8 +170,7 @@ for _capabilities in [], ['multifd'], ['multifd', 'return-path']:
         pair = Pair(box, ['postcopy-blocks', *capabilities],
                     {'max-postcopy-bandwidth': 4 << 20})
         pair.start_clients('stress', n=3, pause=0)
-        pair.migrate()
-        pair.start_postcopy()
+        pair.migrate_postcopy()
         for side in pair.sides:
             side.wait_status('postcopy-active', 'completed')
         pair.destination.wait_status('completed')
@@ -344,8 +342,7 @@ def _(box):
     for side, creds in zip(pair.sides, ('ours', 'theirs')):
         side.set(parameters={'tls-creds': creds})
     pair.link = Straight(pair.link.target)
-    pair.migrate()
-    pair.start_postcopy()
+    pair.migrate_postcopy()
     active(pair)
     pair.source.qmp.oob('migrate-pause')
     paused(pair)
@@ -548,9 +545,10 @@ def without_goodbye(box, *capabilities):
     pair = Pair(box, capabilities)
     pair.link.on('bye', pair.link.hold)
     step = 'complete' if 'postcopy-blocks' in capabilities else 'started'
-    pair.migrate()
     if capabilities:
-        pair.start_postcopy()
+        pair.migrate_postcopy()
+    else:
+        pair.migrate()
     wait_for(step, lambda: step in pair.link.counts, 10 * slowness())
     pair.source.kill()
     pair.source.daemon.process.wait()
@@ -584,9 +582,10 @@ def _(box):
                                ('complete', ['postcopy-blocks'])):
         pair = Pair(box, capabilities)
         trigger = pair.link.on(step, pair.link.cut, where='after')
-        pair.migrate()
         if 'postcopy-blocks' in capabilities:
-            pair.start_postcopy()
+            pair.migrate_postcopy()
+        else:
+            pair.migrate()
         for side in pair.sides:
             side.wait_status('completed')
         assert trigger.fired.is_set()
@@ -601,9 +600,10 @@ def _(box):
                                ('complete', ['postcopy-blocks', 'multifd'])):
         pair = Pair(box, capabilities)
         pair.link.on(step, pair.link.cut)
-        pair.migrate()
         if 'postcopy-blocks' in capabilities:
-            pair.start_postcopy()
+            pair.migrate_postcopy()
+        else:
+            pair.migrate()
         pair.destination.wait_status('completed')
         for _ in range(2):
             pair.source.wait_status('postcopy-paused')
