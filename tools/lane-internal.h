@@ -13,7 +13,7 @@ struct Lanes {
     const Options *options;
     ControlClient *control; /* or NULL */
     GPtrArray *domains;     /* DomainSpec */
-    GHashTable *watched;    /* address of a monitor -> the service's name */
+    GHashTable *watched;    /* resolved address -> the service's name */
     /* Guards @subscribed, the service's name -> Lane.  Before a lane's. */
     GMutex lock;
     GHashTable *subscribed;

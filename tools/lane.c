@@ -21,6 +21,19 @@ void lane_unref(void *opaque)
     }
 }
 
+/* @address without symbolic links: the service may know another way there. */
+static char *resolve(const char *address)
+{
+    const char *path =
+        g_str_has_prefix(address, "unix:") ? address + strlen("unix:") : NULL;
+    char *real = path ? realpath(path, NULL) : NULL;
+    char *resolved =
+        real ? g_strconcat("unix:", real, NULL) : g_strdup(address);
+
+    free(real);
+    return resolved;
+}
+
 /* Learns which domains the service has. */
 static bool ask_service(Lanes *lanes, GError **errp)
 {
@@ -44,7 +57,7 @@ static bool ask_service(Lanes *lanes, GError **errp)
         if (!name || !monitor) {
             continue;
         }
-        g_hash_table_replace(lanes->watched, g_strdup(monitor), g_strdup(name));
+        g_hash_table_replace(lanes->watched, resolve(monitor), g_strdup(name));
         if (add && !domains_lookup(lanes->domains, name, NULL)) {
             g_ptr_array_add(lanes->domains,
                             domain_spec_new(name, monitor, "the service"));
@@ -125,12 +138,13 @@ static void tell_no_lane(GError **err)
 Lane *lane_open(Lanes *lanes, const DomainSpec *spec, GError **errp)
 {
     g_autoptr(Lane) lane = g_new0(Lane, 1);
+    g_autofree char *address = resolve(spec->monitor);
 
     lane->refs = 1;
     g_mutex_init(&lane->lock);
     lane->lanes = lanes;
     lane->name = g_strdup(spec->name);
-    lane->remote = g_hash_table_lookup(lanes->watched, spec->monitor);
+    lane->remote = g_hash_table_lookup(lanes->watched, address);
     if (lane->remote) {
         return g_steal_pointer(&lane);
     }

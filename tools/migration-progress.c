@@ -44,6 +44,10 @@ static double percent(json_object *info)
     if (g_strcmp0(json_get_string(info, "status"), "completed") == 0) {
         return 100;
     }
+    /* Nothing is left either where nothing was begun. */
+    if (remaining == 0 && sum(info, "transferred") == 0) {
+        return -1;
+    }
     return total > 0 ? CLAMP(100 * (total - remaining) / total, 0, 100) : -1;
 }
 

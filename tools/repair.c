@@ -89,15 +89,44 @@ json_object *repair_plan(Lane *lane, json_object *names, GError **errp)
     return steps;
 }
 
-/* Whoever connects to a server that is silent, hangs again. */
-static bool probe_servers(json_object *steps, GError **errp)
+/* A path that is relative, is so for the process and not for us. */
+static char *path_of_process(const char *path, json_object *status)
 {
+    gint64 pid = json_get_int(status, "pid", 0);
+
+    return !g_path_is_absolute(path) && pid > 0
+               ? g_strdup_printf("/proc/%" G_GINT64_FORMAT "/cwd/%s", pid, path)
+               : g_strdup(path);
+}
+
+static bool probe(json_object *server, json_object *status, GError **errp)
+{
+    g_autoptr(json_object) seen = NULL;
+    const char *path = json_get_string(server, "path");
+
+    if (path) {
+        g_autofree char *ours = path_of_process(path, status);
+
+        seen = json_object_new_object();
+        json_set_string(seen, "path", ours);
+    }
+    return nbd_probe(path ? seen : server, PROBE_MS, errp);
+}
+
+/* Whoever connects to a server that is silent, hangs again. */
+static bool probe_servers(Lane *lane, json_object *steps, GError **errp)
+{
+    g_autoptr(json_object) status = ask_status(lane, errp);
+
+    if (!status) {
+        return false;
+    }
     for (size_t i = 0, n = json_length(steps); i < n; i++) {
         json_object *arguments =
             json_get(json_object_array_get_idx(steps, i), "arguments");
         json_object *server = json_get_object(arguments, "server");
 
-        if (server && !nbd_probe(server, PROBE_MS, errp)) {
+        if (server && !probe(server, status, errp)) {
             g_prefix_error(errp, "nothing was repaired: ");
             return false;
         }
@@ -141,7 +170,7 @@ static bool run_step(Lane *lane, json_object *step, GError **errp)
 
 bool repair_run(Lane *lane, json_object *steps, GError **errp)
 {
-    if (!probe_servers(steps, errp)) {
+    if (!probe_servers(lane, steps, errp)) {
         return false;
     }
     for (size_t i = 0, n = json_length(steps); i < n; i++) {

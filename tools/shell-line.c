@@ -121,6 +121,14 @@ void shell_line_drop(void)
     shell_line_show();
 }
 
+void shell_line_resume(void)
+{
+    /* Whoever had the terminal in between has set it up for itself. */
+    rl_cleanup_after_signal();
+    rl_reset_after_signal();
+    shell_line_show();
+}
+
 void shell_line_hide(void)
 {
     rl_clear_visible_line();

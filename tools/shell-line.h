@@ -24,6 +24,8 @@ void shell_line_end(void);
 void shell_line_read(void);
 /* Forgets what is typed, and begins anew. */
 void shell_line_drop(void);
+/* Takes the terminal again, after the process was stopped. */
+void shell_line_resume(void);
 /* Whatever is printed between the two comes above the line that is typed. */
 void shell_line_hide(void);
 void shell_line_show(void);

@@ -5,9 +5,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <time.h>
+#include "interrupt.h"
 #include "json.h"
 #include "lane.h"
 #include "migration-progress.h"
@@ -40,6 +40,7 @@ typedef struct Migration {
     gint64 moved;   /* when something did */
     int interrupts; /* how often the user has asked for the end */
     bool yanked;
+    bool left;     /* the user does not wait for the end */
     gint64 ending; /* since when the end was asked for, or 0 */
     bool has_line; /* the line of the terminal is to be written over */
 } Migration;
@@ -144,8 +145,11 @@ static void interrupt(Migration *m)
     m->interrupts++;
     if (m->interrupts == 1) {
         cancel(m);
-    } else {
+    } else if (!m->yanked) {
         yank(m);
+        say(m, "once more leaves it as it is");
+    } else {
+        m->left = true;
     }
 }
 
@@ -169,7 +173,7 @@ static bool is_over(Migration *m)
     if (migration_progress_ended(&m->progress)) {
         return true;
     }
-    if (m->ending && seconds_since(m->ending) > END_SECONDS) {
+    if (m->left || (m->ending && seconds_since(m->ending) > END_SECONDS)) {
         return true;
     }
     if (yank_after > 0 && !m->yanked && seconds_since(m->moved) > yank_after) {
@@ -238,12 +242,15 @@ static ExitCode tell_end(Migration *m, GError **errp)
         }
         return EXIT_OK;
     }
-    g_set_error(
-        errp, EXIT_ERROR,
-        migration_progress_ended(&m->progress) ? EXIT_FAILED : EXIT_STUCK,
-        "the migration is %s%s%s", status ? status : "in no known state",
-        m->progress.error ? ": " : "",
-        m->progress.error ? m->progress.error : "");
+    if (migration_progress_ended(&m->progress)) {
+        g_set_error(errp, EXIT_ERROR, EXIT_FAILED, "the migration is %s%s%s",
+                    status, m->progress.error ? ": " : "",
+                    m->progress.error ? m->progress.error : "");
+    } else {
+        g_set_error(errp, EXIT_ERROR, EXIT_STUCK,
+                    "the migration is still %s, though it was told to end",
+                    status ? status : "in no known state");
+    }
     return EXIT_FAILED;
 }
 
@@ -261,21 +268,18 @@ static ExitCode migrate(Migration *m, const char *uri, GError **errp)
 
 static ExitCode run(const Options *options, char **arguments, GError **errp)
 {
+    static const int signals[] = {SIGINT, SIGTERM, 0};
     g_autoptr(Lanes) lanes = NULL;
     g_autoptr(Lane) lane = NULL;
-    Migration m = {.options = options};
+    Migration m = {.options = options, .signals = interrupt_begin(signals)};
     ExitCode code;
 
-    /* Before the threads are made, which are to leave them alone, too. */
-    sigemptyset(&m.signals);
-    sigaddset(&m.signals, SIGINT);
-    sigaddset(&m.signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &m.signals, NULL);
     if (!options_check_seconds("--yank-after", yank_after, errp) ||
         !(lanes = lanes_new(options, errp)) ||
         !(lane = lane_open_name(lanes, arguments[0], errp))) {
         return EXIT_FAILED;
     }
+    interrupt_ready();
     m.lane = lane;
     code = migrate(&m, arguments[1], errp);
     migration_progress_clear(&m.progress);

@@ -5,8 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include <poll.h>
-#include <signal.h>
 #include <sys/signalfd.h>
+#include "interrupt.h"
 #include "json.h"
 #include "lane.h"
 #include "shell-line.h"
@@ -18,10 +18,14 @@ typedef struct Shell {
     const Options *options;
     ShellSession *session;
     Schema *schema;
-    int interrupts; /* signalfd: Ctrl-C drops the line, not the shell */
-    bool over;      /* the user leaves */
-    bool lost;      /* the connection is gone */
-    bool failed;    /* some request did */
+    /*
+     * signalfd: Ctrl-C drops the line, not the shell; what ends the shell
+     * leaves the terminal as it was.
+     */
+    int signals;
+    bool over;   /* the user leaves */
+    bool lost;   /* the connection is gone */
+    bool failed; /* some request did */
 } Shell;
 
 /* Who wants to leave the shell must not end the process at the other end. */
@@ -103,24 +107,20 @@ static void take_items(Shell *shell)
     shell_line_show();
 }
 
-static void take_interrupt(Shell *shell)
+static void take_signal(Shell *shell)
 {
     struct signalfd_siginfo info;
 
-    if (read(shell->interrupts, &info, sizeof(info)) > 0) {
-        shell_line_drop();
+    if (read(shell->signals, &info, sizeof(info)) <= 0) {
+        return;
     }
-}
-
-/* Before the threads are made, which are to leave it alone, too. */
-static int catch_interrupts(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (info.ssi_signo == SIGINT) {
+        shell_line_drop();
+    } else if (info.ssi_signo == SIGCONT) {
+        shell_line_resume();
+    } else {
+        shell->over = true;
+    }
 }
 
 /* On a terminal: what is typed, and what comes, at any time. */
@@ -130,7 +130,7 @@ static void run_interactive(Shell *shell, const char *domain)
     struct pollfd fds[] = {
         {.fd = STDIN_FILENO, .events = POLLIN},
         {.fd = shell_session_fd(shell->session), .events = POLLIN},
-        {.fd = shell->interrupts, .events = POLLIN},
+        {.fd = shell->signals, .events = POLLIN},
     };
 
     shell_session_ask_schema(shell->session);
@@ -143,7 +143,7 @@ static void run_interactive(Shell *shell, const char *domain)
             take_items(shell);
         }
         if (fds[2].revents) {
-            take_interrupt(shell);
+            take_signal(shell);
         }
         if (fds[0].revents) {
             shell_line_read();
@@ -173,9 +173,9 @@ static void run_lines(Shell *shell)
 /* False: the connection is lost. */
 static bool run_shell(Shell *shell, const char *domain)
 {
-    if (shell->interrupts >= 0) {
+    if (shell->signals >= 0) {
         run_interactive(shell, domain);
-        close(shell->interrupts);
+        close(shell->signals);
         shell->failed = false;
     } else {
         run_lines(shell);
@@ -186,9 +186,10 @@ static bool run_shell(Shell *shell, const char *domain)
 
 static ExitCode run(const Options *options, char **arguments, GError **errp)
 {
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGCONT, 0};
     bool interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    Shell shell = {.options = options,
-                   .interrupts = interactive ? catch_interrupts() : -1};
+    sigset_t caught = interactive ? interrupt_begin(signals) : (sigset_t){0};
+    Shell shell = {.options = options, .signals = -1};
     g_autoptr(Lanes) lanes = lanes_new(options, errp);
     g_autoptr(Lane) lane =
         lanes ? lane_open_name(lanes, arguments[0], errp) : NULL;
@@ -197,6 +198,10 @@ static ExitCode run(const Options *options, char **arguments, GError **errp)
 
     if (!session) {
         return EXIT_FAILED;
+    }
+    if (interactive) {
+        interrupt_ready();
+        shell.signals = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
     }
     shell.session = session;
     if (!run_shell(&shell, arguments[0])) {

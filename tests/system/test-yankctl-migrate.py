@@ -123,6 +123,32 @@ def _(box):
     check_cancelled(box, stock(box), f'tcp:127.0.0.1:{listener.port}')
 
 
+@test('Ctrl-C, again and again, while stock connects: who leaves, may',
+      needs=['qemu-system-x86_64'])
+def _(box):
+    hole = peers.Blackhole(box)
+    daemon = stock(box)
+    fleet = Fleet.of(box, vm=daemon.qmp_path)
+    process, _ = start(fleet, box, 'vm', f'tcp:127.0.0.1:{hole.port}')
+    for said in ('"setup"', 'once more yanks', 'once more leaves'):
+        wait_for(said, lambda: said in process.output())
+        process.send_signal(signal.SIGINT)
+    assert process.wait(10) == STUCK, process.output()
+    assert 'still cancelling' in process.output(), process.output()
+    daemon.process.destroy()
+
+
+@test('Ctrl-C before there is a migration')
+def _(box):
+    listener = peers.Listener(box)
+    for verb in (['migrate', 'vm', 'tcp:localhost:1'], ['list']):
+        fleet = Fleet.of(box, vm=listener.path, timeout=600)
+        process = box.spawn([*fleet.argv, *verb])
+        listener.accept()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT, process.output()
+
+
 def check_silent(box, daemon):
     """A peer that accepts, and says nothing for ever.  Its socket takes but
     little, so that even a machine without a system has more to say."""

@@ -135,6 +135,24 @@ def _(box):
     check_reads(guest)
 
 
+@test('a server at a path that is relative for the process, and only for it',
+      needs=NEEDS)
+def _(box):
+    guest = Guest(box)
+    guest.qmp.cmd('device_del', {'id': 'disk0'})
+    fleet = Fleet.of(box, vm=guest.qmp_path)
+    path = os.path.relpath(guest.disk.path,
+                           os.readlink(f'/proc/{guest.process.pid}/cwd'))
+    guest.qmp.cmd('cont')
+    guest.qmp.cmd('blockdev-add', {
+        'driver': 'nbd', 'node-name': 'other',
+        'server': {'type': 'unix', 'path': path}})
+    here = box.path('/'.join(['deep'] * 20))
+    os.makedirs(here)
+    report = fleet.json('yank', 'vm', 'blockdev:other', '--repair', cwd=here)
+    check_all_done(report, cont=False)
+
+
 @test('what cannot be made anew is left alone', needs=NEEDS)
 def _(box):
     guest = Guest(box, top={'driver': 'throttle', 'throttle-group': 'g'},

@@ -9,12 +9,15 @@ import os
 import pty
 import re
 import select
+import signal
 import stat
 import sys
+import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
+import peers
 from daemon import Daemon
 from hang import FifoHang
 from sandbox import wait_for
@@ -73,6 +76,9 @@ class Terminal:
 
     def leave(self, how='exit\r'):
         self.type(how)
+        return self.wait()
+
+    def wait(self):
         while self.process.poll() is None:
             self._read()
         return self.process.returncode
@@ -169,6 +175,36 @@ def _(box):
         assert shell.leave() == OK
         assert time.monotonic() - start < 5 * slowness()
         hang.release()
+
+
+@test('signals: before it is ready, at the prompt, and when it was stopped')
+def _(box):
+    with Daemon(box, 'yankd') as daemon:
+        listener = peers.Listener(box)
+        shell = Terminal(box, Fleet.of(box, vm=listener.path, timeout=600),
+                         prompt=None)
+        listener.accept()
+        shell.type('\x03')
+        assert shell.wait() == -signal.SIGINT
+        shell = Terminal(box, Fleet.of(box, vm=daemon.qmp_path))
+        modes = termios.tcgetattr(shell.fd)
+        # What a shell does with the terminal of a job that is stopped.
+        shell.process.send_signal(signal.SIGSTOP)
+        other = termios.tcgetattr(shell.fd)
+        other[3] |= termios.ICANON | termios.ECHO
+        termios.tcsetattr(shell.fd, termios.TCSANOW, other)
+        shell.process.send_signal(signal.SIGCONT)
+        wait_for('the terminal is its again', lambda: shell._read() or
+                 termios.tcgetattr(shell.fd) == modes)
+        shell.type('query-ver\t')
+        shell.expect('query-ver')
+        shell.type('\x15query-name\r')
+        shell.expect('}')
+        shell.process.send_signal(signal.SIGTERM)
+        assert shell.wait() == OK
+        assert termios.tcgetattr(shell.fd)[3] & termios.ECHO
+        with open(box.path('state/yankctl/history')) as f:
+            assert 'query-name' in f.read()
 
 
 @test('the connection is lost')

@@ -304,6 +304,10 @@ def _(box):
         # By another name it is the same domain, for its address is.
         other = Fleet.of(box, control=watch.control, mine=daemon.qmp_path)
         assert other.json('status', 'mine')['watched'] is True
+        # By another way there, too.
+        os.symlink(daemon.qmp_path, box.path('link'))
+        other = Fleet.of(box, control=watch.control, mine=box.path('link'))
+        assert other.json('status', 'mine')['watched'] is True
         watch.finish()
         assert process.wait(10) == UNREACHABLE
 
