@@ -57,6 +57,28 @@ static bool may_run_in_band(const char *command, GError **errp)
     return true;
 }
 
+/*
+ * One command is all that the job does, so its answer counts even if the
+ * domain is lost right behind it: that is how "quit" ends well.
+ */
+static json_object *run_alone(YcDomain *dom, const char *command,
+                              json_object *arguments, int timeout_ms,
+                              GError **errp)
+{
+    YcQmpClient *monitor = yc_domain_enter_monitor(dom, command, errp);
+    json_object *result = NULL;
+
+    if (!monitor) {
+        return NULL;
+    }
+    if (!yc_qmp_client_execute(monitor, YC_QMP_IN_BAND, command, arguments,
+                               timeout_ms, &result, errp)) {
+        result = NULL;
+    }
+    yc_domain_exit_monitor(dom, NULL);
+    return result;
+}
+
 json_object *ops_in_band(YcDomain *dom, const char *command,
                          json_object *arguments, int timeout_ms, GError **errp)
 {
@@ -66,10 +88,7 @@ json_object *ops_in_band(YcDomain *dom, const char *command,
 
     yc_domain_lock(dom);
     if (yc_domain_begin_job(dom, job, command, timeout_ms, errp)) {
-        if (!yc_domain_command(dom, command, arguments, timeout_ms, &result,
-                               errp)) {
-            result = NULL;
-        }
+        result = run_alone(dom, command, arguments, timeout_ms, errp);
         yc_domain_end_job(dom, NULL);
     }
     yc_domain_unlock(dom);

@@ -72,6 +72,17 @@ def _(box):
     Fleet.of(box, vm=long).run('status', 'vm', code=UNREACHABLE)
 
 
+@test('a server that answers and is gone has answered')
+def _(box):
+    def leave(sock, request):
+        send(sock, {'id': request['id'], 'return': {}})
+        sock.shutdown(socket.SHUT_RDWR)
+
+    fleet = answering(box, qmp({'quit': leave}))
+    for _round in range(20):
+        assert fleet.json('raw', 'vm', 'quit') == {'return': {}}
+
+
 @test('a server that says nothing')
 def _(box):
     check_script(box, hold, 'greeting')
