@@ -21,6 +21,7 @@ NAMES = {
     6: 'missing', 7: 'hand-over', 8: 'go', 9: 'push-end', 10: 'abort',
     11: 'bye', 32: 'accept', 33: 'pass-ack', 34: 'ready', 35: 'started',
     36: 'fetch', 37: 'lacks', 38: 'lacks-end', 39: 'complete', 40: 'error',
+    41: 'again',
 }
 
 
@@ -120,6 +121,7 @@ class Link:
         self.address = new_address(box, not isinstance(target, str))
         self.counts = {}            # sections by name
         self.log = []
+        self.hello = b''            # the last one
         self.triggers = []
         self._open = threading.Event()
         self._open.set()            # cleared: nothing is forwarded
@@ -203,6 +205,7 @@ class Link:
         hello = _receive(connection.near, HELLO_SIZE)
         if len(hello) == HELLO_SIZE:
             connection.channel = struct.unpack('>H', hello[16:18])[0]
+            self.hello = hello
             self._send(connection.far, hello)
         back = threading.Thread(
             target=self._pump, daemon=True,
