@@ -38,8 +38,9 @@ typedef struct SocketChardev {
     bool yanked; /* sticks until another peer is sought */
     QIOChannel *ioc;
     QIOConnectTask *task;
-    int wait_fd;       /* an eventfd that ends wait=on; -1: nobody waits */
-    unsigned sessions; /* of the monitor */
+    int wait_fd; /* an eventfd that ends the waits of opening; -1: none */
+    const char *wait_what; /* for what, with wait_fd */
+    unsigned sessions;     /* of the monitor */
 } SocketChardev;
 
 /* What query-chardev says; main thread. */

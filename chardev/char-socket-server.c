@@ -40,11 +40,15 @@ void char_socket_server_listen(SocketChardev *s)
     qio_net_listener_set_client_fn(s->listener, s->context, server_client, s);
 }
 
-/* From here on a yank ends the wait; false when one came before. */
-static bool server_begin_wait(SocketChardev *s, int fd)
+/*
+ * From here on a yank ends the wait, which is for @what.  False when one came
+ * before.
+ */
+static bool server_begin_wait(SocketChardev *s, int fd, const char *what)
 {
     QEMU_LOCK_GUARD(&s->lock);
     s->wait_fd = fd;
+    s->wait_what = what;
     return !s->yanked;
 }
 
@@ -63,44 +67,54 @@ void char_socket_server_wait_cut(SocketChardev *s)
         return;
     }
     if (write(s->wait_fd, &one, sizeof(one)) == sizeof(one)) {
-        what = g_strdup_printf("wait for a client on %s", s->addr_text);
+        what = g_strdup_printf("%s %s", s->wait_what, s->addr_text);
         yank_report_cut(what);
     }
 }
 
-static bool server_wait(SocketChardev *s, Error **errp)
+/* Where nobody has to be asked for a name, a yank finds nothing to end. */
+static bool server_listen(SocketChardev *s, int cancel_fd, Error **errp)
 {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    QIOChannel *ioc = NULL;
+    activity_set_phase(s->activity, "resolve");
+    if (!server_begin_wait(s, cancel_fd, "name resolution for")) {
+        eventfd_write(cancel_fd, 1);
+    }
+    s->listener =
+        qio_net_listener_new_cancel(s->addr, BACKLOG, cancel_fd, errp);
+    return s->listener;
+}
 
-    if (fd < 0) {
-        error_setg_errno(errp, errno, "Unable to create an eventfd");
+static bool server_wait(SocketChardev *s, int cancel_fd, Error **errp)
+{
+    QIOChannel *ioc;
+
+    activity_set_phase(s->activity, "waiting for a client");
+    if (!server_begin_wait(s, cancel_fd, "wait for a client on")) {
+        error_setg(errp, "Chardev '%s' was yanked", s->parent.id);
         return false;
     }
-    activity_set_phase(s->activity, "waiting for a client");
-    activity_begin(s->activity);
-    if (server_begin_wait(s, fd)) {
-        ioc = qio_net_listener_wait_client(s->listener, fd, errp);
-    } else {
-        error_setg(errp, "Chardev '%s' was yanked", s->parent.id);
-    }
-    server_end_wait(s);
-    activity_end(s->activity);
-    close(fd);
+    ioc = qio_net_listener_wait_client(s->listener, cancel_fd, errp);
     return ioc && char_socket_connected(s, ioc, errp);
 }
 
 bool char_socket_server_open(SocketChardev *s, bool wait, Error **errp)
 {
-    s->listener = qio_net_listener_new(s->addr, BACKLOG, errp);
-    if (!s->listener) {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    bool ok;
+
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "Unable to create an eventfd");
         return false;
     }
-    if (wait) {
-        return server_wait(s, errp);
+    activity_begin(s->activity);
+    ok = server_listen(s, fd, errp) && (!wait || server_wait(s, fd, errp));
+    server_end_wait(s);
+    activity_end(s->activity);
+    close(fd);
+    if (ok && !wait) {
+        char_socket_server_listen(s);
     }
-    char_socket_server_listen(s);
-    return true;
+    return ok;
 }
 
 void char_socket_server_close(SocketChardev *s)

@@ -105,7 +105,7 @@ static uint16_t bound_port(int fd)
  * first of them got.
  */
 static bool listen_inet(ListenSockets *sockets, const InetSocketAddress *inet,
-                        int backlog, Error **errp)
+                        int backlog, int cancel_fd, Error **errp)
 {
     g_autoptr(GArray) targets = NULL;
     uint16_t to = inet->has_to ? inet->to : 0;
@@ -116,7 +116,8 @@ static bool listen_inet(ListenSockets *sockets, const InetSocketAddress *inet,
                    "keep-alive option is not supported for passive sockets");
         return false;
     }
-    targets = socket_resolve_inet(inet, SOCKET_RESOLVE_PASSIVE, errp);
+    targets =
+        socket_resolve_inet_wait(inet, SOCKET_RESOLVE_PASSIVE, cancel_fd, errp);
     if (!targets) {
         return false;
     }
@@ -192,11 +193,11 @@ static bool listen_fd(ListenSockets *sockets, const SocketAddress *addr,
 }
 
 static bool listen_any(ListenSockets *sockets, const SocketAddress *addr,
-                       int backlog, Error **errp)
+                       int backlog, int cancel_fd, Error **errp)
 {
     switch (addr->type) {
     case SOCKET_ADDRESS_TYPE_INET:
-        return listen_inet(sockets, &addr->u.inet, backlog, errp);
+        return listen_inet(sockets, &addr->u.inet, backlog, cancel_fd, errp);
     case SOCKET_ADDRESS_TYPE_UNIX:
         return listen_unix(sockets, &addr->u.q_unix, backlog, errp);
     case SOCKET_ADDRESS_TYPE_FD:
@@ -207,12 +208,12 @@ static bool listen_any(ListenSockets *sockets, const SocketAddress *addr,
 }
 
 ListenSockets *listen_sockets_new(const SocketAddress *addr, int backlog,
-                                  Error **errp)
+                                  int cancel_fd, Error **errp)
 {
     g_autoptr(ListenSockets) sockets = g_new0(ListenSockets, 1);
 
     sockets->fds = g_array_new(FALSE, FALSE, sizeof(int));
-    if (!listen_any(sockets, addr, backlog, errp)) {
+    if (!listen_any(sockets, addr, backlog, cancel_fd, errp)) {
         return NULL;
     }
     sockets->addr =

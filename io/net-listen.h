@@ -17,9 +17,12 @@ typedef struct ListenSockets {
     pid_t unlink_pid; /* a child of ours does not remove it */
 } ListenSockets;
 
-/* Main thread; may resolve a name.  NULL with errp set. */
+/*
+ * Main thread; may resolve a name, which @cancel_fd (-1: none) ends.  NULL
+ * with errp set.
+ */
 ListenSockets *listen_sockets_new(const SocketAddress *addr, int backlog,
-                                  Error **errp);
+                                  int cancel_fd, Error **errp);
 void listen_sockets_free(ListenSockets *sockets);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ListenSockets, listen_sockets_free)
 

@@ -24,10 +24,11 @@ struct QIONetListener {
     void *opaque;
 };
 
-QIONetListener *qio_net_listener_new(const SocketAddress *addr, int backlog,
-                                     Error **errp)
+QIONetListener *qio_net_listener_new_cancel(const SocketAddress *addr,
+                                            int backlog, int cancel_fd,
+                                            Error **errp)
 {
-    ListenSockets *sockets = listen_sockets_new(addr, backlog, errp);
+    ListenSockets *sockets = listen_sockets_new(addr, backlog, cancel_fd, errp);
     QIONetListener *listener;
 
     if (!sockets) {
@@ -36,6 +37,12 @@ QIONetListener *qio_net_listener_new(const SocketAddress *addr, int backlog,
     listener = g_new0(QIONetListener, 1);
     listener->sockets = sockets;
     return listener;
+}
+
+QIONetListener *qio_net_listener_new(const SocketAddress *addr, int backlog,
+                                     Error **errp)
+{
+    return qio_net_listener_new_cancel(addr, backlog, -1, errp);
 }
 
 static void listener_unwatch(QIONetListener *listener)

@@ -17,9 +17,9 @@
 typedef struct Chardev Chardev;
 
 /*
- * Makes and opens a device.  Blocks on a socket with wait=on, or while a
- * client socket without reconnect connects; a yank of "chardev:@id" ends
- * that with an error.
+ * Makes and opens a device.  Blocks on a socket with wait=on, while the name
+ * that a socket is to listen at is resolved, or while a client socket without
+ * reconnect connects; a yank of "chardev:@id" ends that with an error.
  */
 bool chardev_add(const char *id, ChardevBackend *backend, Error **errp);
 /* Closes it; fails when it is unknown or in use. */

@@ -19,6 +19,10 @@ typedef void QIONetListenerFn(QIOChannel *ioc, void *opaque);
  */
 QIONetListener *qio_net_listener_new(const SocketAddress *addr, int backlog,
                                      Error **errp);
+/* The same; @cancel_fd (an eventfd) ends a resolution, which is an error. */
+QIONetListener *qio_net_listener_new_cancel(const SocketAddress *addr,
+                                            int backlog, int cancel_fd,
+                                            Error **errp);
 /* Closes the sockets; NULL is fine.  Thread of its context. */
 void qio_net_listener_free(QIONetListener *listener);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QIONetListener, qio_net_listener_free)

@@ -145,6 +145,32 @@ def _(box):
             assert qmp.cmd('query-yank') == []
 
 
+@test('name resolution gets no answer: chardev-add that listens')
+def _(box):
+    dns = resolver(box)
+    with Daemon(box, wrapper=dns.wrapper) as daemon:
+        with Rescuer(daemon) as rescuer, daemon.qmp() as qmp:
+            before = daemon.fds()
+            number = qmp.submit('chardev-add', {'id': 'c0', 'backend': {
+                'type': 'socket', 'data': {'server': True, 'wait': False,
+                                           'addr': {
+                    'type': 'inet', 'data': {'host': 'c.example.org',
+                                             'port': '7'}}}}})
+            dns.wait_asked()
+            rescuer.see_hang()
+            status = rescuer.status('chardev:c0')
+            assert status['phase'] == 'resolve', status
+            assert status['in-flight'] == 1, status
+            cut = rescuer.yank(chardev('c0'))['cut']
+            assert cut == ['name resolution for c.example.org:7'], cut
+            error = qmp.reply(number)['error']
+            assert error['desc'].endswith(
+                'address resolution was cancelled for c.example.org:7'), error
+            assert qmp.cmd('query-yank') == []
+            # Two are still held, by the thread that asks for the name.
+            assert daemon.fds() - before <= 2, daemon.fds()
+
+
 @test('name resolution gets no answer: the process ends all the same')
 def _(box):
     dns = resolver(box)
