@@ -44,6 +44,12 @@ void yc_domain_get_status(YcDomain *dom, YcDomainStatus *status)
     }
 }
 
+GError *yc_domain_why_down(YcDomain *dom)
+{
+    YC_LOCK_GUARD(&dom->lock);
+    return dom->down ? g_error_copy(dom->down) : NULL;
+}
+
 void yc_domain_status_clear(YcDomainStatus *status)
 {
     g_free(status->reason);
@@ -103,10 +109,13 @@ static bool note_state(YcDomain *dom, YcQmpState state, const GError *why)
     YC_LOCK_GUARD(&dom->lock);
     switch (state) {
     case YC_QMP_READY:
+        g_clear_error(&dom->down);
         yc_domain_found(dom);
         return dom->alive;
     case YC_QMP_DISCONNECTED:
     case YC_QMP_WAITING:
+        g_clear_error(&dom->down);
+        dom->down = why ? g_error_copy(why) : NULL;
         yc_domain_lost(dom, why ? why->message : "disconnected");
         return true;
     default:

@@ -84,6 +84,7 @@ struct YcDomain {
     bool closed;
     unsigned life; /* counts the connections of the monitor */
     char *reason;  /* why it is not alive; NULL: never was */
+    GError *down;  /* of the monitor's client, the latest; or NULL */
     YcJobs jobs;
     const char *run_state;
     char *migration;

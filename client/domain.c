@@ -32,6 +32,7 @@ void yc_domain_unhold(YcDomain *dom)
     g_ptr_array_free(dom->monitor_chardevs, true);
     g_free(dom->migration);
     g_free(dom->reason);
+    g_clear_error(&dom->down);
     g_free(dom->name);
     g_free(dom);
 }

@@ -9,7 +9,7 @@
 #include "watch-keeper.h"
 #include "watch-log.h"
 
-#define CONNECT_MS 5000
+#define CONNECT_MS 3000
 #define MAX_OOB_MS 1000
 #define MIN_WAIT_US 10000
 /* How much longer than its ping the thread may be away: out-of-band answers,
@@ -39,48 +39,66 @@ struct Keeper {
     GCond changed;
     bool stopping;
     Policy *policy;
-    GError *down;    /* why there is no connection; NULL: there is one */
-    gint64 turn_due; /* when its thread must have come round */
-    KeeperStats stats;
+    GError *down;      /* why there is no connection; NULL: there is one */
+    gint64 turn_due;   /* when its thread must have come round */
+    KeeperStats stats; /* all but stuck_us, which is */
+    gint64 told_since; /* the time since then; 0: none */
 };
 
-static void set_down(Keeper *keeper, const GError *why)
+static bool same_reason(const GError *one, const GError *other)
 {
-    g_mutex_lock(&keeper->lock);
-    g_clear_error(&keeper->down);
-    keeper->down = why ? g_error_copy(why) : NULL;
-    keeper->stats.up = !why;
-    g_cond_broadcast(&keeper->changed);
-    g_mutex_unlock(&keeper->lock);
+    return one == other ||
+           (one && other && g_str_equal(one->message, other->message));
 }
 
-/* On the event thread. */
+/* What a hang that began before there was a connection means. */
+static GError *explain(const GError *why)
+{
+    GError *down = g_error_copy(why);
+
+    if (g_error_matches(why, YC_ERROR, YC_ERROR_NO_NEGOTIATION)) {
+        g_free(down->message);
+        down->message = g_strconcat(
+            why->message, ", and nobody held a lane to it before", NULL);
+    }
+    return down;
+}
+
+/*
+ * @why NULL: there is a connection.
+ * @still: only if there was none, and there has been none since
+ */
+static void set_down(Keeper *keeper, const GError *why, bool still)
+{
+    g_autoptr(GError) down = why ? explain(why) : NULL;
+    bool news;
+
+    g_mutex_lock(&keeper->lock);
+    news = !same_reason(keeper->down, down) && !(still && keeper->stats.up);
+    if (news) {
+        g_clear_error(&keeper->down);
+        keeper->down = down ? g_error_copy(down) : NULL;
+        keeper->stats.up = !down;
+    }
+    g_mutex_unlock(&keeper->lock);
+    if (news) {
+        watch_log("domain '%s': %s%s", keeper->spec->name,
+                  down ? "not connected: " : "connected",
+                  down ? down->message : "");
+    }
+}
+
+/* On the event thread.  It tells of a loss, and not of each attempt after. */
 static void note_state(YcDomain *dom, bool alive, const GError *why,
                        void *opaque)
 {
-    Keeper *keeper = opaque;
     g_autoptr(GError) unknown = NULL;
 
     if (!alive && !why) {
         why = unknown =
             g_error_new(YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE, "disconnected");
     }
-    set_down(keeper, alive ? NULL : why);
-    watch_log(
-        "domain '%s': %s%s", yc_domain_name(dom),
-        alive ? "connected" : "not connected: ", alive ? "" : why->message);
-}
-
-/* The first attempt; others are made by the library itself. */
-static void connect_first(Keeper *keeper)
-{
-    g_autoptr(GError) err = NULL;
-
-    if (!yc_domain_connect(keeper->dom, CONNECT_MS, &err)) {
-        set_down(keeper, err);
-        watch_log("domain '%s': not connected: %s", keeper->spec->name,
-                  err->message);
-    }
+    set_down(opaque, alive ? NULL : why, false);
 }
 
 static bool is_up(Keeper *keeper)
@@ -175,8 +193,7 @@ static bool ping_in_band(Keeper *keeper, const PolicyRule *rule, int timeout_ms)
     check_awake(keeper, rule, start, timeout_ms);
     g_mutex_lock(&keeper->lock);
     keeper->stats.in_band_us = ok ? us : -1;
-    keeper->stats.stuck_us =
-        keeper->stuck_since ? g_get_monotonic_time() - keeper->stuck_since : 0;
+    keeper->told_since = keeper->stuck_since;
     g_mutex_unlock(&keeper->lock);
     return ok;
 }
@@ -221,7 +238,7 @@ static void forget(Keeper *keeper)
     incidents_lost(keeper->incidents, down ? down->message : NULL);
     g_mutex_lock(&keeper->lock);
     keeper->stats.stuck = false;
-    keeper->stats.stuck_us = 0;
+    keeper->told_since = 0;
     keeper->stats.oob_us = -1;
     keeper->stats.in_band_us = -1;
     g_mutex_unlock(&keeper->lock);
@@ -230,15 +247,16 @@ static void forget(Keeper *keeper)
 /* Waits for the time of the next ping; false when it is to stop. */
 static bool rest(Keeper *keeper, gint64 until)
 {
+    gint64 now = g_get_monotonic_time();
     bool stopping;
 
     g_mutex_lock(&keeper->lock);
+    keeper->turn_due =
+        MAX(until, now) + keeper->policy->interval_us + MAX_TURN_US;
     while (!keeper->stopping &&
            g_cond_wait_until(&keeper->changed, &keeper->lock, until)) {
     }
     stopping = keeper->stopping;
-    keeper->turn_due =
-        g_get_monotonic_time() + keeper->policy->interval_us + MAX_TURN_US;
     incidents_get_counts(keeper->incidents, &keeper->stats.counts);
     g_mutex_unlock(&keeper->lock);
     return !stopping;
@@ -254,28 +272,61 @@ static Policy *get_policy(Keeper *keeper)
     return policy;
 }
 
+/*
+ * It hung before there was a connection, as a stock server can.  Nothing can be
+ * done without a lane of its own, but it is told, and the hook may help.
+ */
+static bool hangs_unheld(Keeper *keeper)
+{
+    g_autoptr(GError) why = yc_domain_why_down(keeper->dom);
+
+    if (why) {
+        set_down(keeper, why, true);
+    }
+    return g_error_matches(why, YC_ERROR, YC_ERROR_NO_NEGOTIATION);
+}
+
+static void note_unheld(Keeper *keeper, const PolicyRule *rule)
+{
+    if (!keeper->stuck_since) {
+        keeper->stuck_since = g_get_monotonic_time() - CONNECT_MS * 1000LL;
+        g_mutex_lock(&keeper->lock);
+        keeper->told_since = keeper->stuck_since;
+        g_mutex_unlock(&keeper->lock);
+    }
+    consider(keeper, rule);
+}
+
+/* Returns when the next turn is due. */
+static gint64 turn(Keeper *keeper)
+{
+    g_autoptr(Policy) policy = get_policy(keeper);
+    const PolicyRule *rule = policy_find(policy, keeper->spec->name);
+    gint64 next = g_get_monotonic_time() + policy->interval_us;
+
+    incidents_tick(keeper->incidents);
+    if (is_up(keeper)) {
+        ping_oob(keeper, policy, rule);
+        watch_main_loop(keeper, policy, rule);
+        /* One that hangs has been waited for already. */
+        return keeper->stuck_since ? 0 : next;
+    }
+    if (hangs_unheld(keeper)) {
+        note_unheld(keeper, rule);
+    } else {
+        forget(keeper);
+    }
+    return next;
+}
+
 static void *run(void *opaque)
 {
     Keeper *keeper = opaque;
-    gint64 next;
 
-    connect_first(keeper);
-    do {
-        g_autoptr(Policy) policy = get_policy(keeper);
-
-        next = g_get_monotonic_time() + policy->interval_us;
-        incidents_tick(keeper->incidents);
-        if (is_up(keeper)) {
-            const PolicyRule *rule = policy_find(policy, keeper->spec->name);
-
-            ping_oob(keeper, policy, rule);
-            watch_main_loop(keeper, policy, rule);
-        } else {
-            forget(keeper);
-        }
-        /* One that hangs has been waited for already. */
-        next = keeper->stuck_since ? 0 : next;
-    } while (rest(keeper, next));
+    /* Further attempts are the library's. */
+    yc_domain_connect(keeper->dom, CONNECT_MS, NULL);
+    while (rest(keeper, turn(keeper))) {
+    }
     return NULL;
 }
 
@@ -408,5 +459,8 @@ void keeper_get_stats(Keeper *keeper, KeeperStats *stats)
 {
     g_mutex_lock(&keeper->lock);
     *stats = keeper->stats;
+    if (keeper->told_since) {
+        stats->stuck_us = g_get_monotonic_time() - keeper->told_since;
+    }
     g_mutex_unlock(&keeper->lock);
 }

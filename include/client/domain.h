@@ -104,6 +104,13 @@ void yc_domain_set_max_waiters(YcDomain *dom, unsigned n);
 bool yc_domain_check_alive(YcDomain *dom, GError **errp);
 
 /*
+ * Why the latest attempt to connect to the monitor failed, or its connection
+ * was lost, in the words and with the code of the client (YC_ERROR); NULL: it
+ * is connected, or was never tried.  g_error_free() it.  Not locked.
+ */
+GError *yc_domain_why_down(YcDomain *dom);
+
+/*
  * What the domain's events have told so far.
  */
 typedef struct YcDomainStatus {

@@ -305,4 +305,35 @@ def _(box):
     victim.finish()
 
 
+@test('stock QEMU hung before the service came: an incident, and a hook',
+      needs=['nbdkit'])
+def _(box):
+    if daemon.program('qemu') is None:
+        raise Skip('qemu-system-x86_64 is not installed')
+    victim = Hang(box, 'qemu')
+    victim.hang()
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy="""
+interval: 0.2
+rules: [{domains: "*", threshold: 1, action: yank,
+         hook: {command: [/bin/true]}}]
+""")
+    begin = watch.wait_journal(event='begin')
+    assert begin['for'] >= 1 and 'qmp_capabilities' in begin['stuck']['error']
+    watch.wait_journal(event='hook-end')
+    for verb in (['status', 'vm'], ['yank', 'vm', 'blockdev:nbd0']):
+        done = watch.run(*verb)
+        assert done.returncode == 7, done
+        assert 'nobody h' in done.stdout + done.stderr, done
+    victim.disks[0].thaw()
+    victim.rescued()
+    assert watch.wait_journal(event='end')['outcome'] == 'hook'
+    assert watch.journal(event='yank') == []
+    # The reason is that of the latest attempt, not of the first.
+    victim.server.process.kill()
+    victim.qmp.close()
+    wait_for('it is gone', lambda: 'Connection refused' in watch.run(
+        'status', 'vm').stdout)
+    watch.finish()
+
+
 run()
