@@ -10,6 +10,7 @@
 #include "daemon.h"
 #include "migration/migration.h"
 #include "monitor/monitor.h"
+#include "qemu/service-notify.h"
 #include "qemu/shutdown.h"
 #include "qemu/thread-pool.h"
 #include "qom/object.h"
@@ -36,6 +37,10 @@ static bool start(int argc, char **argv, const DaemonSettings *settings,
     }
     if (settings->pidfile && !pidfile_create(settings->pidfile, errp)) {
         return false;
+    }
+    if (!service_notify("READY=1")) {
+        warn_report("NOTIFY_SOCKET %s: %s", getenv("NOTIFY_SOCKET"),
+                    g_strerror(errno));
     }
     return !settings->daemonize || daemonize_complete(errp);
 }

@@ -1,8 +1,5 @@
 /*
- * Telling the service manager how we are (sd_notify).
- *
- * The protocol is one datagram to a unix socket, documented and stable: that
- * is less than a library which brings compression and cryptography along.
+ * What the service manager is told by the service (sd_notify).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +8,7 @@
 
 #include <glib.h>
 
-/* Sends "READY=1" and the like; nothing when nobody asked for it. */
+/* service_notify() that logs what goes wrong. */
 void notify_send(const char *state);
 /*
  * How often to send "WATCHDOG=1", in milliseconds: half of what the manager

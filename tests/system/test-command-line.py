@@ -16,6 +16,7 @@ import daemon
 import paths
 from sandbox import wait_for
 from suite import run, test
+from watch import notify_socket
 
 YANKD = paths.yankd()
 
@@ -347,6 +348,41 @@ def _(box):
     assert not os.path.exists(box.path('pid'))
     peer.close()
     silent.close()
+
+
+def notified(box, path):
+    """yankd, started by a service manager that listens at @path."""
+    process = box.spawn([YANKD, '--blockdev', 'null-co,node-name=a',
+                         '--pidfile', box.path('pid')],
+                        env={**os.environ, 'NOTIFY_SOCKET': path})
+    wait_for('startup', lambda: os.path.exists(box.path('pid')))
+    return process
+
+
+@test('the service manager is told once startup is complete')
+def _(box):
+    sock, path = notify_socket(box)
+    process = notified(box, path)
+    assert sock.recv(100) == b'READY=1'
+    assert process.end() == 0
+    assert not process.output(), process.output()
+    failing = box.run([YANKD, '--blockdev', 'foo'], check=False,
+                      env={**os.environ, 'NOTIFY_SOCKET': path})
+    assert failing.returncode == 1
+    sock.setblocking(False)
+    try:
+        assert not sock.recv(100)
+    except BlockingIOError:
+        pass
+
+
+@test('a service manager that cannot be told is no obstacle')
+def _(box):
+    for path in (box.path('none'), 'relative', '@none', '/' + 'x' * 200):
+        process = notified(box, path)
+        wait_for('warning', process.output)
+        assert path in process.output(), process.output()
+        assert process.end() == 0
 
 
 run()
