@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The units of systemd are right, and confine what they start.
 
-  check-units.py FOLDER    where the units are
+  check-units.py BUILD    where they were built
 """
 
+import json
 import pathlib
 import re
 import shutil
@@ -12,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 
-UNITS = pathlib.Path(sys.argv[1])
+BUILD = pathlib.Path(sys.argv[1])
+UNITS = BUILD / 'tools'
 # What "systemd-analyze security" may find at most: 0 is locked up, 10 is free.
 EXPOSURE = {'yankd@.service': 2.0, 'yankctl-watch.service': 3.0}
 STRICT = {'NoNewPrivileges=yes', 'ProtectSystem=strict',
@@ -47,8 +49,19 @@ def exposure(name):
     return float(found.group(1)) if found else 10
 
 
+def not_installed(text):
+    """What a unit starts of ours that is not where it looks for it."""
+    path = BUILD / 'meson-info' / 'intro-installed.json'
+    installed = json.loads(path.read_text()).values()
+    return set(re.findall(r'^Exec\w+=(\S*/yank\w+)', text, re.M)
+               ) - set(installed)
+
+
 def checks(name):
-    lines = set((UNITS / name).read_text().splitlines())
+    text = (UNITS / name).read_text()
+    lines = set(text.splitlines())
+    missing = not_installed(text)
+    yield f'{name} starts what is installed', not missing, missing
     yield f'{name} is confined', STRICT <= lines, STRICT - lines
     if not shutil.which('systemd-analyze'):
         yield f'{name} # SKIP no systemd-analyze', True, ''
