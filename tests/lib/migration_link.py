@@ -56,8 +56,9 @@ class Trigger:
     def at(self, section, where):
         if (not self.fired.is_set() and self.where == where and
                 section.name == self.name and section.nth == self.nth):
-            self.fired.set()
             self.action(section)
+            # Who waits for this finds it done.
+            self.fired.set()
 
 
 class _Connection:

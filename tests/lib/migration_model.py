@@ -17,6 +17,7 @@ import threading
 import time
 
 import nbd
+from suite import slowness
 
 BLOCK = 4096
 ZERO = 0
@@ -153,11 +154,13 @@ class Client(threading.Thread):
     def stop(self):
         """Ends it, in the middle of a request where that hangs."""
         self._ended.set()
-        self.join(0.05)
-        for connection in list(self._connections.values()):
-            with contextlib.suppress(OSError):
-                connection.sock.shutdown(2)
-        self.join(10)
+        deadline = time.monotonic() + 10 * slowness()
+        # It may have been about to connect once more.
+        while self.is_alive() and time.monotonic() < deadline:
+            self.join(0.05)
+            for connection in list(self._connections.values()):
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(2)
         assert not self.is_alive(), 'a client does not end'
         if self.error:
             raise self.error

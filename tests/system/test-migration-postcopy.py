@@ -588,7 +588,7 @@ def _(box):
             pair.migrate()
         for side in pair.sides:
             side.wait_status('completed')
-        assert trigger.fired.is_set()
+        wait_for(step, trigger.fired.is_set, 10 * slowness())
         pair.check(pair.destination)
         pair.finish()
 
