@@ -12,14 +12,18 @@
 #define MIN_BAR 5
 #define MAX_BAR 33
 
+/* Of bytes, a second too. */
+#define MAX_NUMBER 1e18
+
 /* What of a migration has statistics of its own. */
 static const char *const parts[] = {"ram", "disk"};
 
+/* Within what an integer holds, whatever the server says. */
 static double number(json_object *obj, const char *key)
 {
     json_object *value = json_get(obj, key);
 
-    return value ? json_object_get_double(value) : 0;
+    return value ? CLAMP(json_object_get_double(value), 0, MAX_NUMBER) : 0;
 }
 
 /* Sums up over the parts. */
@@ -70,7 +74,7 @@ void migration_progress_read(MigrationProgress *progress, json_object *info)
     progress->status = g_strdup(status ? status : "none");
     progress->error = g_strdup(json_get_string(info, "error-desc"));
     progress->percent = percent(info);
-    progress->rate = sum(info, "mbps") * 1e6 / 8;
+    progress->rate = MIN(sum(info, "mbps") * 1e6 / 8, MAX_NUMBER);
     progress->transferred = sum(info, "transferred");
     progress->remaining_ms = remaining_ms(info, progress->rate);
     progress->downtime_ms = json_get_int(
@@ -124,7 +128,7 @@ static void append_bar(GString *text, double done, int width)
 
 static void append_time(GString *text, const char *format, gint64 ms)
 {
-    g_autofree char *time = ms < 0 ? NULL : output_duration(ms * 1000);
+    g_autofree char *time = ms < 0 ? NULL : output_duration_ms(ms);
 
     if (time) {
         g_string_append_printf(text, format, time);

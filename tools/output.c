@@ -129,6 +129,11 @@ char *output_duration(gint64 us)
     return g_strdup_printf("%.0f min", us / 60e6);
 }
 
+char *output_duration_ms(gint64 ms)
+{
+    return output_duration(CLAMP(ms, 0, G_MAXINT64 / 1000) * 1000);
+}
+
 char *output_bytes(double bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};

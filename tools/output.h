@@ -52,6 +52,8 @@ void table_print(const Table *table);
 
 /* "0.12 ms", "3.4 s", "12 min"; g_free() them. */
 char *output_duration(gint64 us);
+/* The same of milliseconds, which may be whatever a server says. */
+char *output_duration_ms(gint64 ms);
 /* "1.5 GiB" */
 char *output_bytes(double bytes);
 

@@ -50,6 +50,14 @@ static void push(ShellSession *session, ShellItem *item, unsigned n_done)
     g_mutex_unlock(&session->lock);
 }
 
+static void work_free(void *opaque)
+{
+    Work *work = opaque;
+
+    qmp_text_free(work->request);
+    g_free(work);
+}
+
 static void run(void *data, void *opaque)
 {
     ShellSession *session = opaque;
@@ -63,8 +71,7 @@ static void run(void *data, void *opaque)
                      work->request->arguments, 0, &item->error);
     item->us = g_get_monotonic_time() - work->start;
     push(session, item, 1);
-    qmp_text_free(work->request);
-    g_free(work);
+    work_free(work);
 }
 
 static void note_event(Lane *lane, json_object *event, void *opaque)
@@ -85,8 +92,10 @@ ShellSession *shell_session_new(Lane *lane, GError **errp)
     g_mutex_init(&session->lock);
     g_cond_init(&session->changed);
     g_queue_init(&session->items);
-    session->in_band = g_thread_pool_new(run, session, 1, false, NULL);
-    session->oob = g_thread_pool_new(run, session, OOB_THREADS, false, NULL);
+    session->in_band =
+        g_thread_pool_new_full(run, session, work_free, 1, false, NULL);
+    session->oob = g_thread_pool_new_full(run, session, work_free, OOB_THREADS,
+                                          false, NULL);
     return lane_subscribe(lane, note_event, session, errp)
                ? g_steal_pointer(&session)
                : NULL;

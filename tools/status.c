@@ -74,29 +74,38 @@ static bool is_lost(const char *code)
     return g_strcmp0(code, "closed") == 0 || g_strcmp0(code, "gone") == 0;
 }
 
+/* The error of the connection that was lost meanwhile, or NULL. */
+static json_object *lost_error(json_object *status)
+{
+    static const char *const lanes[] = {"in-band", "out-of-band"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lanes); i++) {
+        if (is_lost(ping_error(status, lanes[i]))) {
+            return json_get_object(find_ping(status, lanes[i]), "error");
+        }
+    }
+    return NULL;
+}
+
 /* There is a connection, and the main loop did not answer. */
 static State judge_silence(json_object *status)
 {
     const char *code = ping_error(status, "out-of-band");
+    json_object *error = json_object_get(lost_error(status));
 
-    if (!code) {
+    if (!error && !code) {
         return STATE_STUCK;
     }
-    if (g_str_equal(code, "no-oob")) {
+    if (!error && g_str_equal(code, "no-oob")) {
         return STATE_HUNG;
     }
-    if (!is_lost(code)) {
-        json_object *error = json_object_new_object();
-
+    if (!error) {
+        error = json_object_new_object();
         json_set_string(error, "code", "timeout");
         json_set_string(error, "desc",
                         "it answers neither in-band nor out-of-band");
-        json_set(status, "error", error);
-    } else {
-        json_set(status, "error",
-                 json_object_get(json_get_object(
-                     find_ping(status, "out-of-band"), "error")));
     }
+    json_set(status, "error", error);
     return STATE_UNREACHABLE;
 }
 
@@ -156,7 +165,7 @@ State status_state(json_object *status)
 static char *stuck_text(json_object *status)
 {
     g_autofree char *time =
-        output_duration(json_get_int(status, "stuck-ms", 0) * 1000);
+        output_duration_ms(json_get_int(status, "stuck-ms", 0));
     const char *command = json_get_string(status, "stuck-in");
 
     return command ? g_strdup_printf("main loop stuck for %s in '%s'", time,

@@ -71,8 +71,9 @@ static void print_lost(const char *domain, bool as_json)
 {
     g_autoptr(GError) err = g_error_new(
         EXIT_ERROR, EXIT_UNREACHABLE, "the connection to '%s' is lost", domain);
+    g_autofree char *safe = output_safe(err->message);
 
-    g_printerr("yankctl: %s\n", err->message);
+    g_printerr("yankctl: %s\n", safe);
     if (as_json) {
         g_autoptr(json_object) line = json_object_new_object();
 

@@ -49,17 +49,18 @@ static void say(Migration *m, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 static void say(Migration *m, const char *format, ...)
 {
-    g_autofree char *text = NULL;
+    g_autofree char *text = NULL, *safe = NULL;
     va_list args;
 
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
+    safe = output_safe(text);
     if (m->has_line) {
         puts("");
         m->has_line = false;
     }
-    g_printerr("yankctl: %s\n", text);
+    g_printerr("yankctl: %s\n", safe);
 }
 
 static int columns(void)
@@ -226,10 +227,8 @@ static bool start(Migration *m, const char *uri, GError **errp)
 static ExitCode tell_end(Migration *m, GError **errp)
 {
     g_autofree char *moved = output_bytes(m->progress.transferred);
-    g_autofree char *time =
-        output_duration(MAX(m->progress.total_ms, 0) * 1000);
-    g_autofree char *downtime =
-        output_duration(MAX(m->progress.downtime_ms, 0) * 1000);
+    g_autofree char *time = output_duration_ms(m->progress.total_ms);
+    g_autofree char *downtime = output_duration_ms(m->progress.downtime_ms);
     const char *status = m->progress.status;
 
     if (m->has_line) {

@@ -69,7 +69,7 @@ static char *idle(json_object *instance)
 {
     gint64 ms = json_get_int(instance, "idle-ms", -1);
 
-    return ms < 0 ? NULL : output_duration(ms * 1000);
+    return ms < 0 ? NULL : output_duration_ms(ms);
 }
 
 static void add_instance(Table *table, json_object *instance)

@@ -65,6 +65,10 @@ static void test_stuck(void)
               NO("timeout")) "],"
                              " 'main-loop-stalled-ms': 900000}",
           STATE_STUCK, "main loop stuck for 15 min");
+    check("{'pings': [" OOB(YES) "," IN_BAND(
+              NO("timeout")) "],"
+                             " 'running': {'running-ms': 9223372036854775807}}",
+          STATE_STUCK, "main loop stuck for 153722867281 min");
 }
 
 static void test_lost(void)
@@ -83,6 +87,10 @@ static void test_lost(void)
           " {'lane': 'in-band', 'answered': false,"
           " 'error': {'code': 'gone', 'desc': 'gone'}}]}",
           STATE_UNREACHABLE, "monitor unreachable: gone");
+    check("{'pings': [" OOB(
+              YES) ", {'lane': 'in-band', 'answered': false,"
+                   " 'error': {'code': 'closed', 'desc': 'ended'}}]}",
+          STATE_UNREACHABLE, "monitor unreachable: ended");
 }
 
 int main(int argc, char **argv)

@@ -176,6 +176,32 @@ static void test_progress_lines(void)
 #undef WORDS
 }
 
+/* What a server may say, and no integer can hold. */
+static void test_progress_of_liars(void)
+{
+    static const char *const lies[] = {
+        "{\"status\": \"active\", \"ram\": {\"total\": 1e300, "
+        "\"remaining\": -1e300, \"transferred\": 1e308, \"mbps\": 1e308}}",
+        "{\"status\": \"completed\", \"total-time\": 9223372036854775807, "
+        "\"downtime\": -9223372036854775807}",
+        "{\"status\": 5, \"ram\": [], \"disk\": {\"total\": \"x\"}}",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(lies); i++) {
+        g_autoptr(json_object) info = json_tokener_parse(lies[i]);
+        g_autoptr(json_object) json = NULL;
+        g_auto(MigrationProgress) progress = {0};
+        g_autofree char *text = NULL;
+
+        migration_progress_read(&progress, info);
+        text = migration_progress_text(&progress, 79);
+        json = migration_progress_to_json(&progress);
+        g_assert_cmpint(strlen(text), <=, 79);
+        g_assert_cmpint(json_get_int(json, "bytes-per-second", -1), >=, 0);
+        g_assert_cmpint(json_get_int(json, "transferred", -1), >=, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -185,5 +211,6 @@ int main(int argc, char **argv)
     g_test_add_func("/tools/text/bad-requests", test_bad_requests);
     g_test_add_func("/tools/text/suggestions", test_suggestions);
     g_test_add_func("/tools/text/progress-lines", test_progress_lines);
+    g_test_add_func("/tools/text/progress-of-liars", test_progress_of_liars);
     return g_test_run();
 }
