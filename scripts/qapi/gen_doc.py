@@ -15,7 +15,8 @@ KINDS = {'enum': 'Enum', 'struct': 'Object', 'union': 'Object',
 
 def generate(schema):
     """The whole text."""
-    return _heading(TITLE, '=') + '\n' + _reference(schema)
+    parts = [_heading(TITLE, '='), _reference(schema)]
+    return '\n'.join(part for part in parts if part)
 
 
 def generate_page(schema, frame):
@@ -52,7 +53,7 @@ def _index(schema, meta):
 
 def _index_row(item):
     text = ' '.join(item.doc.body[0].text().split())
-    sentence = re.match(r'(.*?[^.])(?:\.(?: |$)|$)', text).group(1)
+    sentence = text.split('. ')[0].rstrip('.')
     oob = ' (out-of-band)' if item.expr.get('allow-oob') else ''
     return f'``{item.name}``{oob}\n    {_markup(sentence)}\n'
 
