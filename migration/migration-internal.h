@@ -10,7 +10,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-types-migration.h"
 
-/* ---- source.c ---- */
+/* ---- source-control.c ---- */
 
 /* Starts to migrate to @address; does not block.  Main thread. */
 bool source_begin(const SocketAddress *address, Error **errp);

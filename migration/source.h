@@ -115,6 +115,16 @@ bool source_send(Source *s, Section *section, const void *payload,
 bool source_send_type(Source *s, SectionType type, uint64_t offset,
                       Error **errp);
 
+/* The coordinator; @opaque is the Source. */
+void *source_thread(void *opaque);
+
+/* ---- source-control.c ---- */
+
+/* There is nothing to yank any more. */
+void source_forget_yank(Source *s);
+/* Frees the source if it has ended.  Main thread. */
+void source_reap(void);
+
 /* ---- source-connect.c ---- */
 
 /*
