@@ -13,6 +13,7 @@
 
 /* How long the destination has to say why it closed a channel. */
 #define LAST_WORDS_MS 500
+
 /* ---- For the other files. ---- */
 
 bool source_wait(Source *s, bool (*ready)(Source *s), Error **errp)
