@@ -140,10 +140,13 @@ static ExitCode print_names(Lanes *lanes, bool as_json)
 static void tell_none(const Options *options)
 {
     fflush(stdout);
-    fputs(options_name_domains(options)
-              ? "yankctl: there are no domains there\n"
-              : "yankctl: no domains: name some by --socket, --dir, --libvirt "
-                "or a configuration file, or run yankctl watch\n",
+    fputs(options->libvirt
+              ? "yankctl: there are no domains; those of libvirt need a second "
+                "monitor, see yankctl libvirt-snippet\n"
+          : options_name_domains(options)
+              ? "yankctl: there are no domains\n"
+              : "yankctl: there are no domains: name some by --socket, --dir, "
+                "--libvirt or a configuration file, or run yankctl watch\n",
           stderr);
 }
 

@@ -24,7 +24,7 @@ _HIDDEN = ('/etc/libvirt', '/run/libvirt', '/var/lib/libvirt',
 _QEMU_CONF = 'user = "root"\ngroup = "root"\nstdio_handler = "file"\n'
 
 _DOMAIN = """
-<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+<domain type='qemu'>
   <name>{name}</name>
   <memory unit='MiB'>64</memory>
   <os><type arch='x86_64' machine='q35'>hvm</type></os>
@@ -40,13 +40,16 @@ _DOMAIN = """
       <target dev='vda' bus='virtio'/>
     </disk>
   </devices>
-  <qemu:commandline>
-    <qemu:arg value='-chardev'/>
-    <qemu:arg value='socket,id=yank,path={monitor},server=on,wait=off'/>
-    <qemu:arg value='-mon'/>
-    <qemu:arg value='chardev=yank,mode=control'/>
-  </qemu:commandline>
+{more}
 </domain>
+"""
+_MONITOR = """
+<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <qemu:arg value='-chardev'/>
+  <qemu:arg value='socket,id=yank,path={monitor},server=on,wait=off'/>
+  <qemu:arg value='-mon'/>
+  <qemu:arg value='chardev=yank,mode=control'/>
+</qemu:commandline>
 """
 
 
@@ -135,14 +138,18 @@ class Libvirtd:
         return self.box.run(['virsh', '-q', '-c', URI, *argv], check=check,
                             seconds=seconds)
 
-    def start(self, name, disk):
-        """Starts a domain with a disk at an NBD server's socket."""
-        monitor = self.box.path(f'{name}.sock')
+    def start(self, name, disk, more=None):
+        """Starts a domain with a disk at an NBD server's socket.
+
+        @more: the end of its XML, None: a second monitor
+        """
+        if more is None:
+            more = _MONITOR.format(monitor=self.box.path(f'{name}.sock'))
         xml = self.box.write(f'{name}.xml', _DOMAIN.format(
-            name=name, disk=disk, monitor=monitor,
+            name=name, disk=disk, more=more,
             emulator=shutil.which('qemu-system-x86_64')))
-        self.virsh('create', xml)
-        return monitor
+        # As "virsh edit" would.
+        self.virsh('create', '--validate', xml)
 
     def destroy(self, name):
         """Ends a domain, and waits until its process is gone."""

@@ -81,13 +81,25 @@ def _(box):
     finish(libvirtd, watch)
 
 
-@test('without a second monitor libvirt has nothing for yankctl',
+@test('yankctl finds a domain by the snippet, and none without it',
       seconds=60, needs=NEEDS)
 def _(box):
-    Libvirtd(box)
-    done = box.run([yankctl(), '--no-control', '--libvirt', URI, 'list'],
-                   check=False)
-    assert done.returncode == 0 and 'vm' not in done.stdout, done
+    def ask(*verb):
+        return box.run([yankctl(), '--no-control', '--libvirt', URI, *verb])
+
+    libvirtd = Libvirtd(box)
+    disk = Nbdkit(box)
+    libvirtd.start('without', disk.path, more='')
+    done = ask('list')
+    assert done.stdout == '' and 'no domains' in done.stderr, done
+    name = "a, b&c"
+    snippet = ask('libvirt-snippet', name).stdout
+    libvirtd.start(name.replace('&', '&amp;'), disk.path, more=snippet)
+    assert ask('list', '--names').stdout == f'{name}\n'
+    assert json.loads(ask('--json', 'status', name).stdout)[
+        'run-state'] == 'running'
+    libvirtd.virsh('destroy', 'without')
+    libvirtd.destroy(name)
 
 
 if os.geteuid() != 0:
