@@ -10,7 +10,7 @@
 #define SYSTEM_CONFIG "/etc/yankctl/domains.conf"
 /* Pauses between attempts of a client that connects again by itself. */
 #define FIRST_PAUSE_MS 200
-#define MAX_PAUSE_MS 5000
+#define MAX_PAUSE_MS 1000
 
 char *domain_address(const char *address)
 {

@@ -6,10 +6,12 @@
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import daemon
+from guest import Guest
 from sandbox import wait_for
 from suite import Skip, run, slowness, test
 from watch import Hang, Watch
@@ -65,6 +67,42 @@ def rescue_alone(box, kind):
 @test('stock QEMU', needs=['nbdkit'])
 def _(box):
     rescue_alone(box, 'qemu')
+
+
+@test('the stock storage daemon cannot be yanked, and that is told',
+      needs=['nbdkit'])
+def _(box):
+    need('qsd')
+    victim = Hang(box, 'qsd')
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy="""
+interval: 0.1
+rules: [{domains: vm, threshold: 0.3, verify: 0.1, action: yank,
+         hook: {command: [/bin/true]}}]
+""")
+    watch.wait_connected(1)
+    victim.hang()
+    begin = watch.wait_journal(event='begin')
+    assert 'has no query-yank' in begin['stuck']['error'], begin
+    watch.wait_journal(event='hook')
+    victim.disks[0].thaw()
+    victim.rescued()
+    assert watch.wait_journal(event='end')['outcome'] == 'hook'
+    victim.finish()
+    watch.finish()
+
+
+@test('a virtual machine of stock QEMU, which hangs in stop',
+      needs=['nbdkit', 'qemu-system-x86_64', 'ss'])
+def _(box):
+    guest = Guest(box)
+    watch = Watch(box, '-s', f'vm={guest.qmp_path}', policy=POLICY)
+    watch.wait_connected(1)
+    guest.wait_reading()
+    start = time.monotonic()
+    guest.qmp.result(guest.qmp.submit('stop'))
+    check_time(time.monotonic() - start)
+    check_incident(watch, 'vm', 'blockdev:proto')
+    watch.finish()
 
 
 @test('yankd', needs=['nbdkit'])
