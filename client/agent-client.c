@@ -12,10 +12,10 @@ YcAgentClient *yc_agent_client_new(const char *address, GError **errp)
     SocketAddress *addr = yc_address_parse(address, errp);
     YcAgentClient *agent;
 
-    if (!addr) {
+    if (!addr || !yc_threads_hold(errp)) {
+        qapi_free_SocketAddress(addr);
         return NULL;
     }
-    yc_threads_hold();
     agent = g_new0(YcAgentClient, 1);
     agent->users = 1;
     agent->addr = addr;

@@ -16,8 +16,11 @@
  * Threads.
  */
 
-/* For as long as a client lives: the two threads run.  Any thread. */
-void yc_threads_hold(void);
+/*
+ * For as long as a client lives: the two threads run.  False, with none, when
+ * the system refuses what they need.  Any thread.
+ */
+bool yc_threads_hold(GError **errp);
 /* On the event thread, as the client's last act. */
 void yc_threads_release(void);
 

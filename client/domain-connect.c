@@ -17,6 +17,9 @@ typedef struct Attempt {
     unsigned pending;
     unsigned life; /* of the domain, when it began */
     GError *error; /* the monitor's */
+    /* Another attempt was under way, when the domain had been lost so often. */
+    bool joined;
+    unsigned n_lost;
 } Attempt;
 
 static void attempt_unref(void *opaque)
@@ -47,12 +50,22 @@ static void attempt_ended(Attempt *attempt, const GError *error)
     qemu_cond_broadcast(&attempt->dom->changed);
 }
 
-/* An attempt that was under way already is as good. */
+/* An attempt that was under way already is as good: its end will be told. */
+static void attempt_join(Attempt *attempt)
+{
+    YC_LOCK_GUARD(&attempt->dom->lock);
+    attempt->joined = true;
+    attempt->n_lost = attempt->dom->n_lost;
+}
+
 static void monitor_connected(json_object *result, const GError *err,
                               void *opaque)
 {
     bool under_way = g_error_matches(err, YC_ERROR, YC_ERROR_INVALID);
 
+    if (under_way) {
+        attempt_join(opaque);
+    }
     attempt_ended(opaque, under_way ? NULL : err);
 }
 
@@ -89,7 +102,8 @@ static bool is_told(const Attempt *attempt)
 {
     const YcDomain *dom = attempt->dom;
 
-    return dom->alive || attempt->error || dom->life != attempt->life;
+    return dom->alive || attempt->error || dom->life != attempt->life ||
+           (attempt->joined && dom->n_lost != attempt->n_lost);
 }
 
 /*

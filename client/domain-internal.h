@@ -82,9 +82,10 @@ struct YcDomain {
     QemuCond changed;
     bool alive;
     bool closed;
-    unsigned life; /* counts the connections of the monitor */
-    char *reason;  /* why it is not alive; NULL: never was */
-    GError *down;  /* of the monitor's client, the latest; or NULL */
+    unsigned life;   /* counts the connections of the monitor */
+    unsigned n_lost; /* and the ends of those, and of attempts */
+    char *reason;    /* why it is not alive; NULL: never was */
+    GError *down;    /* of the monitor's client, the latest; or NULL */
     YcJobs jobs;
     const char *run_state;
     char *migration;

@@ -219,6 +219,7 @@ void yc_domain_lost(YcDomain *dom, const char *reason)
         return;
     }
     dom->alive = false;
+    dom->n_lost++;
     g_free(dom->reason);
     dom->reason = g_strdup(reason);
     forget_status(dom);

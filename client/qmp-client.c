@@ -12,10 +12,10 @@ YcQmpClient *yc_qmp_client_new(const char *address, GError **errp)
     SocketAddress *addr = yc_address_parse(address, errp);
     YcQmpClient *client;
 
-    if (!addr) {
+    if (!addr || !yc_threads_hold(errp)) {
+        qapi_free_SocketAddress(addr);
         return NULL;
     }
-    yc_threads_hold();
     client = g_new0(YcQmpClient, 1);
     client->users = 1;
     client->addr = addr;

@@ -24,14 +24,32 @@ static void __attribute__((constructor)) threads_init(void)
     qemu_cond_init(&released);
 }
 
-void yc_threads_hold(void)
+/* Both or none; under the lock. */
+static bool threads_start(Error **errp)
 {
+    IOThread *io = iothread_try_new("yc-io", errp);
+    IOThread *events = io ? iothread_try_new("yc-events", errp) : NULL;
+
+    if (!events) {
+        iothread_unref(io);
+        return false;
+    }
+    io_thread = io;
+    event_thread = events;
+    return true;
+}
+
+bool yc_threads_hold(GError **errp)
+{
+    Error *err = NULL;
+
     QEMU_LOCK_GUARD(&lock);
-    if (!io_thread) {
-        io_thread = iothread_new("yc-io");
-        event_thread = iothread_new("yc-events");
+    if (!io_thread && !threads_start(&err)) {
+        yc_error_take(errp, YC_ERROR_CONNECT, err);
+        return false;
     }
     n_holders++;
+    return true;
 }
 
 void yc_threads_release(void)

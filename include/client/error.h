@@ -20,7 +20,8 @@ G_BEGIN_DECLS
 typedef enum YcError {
     /* The caller's mistake: an address, a limit, a call at the wrong time. */
     YC_ERROR_INVALID,
-    /* No connection came about: no such socket, refused, no such host. */
+    /* No connection came about: no such socket, refused, no such host, or no
+     * file descriptors left here. */
     YC_ERROR_CONNECT,
     /* Connected, but no greeting within the deadline: something else listens
      * there, or another client holds a socket that serves one at a time. */

@@ -183,7 +183,7 @@ static void do_to_domain(YcDomain *dom, GRand *rand)
 {
     gint64 us;
 
-    switch (g_rand_int_range(rand, 0, 6)) {
+    switch (g_rand_int_range(rand, 0, 8)) {
     case 0:
         yc_domain_oob(dom, "x", NULL, SHORT_MS, NULL, NULL);
         break;
@@ -193,6 +193,9 @@ static void do_to_domain(YcDomain *dom, GRand *rand)
     case 2:
         yc_domain_remove_handler(
             dom, yc_domain_add_handler(dom, look_at, NULL, NULL, NULL));
+        break;
+    case 3:
+        yc_domain_connect(dom, 10 * SHORT_MS, NULL);
         break;
     default:
         do_under_job(dom, rand);

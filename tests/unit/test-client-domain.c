@@ -164,6 +164,49 @@ static void test_connect_under_way(void)
     g_assert_no_error(err);
 }
 
+static void gone_when_told(FakePeer *peer, void *opaque)
+{
+    if (fake_peer_connections(peer) == 1) {
+        fake_tell(peer);
+        fake_wait(peer);
+    }
+}
+
+static void connect_dom(void *opaque)
+{
+    int64_t start = g_get_monotonic_time();
+    GError *err = NULL;
+
+    g_assert_false(yc_domain_connect(opaque, FAKE_DEADLINE_MS, &err));
+    g_assert_nonnull(strstr(err->message, "before its greeting"));
+    g_error_free(err);
+    /* Not at the deadline. */
+    g_assert_cmpint(g_get_monotonic_time() - start, <,
+                    FAKE_DEADLINE_MS / 2 * 1000);
+}
+
+/* And so is its failure. */
+static void test_connect_under_way_fails(void)
+{
+    g_autoptr(FakePeer) peer = fake_peer_new(gone_when_told, NULL);
+    g_autoptr(YcQmpClient) monitor =
+        yc_qmp_client_new(fake_peer_address(peer), NULL);
+    g_autoptr(YcDomain) dom = yc_domain_new("vm1", monitor, NULL, NULL);
+    g_autoptr(Actor) actor = actor_new();
+    int refs = g_atomic_int_get(&dom->memory_refs);
+
+    yc_qmp_client_connect_async(monitor, FAKE_DEADLINE_MS, NULL, NULL, NULL);
+    fake_peer_hear(peer);
+    actor_start(actor, connect_dom, dom);
+    while (g_atomic_int_get(&dom->memory_refs) == refs) {
+        g_thread_yield();
+    }
+    /* For the attempt to be joined; one of its own fails in the same way. */
+    g_usleep(10000);
+    fake_peer_go(peer);
+    actor_wait(actor);
+}
+
 /*
  * The driver.
  */
@@ -313,6 +356,8 @@ int main(int argc, char **argv)
     g_test_add_func("/client/domain/connect-again", test_connect_again);
     g_test_add_func("/client/domain/slow-lane", test_slow_lane);
     g_test_add_func("/client/domain/connect-under-way", test_connect_under_way);
+    g_test_add_func("/client/domain/connect-under-way-fails",
+                    test_connect_under_way_fails);
     g_test_add_func("/client/domain/driver", test_driver);
     g_test_add_func("/client/domain/driver-close", test_driver_close);
     g_test_add_func("/client/domain/driver-many", test_driver_many);

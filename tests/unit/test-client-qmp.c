@@ -4,7 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/resource.h>
 #include "client-fake-peer.h"
+#include "client/agent-client.h"
 #include "qemu/thread.h"
 
 static YcQmpClient *client_connected(FakePeer *peer)
@@ -280,6 +282,46 @@ static void test_addresses(void)
     expect_nothing_left();
 }
 
+/* @n more descriptors may be opened. */
+static void limit_fds(rlim_t n)
+{
+    struct rlimit limit;
+    int next = dup(STDIN_FILENO);
+
+    g_assert_cmpint(next, >=, 0);
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = next + n;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+}
+
+/* The threads need some; one of them, or both, do not come about. */
+static void test_no_descriptors(void)
+{
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (rlim_t n = 0; n < 2; n++) {
+        YcQmpClient *client;
+        YcAgentClient *agent;
+        GError *err = NULL;
+
+        limit_fds(n);
+        client = yc_qmp_client_new("/x", &err);
+        g_assert_null(client);
+        expect_error(g_steal_pointer(&err), YC_ERROR_CONNECT,
+                     "Too many open files");
+        agent = yc_agent_client_new("/x", &err);
+        g_assert_null(agent);
+        expect_error(g_steal_pointer(&err), YC_ERROR_CONNECT,
+                     "Too many open files");
+        setrlimit(RLIMIT_NOFILE, &limit);
+        expect_nothing_left();
+    }
+    yc_qmp_client_unref(yc_qmp_client_new("/x", NULL));
+    expect_nothing_left();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -291,5 +333,6 @@ int main(int argc, char **argv)
     g_test_add_func("/client/qmp/error-classes", test_error_classes);
     g_test_add_func("/client/qmp/many-threads", test_many_threads);
     g_test_add_func("/client/qmp/addresses", test_addresses);
+    g_test_add_func("/client/qmp/no-descriptors", test_no_descriptors);
     return g_test_run();
 }
