@@ -31,12 +31,9 @@ static void agent_finish(YcAgentClient *agent, json_object *result, GError *err)
 
 static bool is_sync_answer(YcAgentClient *agent, json_object *value)
 {
-    json_object *id;
+    json_object *id = yc_message_member(value, "return", json_type_int);
 
-    return json_object_is_type(value, json_type_object) &&
-           json_object_object_get_ex(value, "return", &id) &&
-           json_object_is_type(id, json_type_int) &&
-           json_object_get_int64(id) == agent->sync_id;
+    return id && json_object_get_int64(id) == agent->sync_id;
 }
 
 static GError *no_answer(YcAgentClient *agent, const char *what)
@@ -163,14 +160,6 @@ void yc_agent_go_on(void *opaque)
     }
 }
 
-static void request_lost(YcRequest *req, const GError *why)
-{
-    yc_request_finish(req, NULL,
-                      g_error_new(YC_ERROR, YC_ERROR_CLOSED,
-                                  "'%s' has no answer: %s", req->command,
-                                  why->message));
-}
-
 void yc_agent_fail_requests(YcAgentClient *agent, const GError *why)
 {
     YcRequest *req;
@@ -179,7 +168,7 @@ void yc_agent_fail_requests(YcAgentClient *agent, const GError *why)
         g_queue_push_head(&agent->queue, g_steal_pointer(&agent->current));
     }
     while ((req = g_queue_pop_head(&agent->queue)) != NULL) {
-        request_lost(req, why);
+        yc_request_lost(req, why);
     }
     g_clear_pointer(&agent->framer, json_framer_free);
 }

@@ -106,6 +106,8 @@ void yc_request_set_reply(YcRequest *req, YcQmpReplyFn *fn, void *data,
                           GDestroyNotify free_data);
 /* Answers @req and frees it: with @result, or with @err; takes both. */
 void yc_request_finish(YcRequest *req, json_object *result, GError *err);
+/* The same when the connection ended first, because of @why. */
+void yc_request_lost(YcRequest *req, const GError *why);
 
 /*
  * The synchronous form: yc_request_expect() before the request is handed to
@@ -117,6 +119,10 @@ YcWaiter *yc_request_expect(YcRequest *req);
 bool yc_waiter_wait(YcWaiter *waiter, json_object **result, GError **errp);
 
 /*
+ * Messages.
+ */
+
+/*
  * Appends {"NAME": "COMMAND", "arguments": ARGUMENTS, "id": ID} and a new
  * line to @out; arguments may be NULL, @id 0 is left out.
  */
@@ -124,5 +130,11 @@ void yc_message_append(GString *out, const char *name, const char *command,
                        json_object *arguments, int64_t id);
 /* The beginning of @value as text, for messages; g_free() it. */
 char *yc_message_excerpt(json_object *value);
+/*
+ * The member @name of @object, when that is an object and it is of @type;
+ * else NULL.  Belongs to @object.
+ */
+json_object *yc_message_member(json_object *object, const char *name,
+                               json_type type);
 
 #endif

@@ -60,14 +60,10 @@ void yc_domain_status_clear(YcDomainStatus *status)
 /* The string @member of the event's data; NULL when there is none such. */
 static const char *event_string(json_object *event, const char *member)
 {
-    json_object *data = NULL, *value = NULL;
+    json_object *data = yc_message_member(event, "data", json_type_object);
 
-    if (json_object_object_get_ex(event, "data", &data) &&
-        json_object_object_get_ex(data, member, &value) &&
-        json_object_is_type(value, json_type_string)) {
-        return json_object_get_string(value);
-    }
-    return NULL;
+    return json_object_get_string(
+        yc_message_member(data, member, json_type_string));
 }
 
 static void note_event(YcDomain *dom, const char *name, json_object *event)

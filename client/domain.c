@@ -49,11 +49,6 @@ static void unhold(void *dom)
     yc_domain_unhold(dom);
 }
 
-static YcQmpClient *qmp_client_ref_or_null(YcQmpClient *client)
-{
-    return client ? yc_qmp_client_ref(client) : NULL;
-}
-
 YcDomain *yc_domain_new(const char *name, YcQmpClient *monitor,
                         YcQmpClient *lane, YcAgentClient *agent)
 {
@@ -74,7 +69,7 @@ YcDomain *yc_domain_new(const char *name, YcQmpClient *monitor,
     qemu_cond_init(&dom->ping.answered);
 
     dom->monitor = yc_qmp_client_ref(monitor);
-    dom->lane = qmp_client_ref_or_null(lane ? lane : monitor);
+    dom->lane = yc_qmp_client_ref(lane ? lane : monitor);
     dom->agent = agent ? yc_agent_client_ref(agent) : NULL;
     yc_qmp_client_set_event_fn(monitor, yc_domain_on_event, yc_domain_hold(dom),
                                unhold);

@@ -78,14 +78,11 @@ static YcError class_code(const char *name)
 
 GError *yc_error_from_answer(const char *peer, json_object *error)
 {
-    json_object *cls = NULL, *desc = NULL;
+    json_object *cls = yc_message_member(error, "class", json_type_string);
+    json_object *desc = yc_message_member(error, "desc", json_type_string);
     g_autofree char *words = NULL;
 
-    if (!json_object_is_type(error, json_type_object) ||
-        !json_object_object_get_ex(error, "class", &cls) ||
-        !json_object_is_type(cls, json_type_string) ||
-        !json_object_object_get_ex(error, "desc", &desc) ||
-        !json_object_is_type(desc, json_type_string)) {
+    if (!cls || !desc) {
         g_autofree char *text = yc_message_excerpt(error);
 
         return g_error_new(YC_ERROR, YC_ERROR_PROTOCOL,

@@ -29,28 +29,16 @@ static void G_GNUC_PRINTF(2, 3)
                                      client->addr_text, what));
 }
 
-static json_object *member(json_object *obj, const char *name, json_type type)
-{
-    json_object *value;
-
-    if (json_object_is_type(obj, json_type_object) &&
-        json_object_object_get_ex(obj, name, &value) &&
-        json_object_is_type(value, type)) {
-        return value;
-    }
-    return NULL;
-}
-
 static int int_member(json_object *obj, const char *name)
 {
-    json_object *value = member(obj, name, json_type_int);
+    json_object *value = yc_message_member(obj, name, json_type_int);
 
     return value ? json_object_get_int(value) : 0;
 }
 
 static bool greeting_has_oob(json_object *qmp)
 {
-    json_object *list = member(qmp, "capabilities", json_type_array);
+    json_object *list = yc_message_member(qmp, "capabilities", json_type_array);
 
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         json_object *item = json_object_array_get_idx(list, i);
@@ -65,9 +53,10 @@ static bool greeting_has_oob(json_object *qmp)
 
 static void client_read_greeting(YcQmpClient *client, json_object *qmp)
 {
-    json_object *version = member(qmp, "version", json_type_object);
-    json_object *qemu = member(version, "qemu", json_type_object);
-    json_object *package = member(version, "package", json_type_string);
+    json_object *version = yc_message_member(qmp, "version", json_type_object);
+    json_object *qemu = yc_message_member(version, "qemu", json_type_object);
+    json_object *package =
+        yc_message_member(version, "package", json_type_string);
     YcQmpKnown *greeting = &client->greeting;
 
     g_free(greeting->package);
@@ -84,7 +73,7 @@ static void client_read_greeting(YcQmpClient *client, json_object *qmp)
 
 static void client_greeted(YcQmpClient *client, json_object *message)
 {
-    json_object *qmp = member(message, "QMP", json_type_object);
+    json_object *qmp = yc_message_member(message, "QMP", json_type_object);
 
     if (!qmp) {
         g_autofree char *text = yc_message_excerpt(message);
@@ -120,7 +109,7 @@ static GError *message_error(YcQmpClient *client, json_object *message)
 /* 0 for an id that is not one of ours. */
 static int64_t message_id(json_object *message)
 {
-    json_object *id = member(message, "id", json_type_int);
+    json_object *id = yc_message_member(message, "id", json_type_int);
 
     return id ? json_object_get_int64(id) : 0;
 }
@@ -165,7 +154,7 @@ static void client_take(YcQmpClient *client, json_object *message)
 
     if (client->state == YC_QMP_GREETING) {
         client_greeted(client, message);
-    } else if (member(message, "event", json_type_string)) {
+    } else if (yc_message_member(message, "event", json_type_string)) {
         yc_qmp_deliver_event(client, g_steal_pointer(&owned),
                              client->n_message);
     } else if (!json_object_is_type(message, json_type_object) ||

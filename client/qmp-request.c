@@ -110,21 +110,12 @@ void yc_qmp_answered(YcQmpClient *client, int64_t id, json_object *result,
     yc_qmp_send(client);
 }
 
-/* @req got no answer: says so, by @why. */
-static void request_lost(YcQmpClient *client, YcRequest *req, const GError *why)
-{
-    yc_request_finish(req, NULL,
-                      g_error_new(YC_ERROR, YC_ERROR_CLOSED,
-                                  "'%s' has no answer: %s", req->command,
-                                  why->message));
-}
-
-static void queue_fail(YcQmpClient *client, GQueue *queue, const GError *why)
+static void queue_fail(GQueue *queue, const GError *why)
 {
     YcRequest *req;
 
     while ((req = g_queue_pop_head(queue)) != NULL) {
-        request_lost(client, req, why);
+        yc_request_lost(req, why);
     }
 }
 
@@ -138,13 +129,13 @@ void yc_qmp_fail_requests(YcQmpClient *client, const GError *why)
         YcQmpSent *sent = value;
 
         if (sent->req) {
-            request_lost(client, g_steal_pointer(&sent->req), why);
+            yc_request_lost(g_steal_pointer(&sent->req), why);
         }
         g_hash_table_iter_remove(&iter);
     }
     client->n_in_band = 0;
-    queue_fail(client, &client->oob_queue, why);
-    queue_fail(client, &client->in_band_queue, why);
+    queue_fail(&client->oob_queue, why);
+    queue_fail(&client->in_band_queue, why);
 }
 
 /*

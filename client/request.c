@@ -8,9 +8,6 @@
 #include "qemu/lockable.h"
 #include "qemu/oob.h"
 
-/* How much of a message others show. */
-#define EXCERPT_LEN 80
-
 struct YcWaiter {
     int refcount; /* atomic: who waits, and who answers */
     /* Guards what follows.  Fast; taken alone. */
@@ -111,6 +108,14 @@ void yc_request_finish(YcRequest *req, json_object *result, GError *err)
     request_free(req);
 }
 
+void yc_request_lost(YcRequest *req, const GError *why)
+{
+    yc_request_finish(req, NULL,
+                      g_error_new(YC_ERROR, YC_ERROR_CLOSED,
+                                  "'%s' has no answer: %s", req->command,
+                                  why->message));
+}
+
 YcWaiter *yc_request_expect(YcRequest *req)
 {
     YcWaiter *waiter = g_new0(YcWaiter, 1);
@@ -147,32 +152,4 @@ bool yc_waiter_wait(YcWaiter *waiter, json_object **result, GError **errp)
         json_object_put(value);
     }
     return true;
-}
-
-/* @arguments is only read: their owner may use them on other threads, too. */
-void yc_message_append(GString *out, const char *name, const char *command,
-                       json_object *arguments, int64_t id)
-{
-    g_autoptr(json_object) text = json_object_new_string(command);
-
-    g_string_append_printf(out, "{\"%s\": ", name);
-    json_write(out, text, false);
-    if (arguments) {
-        g_string_append(out, ", \"arguments\": ");
-        json_write(out, arguments, false);
-    }
-    if (id) {
-        g_string_append_printf(out, ", \"id\": %" PRId64, id);
-    }
-    g_string_append(out, "}\n");
-}
-
-char *yc_message_excerpt(json_object *value)
-{
-    g_autofree char *text = json_to_string(value, false);
-
-    if (strlen(text) <= EXCERPT_LEN) {
-        return g_steal_pointer(&text);
-    }
-    return g_strdup_printf("%.*s...", EXCERPT_LEN, text);
 }

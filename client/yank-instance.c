@@ -22,14 +22,8 @@ static const struct {
 /* NULL when there is no such string. */
 static const char *member_string(json_object *object, const char *member)
 {
-    json_object *value = NULL;
-
-    if (!json_object_is_type(object, json_type_object) ||
-        !json_object_object_get_ex(object, member, &value) ||
-        !json_object_is_type(value, json_type_string)) {
-        return NULL;
-    }
-    return json_object_get_string(value);
+    return json_object_get_string(
+        yc_message_member(object, member, json_type_string));
 }
 
 char *yc_instance_name(json_object *typed, GError **errp)

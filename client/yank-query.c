@@ -35,22 +35,9 @@ void yc_yank_propagate_error(YcDomain *dom, const char *command, GError *err,
     g_propagate_error(errp, err);
 }
 
-static json_object *member_of_type(json_object *object, const char *member,
-                                   json_type type)
-{
-    json_object *value = NULL;
-
-    if (!json_object_is_type(object, json_type_object) ||
-        !json_object_object_get_ex(object, member, &value) ||
-        !json_object_is_type(value, type)) {
-        return NULL;
-    }
-    return value;
-}
-
 static char *member_text(json_object *object, const char *member)
 {
-    json_object *value = member_of_type(object, member, json_type_string);
+    json_object *value = yc_message_member(object, member, json_type_string);
 
     return value ? g_strdup(json_object_get_string(value)) : NULL;
 }
@@ -59,12 +46,12 @@ static char *member_text(json_object *object, const char *member)
 static guint64 member_count(json_object *object, const char *member)
 {
     return json_object_get_uint64(
-        member_of_type(object, member, json_type_int));
+        yc_message_member(object, member, json_type_int));
 }
 
 static gint64 member_ms(json_object *object, const char *member)
 {
-    json_object *value = member_of_type(object, member, json_type_int);
+    json_object *value = yc_message_member(object, member, json_type_int);
 
     return value ? json_object_get_int64(value) : -1;
 }
@@ -79,7 +66,7 @@ static void read_status(YcInstance *instance, json_object *status)
     instance->phase = member_text(status, "phase");
     instance->peer = member_text(status, "peer");
     instance->stalled = json_object_get_boolean(
-        member_of_type(status, "stalled", json_type_boolean));
+        yc_message_member(status, "stalled", json_type_boolean));
 }
 
 /* @item: of query-yank-status when @with_status, else of query-yank. */
@@ -87,7 +74,8 @@ static YcInstance *read_instance(json_object *item, bool with_status,
                                  char *const *monitors, GError **errp)
 {
     json_object *typed =
-        with_status ? member_of_type(item, "instance", json_type_object) : item;
+        with_status ? yc_message_member(item, "instance", json_type_object)
+                    : item;
     char *name = yc_instance_name(typed, errp);
     YcInstance *instance;
 
