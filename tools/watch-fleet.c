@@ -19,7 +19,8 @@ struct Fleet {
 
     /* The thread's own. */
     Policy *policy;
-    char *last_error; /* what was said of the latest look */
+    GHashTable *limits; /* name -> YankLimit, of all keepers and some before */
+    char *last_error;   /* what was said of the latest look */
 
     /* Guards what follows; taken alone. */
     GMutex lock;
@@ -80,6 +81,25 @@ static void drop_others(Fleet *fleet, GPtrArray *domains)
     }
 }
 
+static YankLimit *find_limit(Fleet *fleet, const char *name)
+{
+    YankLimit *limit = g_hash_table_lookup(fleet->limits, name);
+
+    if (!limit) {
+        limit = yank_limit_new();
+        g_hash_table_insert(fleet->limits, g_strdup(name), limit);
+    }
+    return limit;
+}
+
+/* Whether nobody has to know of it any more. */
+static gboolean is_idle(void *name, void *limit, void *fleet)
+{
+    g_autoptr(Keeper) keeper = fleet_lookup(fleet, name);
+
+    return !keeper && yank_limit_used(limit) == 0;
+}
+
 static void take_in(Fleet *fleet, const DomainSpec *spec)
 {
     g_autoptr(GError) err = NULL;
@@ -88,7 +108,8 @@ static void take_in(Fleet *fleet, const DomainSpec *spec)
     if (g_strv_contains((const char *const *)fleet->own, spec->monitor)) {
         return;
     }
-    keeper = keeper_new(spec, fleet->policy, &err);
+    keeper =
+        keeper_new(spec, fleet->policy, find_limit(fleet, spec->name), &err);
     if (!keeper) {
         watch_log("%s", err->message);
         return;
@@ -107,6 +128,7 @@ static bool look(Fleet *fleet, GError **errp)
         return false;
     }
     drop_others(fleet, domains);
+    g_hash_table_foreach_remove(fleet->limits, is_idle, fleet);
     for (guint i = 0; i < domains->len; i++) {
         const DomainSpec *spec = domains->pdata[i];
         g_autoptr(Keeper) known = fleet_lookup(fleet, spec->name);
@@ -193,6 +215,7 @@ static void destroy(Fleet *fleet)
         keeper_stop(keepers->pdata[i], "the service ends");
     }
     g_hash_table_unref(fleet->keepers);
+    g_hash_table_unref(fleet->limits);
     policy_unref(fleet->policy);
     g_free(fleet->last_error);
     g_mutex_clear(&fleet->lock);
@@ -215,6 +238,8 @@ Fleet *fleet_new(const Options *options, const char *policy_path, GStrv own,
     fleet->own = own;
     fleet->rescan_us = rescan_us;
     fleet->policy = policy;
+    fleet->limits = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                          (GDestroyNotify)yank_limit_unref);
     g_mutex_init(&fleet->lock);
     g_cond_init(&fleet->changed);
     fleet->keepers =

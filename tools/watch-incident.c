@@ -15,7 +15,6 @@
 
 /* An out-of-band answer comes at once or not at all. */
 #define ANSWER_MS 500
-#define HOUR_US (3600 * (gint64)G_USEC_PER_SEC)
 
 typedef struct Incident {
     guint64 number;
@@ -33,7 +32,7 @@ typedef struct Incident {
 struct Incidents {
     YcDomain *dom;
     Incident *incident; /* NULL: all is well */
-    GQueue yanks;       /* gint64 *: when, the latest last */
+    YankLimit *limit;
     Hook *hook;
     IncidentCounts counts;
 };
@@ -49,12 +48,12 @@ const char *outcome_name(Outcome outcome)
     return names[outcome];
 }
 
-Incidents *incidents_new(YcDomain *dom)
+Incidents *incidents_new(YcDomain *dom, YankLimit *limit)
 {
     Incidents *all = g_new0(Incidents, 1);
 
     all->dom = dom;
-    g_queue_init(&all->yanks);
+    all->limit = yank_limit_ref(limit);
     return all;
 }
 
@@ -173,14 +172,7 @@ static void begin(Incidents *all, gint64 stuck_since, GPtrArray *instances,
 
 static bool may_yank(Incidents *all, const PolicyRule *rule)
 {
-    gint64 now = g_get_monotonic_time();
-    gint64 *oldest;
-
-    while ((oldest = g_queue_peek_head(&all->yanks)) &&
-           now - *oldest >= HOUR_US) {
-        g_free(g_queue_pop_head(&all->yanks));
-    }
-    return all->yanks.length < rule->yanks_per_hour;
+    return yank_limit_used(all->limit) < rule->yanks_per_hour;
 }
 
 static void note_limit(Incidents *all, const PolicyRule *rule)
@@ -196,19 +188,18 @@ static void note_limit(Incidents *all, const PolicyRule *rule)
     note_action(all, "limit", action);
     watch_log("domain '%s': not yanked: there were %u yanks in the last hour, "
               "as many as the policy allows",
-              name_of(all), all->yanks.length);
+              name_of(all), yank_limit_used(all->limit));
 }
 
 /* Cuts @name; counted before, for the server may do it and not answer. */
 static void yank(Incidents *all, const char *name)
 {
     const char *const names[] = {name, NULL};
-    gint64 now = g_get_monotonic_time();
     g_autoptr(GError) err = NULL;
     json_object *action = json_object_new_object();
 
     g_hash_table_add(all->incident->tried, g_strdup(name));
-    g_queue_push_tail(&all->yanks, g_memdup2(&now, sizeof(now)));
+    yank_limit_count(all->limit);
     all->counts.yanks++;
     all->incident->resort = OUTCOME_YANK;
     yc_domain_yank(all->dom, names, 0, ANSWER_MS, NULL, &err);
@@ -377,6 +368,6 @@ void incidents_free(Incidents *all)
 {
     end(all, OUTCOME_LEFT, NULL);
     hook_free(all->hook);
-    g_queue_clear_full(&all->yanks, g_free);
+    yank_limit_unref(all->limit);
     g_free(all);
 }

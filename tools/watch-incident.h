@@ -10,6 +10,7 @@
 #define TOOLS_WATCH_INCIDENT_H
 
 #include "client/domain.h"
+#include "watch-limit.h"
 #include "watch-policy.h"
 
 /* How an incident ended. */
@@ -25,9 +26,9 @@ typedef enum Outcome {
 /* "itself", "yank", "hook", "gone", "left" */
 const char *outcome_name(Outcome outcome);
 
-/* What a domain has beside its incidents: when it was yanked, and its hook. */
+/* What a domain has beside its incidents: its limit of yanks, and its hook. */
 typedef struct Incidents Incidents;
-Incidents *incidents_new(YcDomain *dom);
+Incidents *incidents_new(YcDomain *dom, YankLimit *limit);
 /* Ends an incident as LEFT, kills a hook. */
 void incidents_free(Incidents *all);
 

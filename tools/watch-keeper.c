@@ -361,7 +361,8 @@ static void unhold(void *opaque)
     }
 }
 
-Keeper *keeper_new(const DomainSpec *spec, Policy *policy, GError **errp)
+Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
+                   GError **errp)
 {
     YcDomain *dom = domain_from_spec(spec, true, errp);
     Keeper *keeper;
@@ -381,7 +382,7 @@ Keeper *keeper_new(const DomainSpec *spec, Policy *policy, GError **errp)
                                "domain '%s': not connected yet", spec->name);
     keeper->stats.oob_us = keeper->stats.in_band_us = -1;
     keeper->turn_due = g_get_monotonic_time() + MAX_TURN_US;
-    keeper->incidents = incidents_new(dom);
+    keeper->incidents = incidents_new(dom, limit);
     keeper->handler =
         yc_domain_add_handler(dom, NULL, note_state, keeper, unhold);
     keeper->thread = g_thread_new("keeper", run, keeper);

@@ -19,9 +19,10 @@ typedef struct Keeper Keeper;
 
 /*
  * Begins to connect to the domain of @spec, which stays the caller's, and to
- * keep it.  NULL for what cannot be an address.  One reference.
+ * keep it, with no more yanks than @limit has left.  NULL for what cannot be an address.  One reference.
  */
-Keeper *keeper_new(const DomainSpec *spec, Policy *policy, GError **errp);
+Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
+                   GError **errp);
 Keeper *keeper_ref(Keeper *keeper);
 /* The last one, after keeper_stop(), waits for the thread: an instant. */
 void keeper_unref(Keeper *keeper);

@@ -130,6 +130,31 @@ def _(box):
     watch.finish()
 
 
+@test('the limit is the domain\'s, also when it ends and comes again',
+      needs=['nbdkit'])
+def _(box):
+    folder = box.path('folder')
+    os.mkdir(folder)
+    link = os.path.join(folder, 'vm.sock')
+    watch = Watch(box, '--dir', folder, '--rescan', '0.1',
+                  policy=rule(yanks_per_hour=1))
+    for event in ('end', 'limit'):
+        victim = Hang(box, 'yankd')
+        os.symlink(victim.qmp_path, link)
+        watch.wait_connected(1)
+        victim.hang()
+        watch.wait_journal(event=event)
+        victim.disks[0].thaw()
+        victim.rescued()
+        os.unlink(link)
+        with watch.connect() as control:
+            wait_for('it is let go', lambda: not control.call(
+                op='list')['domains'])
+        victim.finish()
+    assert len(watch.journal(event='yank')) == 1
+    watch.finish()
+
+
 @test('a hang that no yank ends, and a hook that hangs as well')
 def _(box):
     server = daemon.Daemon(box, 'yankd', monitors=2)
