@@ -57,8 +57,8 @@ struct Destination {
     /*
      * Of each volume, once not all is here.  The coordinator, and the main
      * thread when that has ended, changes it, with migration_lock held; other
-     * threads read it with that lock, but for receivers from PHASE_READY on:
-     * it stays as it is until they are joined.
+     * threads read it with that lock, but for the session's from PHASE_READY
+     * on: it stays as it is until they are joined.
      */
     MissingBlocks **missing;
     MigrationChannel *main;
