@@ -4,7 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "qobject/json.h"
+#include "client/ping.h"
+#include "domain-internal.h"
 #include "yank-internal.h"
 
 /* Who drops a monitor's connection loses its answer, and may lose more. */
@@ -66,12 +67,9 @@ static json_object *find_report(json_object *yanked, const char *name)
     }
     for (size_t i = 0; i < json_object_array_length(yanked); i++) {
         json_object *item = json_object_array_get_idx(yanked, i);
-        json_object *value = NULL;
+        json_object *value = yc_message_member(item, "name", json_type_string);
 
-        if (json_object_is_type(item, json_type_object) &&
-            json_object_object_get_ex(item, "name", &value) &&
-            json_object_is_type(value, json_type_string) &&
-            g_str_equal(json_object_get_string(value), name)) {
+        if (value && g_str_equal(json_object_get_string(value), name)) {
             return item;
         }
     }
@@ -81,13 +79,12 @@ static json_object *find_report(json_object *yanked, const char *name)
 static YcYanked *read_yanked(json_object *report, const char *name)
 {
     YcYanked *yanked = g_new0(YcYanked, 1);
-    json_object *functions = NULL, *cut = NULL;
+    json_object *functions =
+        yc_message_member(report, "functions", json_type_int);
+    json_object *cut = yc_message_member(report, "cut", json_type_array);
 
     yanked->name = g_strdup(name);
-    if (report && json_object_object_get_ex(report, "functions", &functions) &&
-        json_object_is_type(functions, json_type_int) &&
-        json_object_object_get_ex(report, "cut", &cut) &&
-        json_object_is_type(cut, json_type_array)) {
+    if (functions && cut) {
         yanked->told = true;
         yanked->functions = json_object_get_uint64(functions);
         yanked->cut = read_cut(cut);
@@ -116,18 +113,33 @@ static GPtrArray *read_result(json_object *result, const char *const *names)
     return all;
 }
 
+bool yc_domain_may_yank(YcDomain *dom, int timeout_ms, GError **errp)
+{
+    GError *err = NULL;
+    gint64 us;
+
+    if (yc_domain_ping(dom, YC_PING_OOB, timeout_ms, &us, &err)) {
+        return true;
+    }
+    g_propagate_prefixed_error(errp, err, "nothing was yanked: ");
+    return false;
+}
+
 bool yc_domain_yank(YcDomain *dom, const char *const *names, unsigned flags,
                     int timeout_ms, GPtrArray **yanked, GError **errp)
 {
     g_autoptr(json_object) arguments = yank_arguments(names, errp);
     g_autoptr(json_object) result = NULL;
+    int64_t deadline = yc_deadline(&timeout_ms);
     GError *err = NULL;
 
     if (!arguments ||
-        (!(flags & YC_YANK_FORCE) && !check_no_monitor(dom, names, errp))) {
+        (!(flags & YC_YANK_FORCE) && !check_no_monitor(dom, names, errp)) ||
+        !yc_domain_may_yank(dom, timeout_ms, errp)) {
         return false;
     }
-    if (!yc_domain_oob(dom, "yank", arguments, timeout_ms, &result, &err)) {
+    if (!yc_domain_oob(dom, "yank", arguments, yc_ms_until(deadline), &result,
+                       &err)) {
         yc_yank_propagate_error(dom, "yank", err, errp);
         return false;
     }

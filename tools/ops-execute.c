@@ -34,7 +34,7 @@ json_object *op_oob(const OpTarget *target, json_object *request,
 
     if (!read_command(request, &command, &arguments, errp) ||
         (g_str_equal(command, "yank") &&
-         !ops_check_yank(target->dom, arguments, errp)) ||
+         !ops_check_yank(target->dom, arguments, timeout_ms, errp)) ||
         !yc_domain_oob(target->dom, command, arguments, timeout_ms, &result,
                        errp)) {
         return NULL;

@@ -28,9 +28,11 @@ json_object *ops_ask_instances(YcDomain *dom, int timeout_ms, GError **errp);
 
 /*
  * Whether the QMP arguments of a yank, which somebody wants to send as they
- * are, cut neither the connection that it goes by nor another monitor.
+ * are, cut neither the connection that it goes by nor another monitor, and
+ * @dom would run it at once.  Blocks up to @timeout_ms.
  */
-bool ops_check_yank(YcDomain *dom, json_object *arguments, GError **errp);
+bool ops_check_yank(YcDomain *dom, json_object *arguments, int timeout_ms,
+                    GError **errp);
 
 /* Runs @command in-band under a job; NULL on error. */
 json_object *ops_in_band(YcDomain *dom, const char *command,

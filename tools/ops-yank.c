@@ -127,7 +127,8 @@ static bool check_own(YcDomain *dom, const char *const *names, GError **errp)
     return true;
 }
 
-bool ops_check_yank(YcDomain *dom, json_object *arguments, GError **errp)
+bool ops_check_yank(YcDomain *dom, json_object *arguments, int timeout_ms,
+                    GError **errp)
 {
     g_auto(GStrv) names = read_names(arguments, errp);
     g_auto(GStrv) monitors = yc_domain_monitor_chardevs(dom);
@@ -146,7 +147,7 @@ bool ops_check_yank(YcDomain *dom, json_object *arguments, GError **errp)
             return false;
         }
     }
-    return true;
+    return yc_domain_may_yank(dom, timeout_ms, errp);
 }
 
 static json_object *yanked_to_json(const YcYanked *yanked)

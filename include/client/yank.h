@@ -56,14 +56,23 @@ typedef enum YcYankFlags {
 } YcYankFlags;
 
 /*
+ * Whether @dom answers out-of-band.  A process that is stopped as a whole would
+ * read a yank only once it goes on, and cut what is well: so one is sent right
+ * after an answer, and else not at all.  Blocks up to @timeout_ms; not locked,
+ * not in a callback.
+ */
+bool yc_domain_may_yank(YcDomain *dom, int timeout_ms, GError **errp);
+
+/*
  * Yanks the instances @names (NULL-terminated).  All or nothing: REFUSED,
  * with nothing sent, when one of them carries a monitor, unless forced;
  * YC_ERROR_QMP_DEVICE_NOT_FOUND when the server does not know one of them.
  * @yanked: an array of YcYanked which frees them, in the order of @names; may
  * be NULL, set on success only
  *
- * After YC_ERROR_TIMEOUT the server may still have read the request: that a
- * yank went unanswered is no proof that nothing was cut.
+ * It is sent when yc_domain_may_yank(), or else not at all.  After
+ * YC_ERROR_TIMEOUT the server may still have read the request: that a yank went
+ * unanswered is no proof that nothing was cut.
  * Blocks up to @timeout_ms; not locked, not in a callback.
  */
 bool yc_domain_yank(YcDomain *dom, const char *const *names, unsigned flags,

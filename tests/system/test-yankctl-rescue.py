@@ -16,7 +16,7 @@ from sandbox import wait_for
 from suite import run, slowness, test
 from watch import READ, Hang, Watch
 from yankctl import (FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, SILENCE, STUCK,
-                     UNREACHABLE, USAGE, Fleet)
+                     TIMEOUT, UNREACHABLE, USAGE, Fleet)
 
 
 def ping(status, lane):
@@ -238,6 +238,30 @@ def _(box):
             fleet.run('status', 'vm', code=UNREACHABLE)
         finally:
             daemon.process.thaw()
+
+
+@test('no yank waits for a process that is stopped, to cut what is well')
+def _(box):
+    with Daemon(box, 'yankd') as daemon:
+        watch = Watch(box, '-s', f'vm={daemon.qmp_path}')
+        watch.wait_connected(1)
+        fleet = Fleet(box, control=watch.control, timeout=SILENCE)
+        listener = peers.Listener(box)
+        fleet.json('raw', 'vm', 'chardev-add', json.dumps({
+            'id': 'c0', 'backend': {'type': 'socket', 'data': {
+                'addr': listener.legacy_address(), 'server': False}}}))
+        daemon.process.freeze()
+        try:
+            said = fleet.fails(TIMEOUT, 'yank', 'vm', 'chardev:c0')
+            assert 'nothing was yanked' in said, said
+            said = fleet.fails(TIMEOUT, 'raw', 'vm', '-o', 'yank',
+                               'instances=[{"type": "chardev", "id": "c0"}]')
+            assert 'nothing was yanked' in said, said
+        finally:
+            daemon.process.thaw()
+        status = fleet.json('raw', 'vm', '-o', 'query-yank-status')['return']
+        assert [s['yanks'] for s in status] == [0], status
+        watch.finish()
 
 
 @test('stock without yank', needs=['qemu-storage-daemon'])
