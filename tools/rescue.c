@@ -65,14 +65,29 @@ json_object *rescue_choose(Lane *lane, RescueChoice choice, GError **errp)
     return names;
 }
 
+static char *read_typed(const char *given, GError **errp)
+{
+    g_autoptr(json_object) typed = json_parse(given, "instance", errp);
+    char *name = typed ? yc_instance_name(typed, NULL) : NULL;
+
+    if (typed && !name) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
+                    "instance '%s' is wrong: allowed are {\"type\": "
+                    "\"block-node\", \"node-name\": NODE}, {\"type\": "
+                    "\"chardev\", \"id\": ID} and {\"type\": "
+                    "\"migration\"}",
+                    given);
+    }
+    return name;
+}
+
 /* The string name of what is one already, or the text of a typed object. */
 static char *read_name(const char *given, GError **errp)
 {
     g_autoptr(json_object) typed = NULL;
 
     if (given[0] == '{') {
-        typed = json_parse(given, "instance", errp);
-        return typed ? yc_instance_name(typed, errp) : NULL;
+        return read_typed(given, errp);
     }
     typed = yc_instance_typed(given, errp);
     return typed ? g_strdup(given) : NULL;

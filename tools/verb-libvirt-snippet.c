@@ -20,6 +20,11 @@ static char *socket_path(const char *name, GError **errp)
     g_autofree char *path = NULL;
     struct sockaddr_un address;
 
+    if (!name[0]) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
+                    "the name of the domain is empty");
+        return NULL;
+    }
     g_strdelimit(file, "/,", '_');
     path = g_strdup_printf(DIR "/yankctl-%s.sock", file);
     if (strlen(path) >= sizeof(address.sun_path)) {

@@ -178,7 +178,8 @@ def _(box):
                 assert 'has no instance' in said, said
         for name in ('c0', 'chardev:', '{"type": "chardev"}', '{', 'x:y',
                      '{"type": 1}', '{} {}'):
-            fleet.fails(USAGE, 'yank', 'vm', name)
+            said = fleet.fails(USAGE, 'yank', 'vm', name)
+            assert 'server' not in said, said
         fleet.fails(USAGE, 'yank', 'vm')
         fleet.fails(USAGE, 'yank', 'vm', '--all', '--stalled')
         fleet.fails(USAGE, 'yank', 'vm', 'migration', '--all')

@@ -325,6 +325,7 @@ def _(box):
     assert report['socket'].count('/') == 5, report
     assert report['xml'] in fleet.run('libvirt-snippet', "a<b>'&/c,d")
     fleet.fails(USAGE, 'libvirt-snippet', 'x' * 100)
+    fleet.fails(USAGE, 'libvirt-snippet', '')
 
 
 run()
