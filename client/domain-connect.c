@@ -126,10 +126,14 @@ static bool attempt_wait(Attempt *attempt, int64_t deadline, GError **errp)
 
 bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp)
 {
-    Attempt *attempt = g_new0(Attempt, 1);
     int64_t deadline = yc_deadline(&timeout_ms) + TOLD_WITHIN_US;
+    Attempt *attempt;
     bool ok;
 
+    if (!yc_domain_check_no_callback(dom, __func__, errp)) {
+        return false;
+    }
+    attempt = g_new0(Attempt, 1);
     attempt->refs = 1;
     attempt->dom = yc_domain_hold(dom);
     yc_domain_lock(dom);

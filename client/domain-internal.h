@@ -110,6 +110,10 @@ void yc_domain_unhold(YcDomain *dom);
 /* A user's reference, or false when there is none any more. */
 bool yc_domain_try_ref(YcDomain *dom);
 
+/* Says MISUSE on the event thread, which would wait for itself. */
+bool yc_domain_check_no_callback(YcDomain *dom, const char *call,
+                                 GError **errp);
+
 /*
  * Locked from here on.
  */

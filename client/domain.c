@@ -155,6 +155,15 @@ bool yc_domain_check_locked(YcDomain *dom, const char *call, GError **errp)
     return true;
 }
 
+bool yc_domain_check_no_callback(YcDomain *dom, const char *call, GError **errp)
+{
+    if (iothread_current() == yc_event_thread()) {
+        yc_misuse(errp, "%s() of domain '%s' in a callback", call, dom->name);
+        return false;
+    }
+    return true;
+}
+
 void yc_domain_set_wait_limit(YcDomain *dom, int ms)
 {
     g_return_if_fail(ms > 0);

@@ -138,6 +138,9 @@ static bool ping_in_band(YcDomain *dom, int64_t deadline, int64_t *us,
 {
     bool ok;
 
+    if (!yc_domain_check_no_callback(dom, "yc_domain_ping", errp)) {
+        return false;
+    }
     YC_LOCK_GUARD(&dom->lock);
     if (!yc_domain_begin_job(dom, YC_JOB_QUERY, IN_BAND_COMMAND,
                              yc_ms_until(deadline), errp)) {

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "client-fake-domain.h"
+#include "client/ping.h"
 #include "qemu/lockable.h"
 
 /* What handlers noted, for the test to read. */
@@ -154,6 +155,59 @@ static void test_command_in_handler(void)
     expect_notes("done ");
 }
 
+/*
+ * What waits for the event thread does not work there.
+ */
+typedef struct Mistake {
+    bool (*call)(YcDomain *dom, GError **errp);
+    GError *err;
+    int done; /* atomic */
+} Mistake;
+
+static void make_mistake(YcDomain *dom, const char *name, json_object *event,
+                         void *data)
+{
+    Mistake *mistake = data;
+
+    mistake->call(dom, &mistake->err);
+    g_atomic_int_set(&mistake->done, 1);
+}
+
+static GError *mistake_in_handler(FakeDomain *fake,
+                                  bool (*call)(YcDomain *dom, GError **errp))
+{
+    Mistake mistake = {.call = call};
+
+    yc_domain_add_handler(fake->dom, make_mistake, NULL, &mistake, NULL);
+    fake_domain_emit(fake, "{\"event\": \"STOP\"}\r\n");
+    while (!g_atomic_int_get(&mistake.done)) {
+        g_thread_yield();
+    }
+    return mistake.err;
+}
+
+static bool connect_again(YcDomain *dom, GError **errp)
+{
+    return yc_domain_connect(dom, FAKE_DEADLINE_MS, errp);
+}
+
+static bool ping_in_band(YcDomain *dom, GError **errp)
+{
+    gint64 us;
+
+    return yc_domain_ping(dom, YC_PING_IN_BAND, FAKE_DEADLINE_MS, &us, errp);
+}
+
+static GError *connect_in_handler(FakeDomain *fake)
+{
+    return mistake_in_handler(fake, connect_again);
+}
+
+static GError *ping_in_handler(FakeDomain *fake)
+{
+    return mistake_in_handler(fake, ping_in_band);
+}
+
 static void expect_status(FakeDomain *fake, const char *event,
                           const char *run_state, const char *migration,
                           bool stalled)
@@ -277,6 +331,10 @@ int main(int argc, char **argv)
     g_test_add_func("/client/events/status", test_status);
     g_test_add_func("/client/events/told-once", test_told_once);
     g_test_add_func("/client/events/close-before-told", test_close_before_told);
+    test_add_misuse("/client/events/misuse/connect", connect_in_handler,
+                    "yc_domain_connect() of domain 'vm1' in a callback");
+    test_add_misuse("/client/events/misuse/ping", ping_in_handler,
+                    "yc_domain_ping() of domain 'vm1' in a callback");
     failed = g_test_run();
     expect_nothing_left();
     g_string_free(notes, true);
