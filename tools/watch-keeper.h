@@ -19,7 +19,8 @@ typedef struct Keeper Keeper;
 
 /*
  * Begins to connect to the domain of @spec, which stays the caller's, and to
- * keep it, with no more yanks than @limit has left.  NULL for what cannot be an address.  One reference.
+ * keep it, with no more yanks than @limit has left.  NULL for what cannot be an
+ * address.  One reference.
  */
 Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
                    GError **errp);
