@@ -136,8 +136,8 @@ static void map_file(const char *path)
         fail(path);
     }
     memory_size = st.st_size;
-    memory = mmap(NULL, memory_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd,
-                  0);
+    memory =
+        mmap(NULL, memory_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
     if (memory == MAP_FAILED) {
         fail(path);
     }
