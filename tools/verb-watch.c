@@ -10,10 +10,10 @@
 #include "json.h"
 #include "output.h"
 #include "verb.h"
-#include "watch-control.h"
-#include "watch-log.h"
-#include "watch-metrics.h"
-#include "watch-notify.h"
+#include "watch/control.h"
+#include "watch/log.h"
+#include "watch/metrics.h"
+#include "watch/notify.h"
 
 #define DEFAULT_RESCAN 5.0
 #define MIN_RESCAN 0.05

@@ -6,12 +6,12 @@
 #include "qemu/osdep.h"
 #include "client/job.h"
 #include "client/yank.h"
-#include "json.h"
-#include "ops-internal.h"
-#include "watch-choose.h"
-#include "watch-hook.h"
-#include "watch-incident.h"
-#include "watch-log.h"
+#include "tools/json.h"
+#include "tools/ops-internal.h"
+#include "choose.h"
+#include "hook.h"
+#include "incident.h"
+#include "log.h"
 
 /* An out-of-band answer comes at once or not at all. */
 #define ANSWER_MS 500

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "watch-policy.h"
-#include "watch-yaml.h"
+#include "policy.h"
+#include "yaml-file.h"
 
 #define MIN_INTERVAL 0.02
 #define MAX_INTERVAL 60

@@ -6,13 +6,13 @@
 #include "qemu/osdep.h"
 #include <glib-unix.h>
 #include <sys/socket.h>
-#include "exit-code.h"
-#include "json.h"
-#include "watch-client.h"
-#include "watch-control.h"
-#include "watch-log.h"
-#include "watch-output.h"
-#include "wire-error.h"
+#include "tools/exit-code.h"
+#include "tools/json.h"
+#include "client.h"
+#include "control.h"
+#include "log.h"
+#include "output.h"
+#include "tools/wire-error.h"
 
 #define MAX_CLIENTS 32
 /* Until the next attempt when a client could not be accepted. */

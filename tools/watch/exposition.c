@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "watch-exposition.h"
+#include "exposition.h"
 
 typedef struct Sample {
     char *name; /* of the domain, escaped */

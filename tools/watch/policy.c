@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "watch-policy.h"
+#include "policy.h"
 
 #define DEFAULT_INTERVAL_US (G_USEC_PER_SEC / 2)
 #define DEFAULT_THRESHOLD_US (5 * G_USEC_PER_SEC)

@@ -5,8 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/service-notify.h"
-#include "watch-log.h"
-#include "watch-notify.h"
+#include "log.h"
+#include "notify.h"
 
 void notify_send(const char *state)
 {

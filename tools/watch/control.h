@@ -8,8 +8,8 @@
 #ifndef TOOLS_WATCH_CONTROL_H
 #define TOOLS_WATCH_CONTROL_H
 
-#include "watch-fleet.h"
-#include "watch-socket.h"
+#include "fleet.h"
+#include "socket.h"
 
 typedef struct WatchControl WatchControl;
 

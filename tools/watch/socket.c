@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include "exit-code.h"
-#include "watch-socket.h"
+#include "tools/exit-code.h"
+#include "socket.h"
 
 #define BACKLOG 64
 

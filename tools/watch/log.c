@@ -5,9 +5,9 @@
  */
 #include "qemu/osdep.h"
 #include <fcntl.h>
-#include "exit-code.h"
-#include "output.h"
-#include "watch-log.h"
+#include "tools/exit-code.h"
+#include "tools/output.h"
+#include "log.h"
 
 /* What may wait to be written; more is dropped. */
 #define MAX_LINES 10000

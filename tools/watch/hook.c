@@ -8,8 +8,8 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
-#include "exit-code.h"
-#include "watch-hook.h"
+#include "tools/exit-code.h"
+#include "hook.h"
 
 #define SAFE_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "output.h"
-#include "watch-yaml.h"
+#include "tools/output.h"
+#include "yaml-file.h"
 
 #define MAX_BYTES (1 << 20)
 

@@ -10,8 +10,8 @@
 #define TOOLS_WATCH_INCIDENT_H
 
 #include "client/domain.h"
-#include "watch-limit.h"
-#include "watch-policy.h"
+#include "limit.h"
+#include "policy.h"
 
 /* How an incident ended. */
 typedef enum Outcome {

@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "exit-code.h"
-#include "watch-fleet.h"
-#include "watch-log.h"
+#include "tools/exit-code.h"
+#include "fleet.h"
+#include "log.h"
 
 #define STOP_US (2 * (gint64)G_USEC_PER_SEC)
 

@@ -6,8 +6,8 @@
 #include "qemu/osdep.h"
 #include "client/job.h"
 #include "client/ping.h"
-#include "watch-keeper.h"
-#include "watch-log.h"
+#include "keeper.h"
+#include "log.h"
 
 #define CONNECT_MS 3000
 #define MAX_OOB_MS 1000

@@ -5,13 +5,13 @@
  */
 #include "qemu/osdep.h"
 #include <glib-unix.h>
-#include "exit-code.h"
-#include "json.h"
-#include "ops.h"
-#include "watch-client.h"
-#include "watch-output.h"
-#include "watch-subscription.h"
-#include "wire-error.h"
+#include "tools/exit-code.h"
+#include "tools/json.h"
+#include "tools/ops.h"
+#include "client.h"
+#include "output.h"
+#include "subscription.h"
+#include "tools/wire-error.h"
 
 #define PROTOCOL 1
 /* A request names an operation and a command; nobody needs more. */

@@ -5,7 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "client/yank.h"
-#include "watch-choose.h"
+#include "choose.h"
 
 /* How likely it is that an instance is what the main loop waits for. */
 typedef enum Suspicion {

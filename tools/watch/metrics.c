@@ -5,9 +5,9 @@
  */
 #include "qemu/osdep.h"
 #include <microhttpd.h>
-#include "exit-code.h"
-#include "watch-exposition.h"
-#include "watch-metrics.h"
+#include "tools/exit-code.h"
+#include "exposition.h"
+#include "metrics.h"
 
 #define MAX_CONNECTIONS 16u
 #define IDLE_SECONDS 10u

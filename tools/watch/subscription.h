@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 #include "client/domain.h"
-#include "watch-output.h"
+#include "output.h"
 
 typedef struct Subscription Subscription;
 

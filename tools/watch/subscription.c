@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "json.h"
-#include "watch-subscription.h"
+#include "tools/json.h"
+#include "subscription.h"
 
 /* What the handler needs; freed by whoever is last. */
 typedef struct Stream {

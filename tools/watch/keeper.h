@@ -12,8 +12,8 @@
 #ifndef TOOLS_WATCH_KEEPER_H
 #define TOOLS_WATCH_KEEPER_H
 
-#include "domains.h"
-#include "watch-incident.h"
+#include "tools/domains.h"
+#include "incident.h"
 
 typedef struct Keeper Keeper;
 

@@ -6,7 +6,7 @@
 #ifndef TOOLS_WATCH_CHOOSE_H
 #define TOOLS_WATCH_CHOOSE_H
 
-#include "watch-policy.h"
+#include "policy.h"
 
 /*
  * One of @instances (YcInstance, as yc_domain_query_yank() gives them) by the

@@ -6,8 +6,8 @@
 #ifndef TOOLS_WATCH_METRICS_H
 #define TOOLS_WATCH_METRICS_H
 
-#include "watch-fleet.h"
-#include "watch-socket.h"
+#include "fleet.h"
+#include "socket.h"
 
 typedef struct Metrics Metrics;
 

@@ -6,7 +6,7 @@
 #include "qemu/osdep.h"
 #include <glib-unix.h>
 #include <sys/socket.h>
-#include "watch-output.h"
+#include "output.h"
 
 #define MAX_WAITING (16 * 1024 * 1024)
 

@@ -9,7 +9,7 @@
 #ifndef TOOLS_WATCH_CLIENT_H
 #define TOOLS_WATCH_CLIENT_H
 
-#include "watch-fleet.h"
+#include "fleet.h"
 
 typedef struct WatchClient WatchClient;
 

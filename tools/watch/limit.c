@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "watch-limit.h"
+#include "limit.h"
 
 #define HOUR_US (3600 * (gint64)G_USEC_PER_SEC)
 

@@ -7,8 +7,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef TOOLS_WATCH_YAML_H
-#define TOOLS_WATCH_YAML_H
+#ifndef TOOLS_WATCH_YAML_FILE_H
+#define TOOLS_WATCH_YAML_FILE_H
 
 #include <stdbool.h>
 #include <glib.h>

@@ -8,7 +8,7 @@
 #ifndef TOOLS_WATCH_FLEET_H
 #define TOOLS_WATCH_FLEET_H
 
-#include "watch-keeper.h"
+#include "keeper.h"
 
 typedef struct Fleet Fleet;
 

@@ -6,7 +6,7 @@
 #ifndef TOOLS_WATCH_EXPOSITION_H
 #define TOOLS_WATCH_EXPOSITION_H
 
-#include "watch-fleet.h"
+#include "fleet.h"
 
 #define EXPOSITION_TYPE                                                        \
     "application/openmetrics-text; version=1.0.0; charset=utf-8"
