@@ -337,7 +337,14 @@ static void seed_postcopy(GByteArray *out)
 
 static void seed_channel(GByteArray *out)
 {
-    say_hello(out, (StreamHello){STREAM_HELLO_RESUME, 3, 3, "here", "now"});
+    say_hello(out, (StreamHello){
+                       .flags = STREAM_HELLO_RESUME,
+                       .channel = 3,
+                       .channels = 3,
+                       .attempt = 2,
+                       .process = "here",
+                       .session = "now",
+                   });
     say_type(out, SECTION_BYE);
 }
 
