@@ -18,11 +18,16 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_SIG_DFL = 0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent():
+def _before_exec():
+    """The child dies with us.  It takes signals, also where we were started
+    in the background and ignore some."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:
+        _libc.signal(number, _SIG_DFL)
 
 
 def become_reaper():
@@ -84,7 +89,7 @@ class Process(subprocess.Popen):
         with open(log, 'wb') as out:
             kwargs.setdefault('stdout', out)
             kwargs.setdefault('stderr', subprocess.STDOUT)
-            super().__init__(argv, preexec_fn=_die_with_parent, **kwargs)
+            super().__init__(argv, preexec_fn=_before_exec, **kwargs)
 
     def output(self):
         with open(self.log, errors='replace') as f:
@@ -173,7 +178,7 @@ class Sandbox:
         done = subprocess.run(
             argv, stdin=kwargs.pop('stdin', subprocess.DEVNULL),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            timeout=seconds, preexec_fn=_die_with_parent, **kwargs)
+            timeout=seconds, preexec_fn=_before_exec, **kwargs)
         if check and done.returncode != 0:
             raise RuntimeError(f'{argv[0]} failed ({done.returncode}): '
                                f'{done.stderr or done.stdout}')
