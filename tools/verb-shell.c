@@ -82,6 +82,13 @@ static void take_line(char *line, void *opaque)
     }
 }
 
+/* A request may find the connection gone before anybody tells of it. */
+static bool is_lost(const ShellItem *item)
+{
+    return item->kind == SHELL_LOST ||
+           (item->error && exit_code_of(item->error) == EXIT_UNREACHABLE);
+}
+
 static void take_item(Shell *shell, ShellItem *item)
 {
     if (item->kind == SHELL_SCHEMA && item->result) {
@@ -89,7 +96,7 @@ static void take_item(Shell *shell, ShellItem *item)
         shell->schema = schema_new(g_steal_pointer(&item->result));
         shell_line_set_schema(shell->schema);
     }
-    shell->lost = shell->lost || item->kind == SHELL_LOST;
+    shell->lost = shell->lost || is_lost(item);
     shell->failed =
         shell->failed || (item->error && item->kind == SHELL_ANSWER);
     shell_show(item, shell->options->json);
