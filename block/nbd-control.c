@@ -75,17 +75,18 @@ void nbd_connection_yank(void *opaque)
  */
 static bool ask_and_wait(NbdState *s, IOThreadFn *fn, Error **errp)
 {
+    ActivityRequest wait;
     bool ok;
 
     oob_assert_may_block("nbd connect");
-    activity_begin(s->activity);
+    activity_begin(s->activity, &wait);
     iothread_post(s->node->iothread, fn, s);
     QEMU_LOCK_GUARD(&s->lock);
     while (s->outcome == NBD_OUTCOME_NONE ||
            s->outcome == NBD_OUTCOME_PENDING) {
         qemu_cond_wait(&s->cond, &s->lock);
     }
-    activity_end(s->activity);
+    activity_end(s->activity, &wait);
     ok = s->outcome == NBD_OUTCOME_CONNECTED;
     s->outcome = NBD_OUTCOME_NONE;
     error_propagate(errp, g_steal_pointer(&s->outcome_error));
@@ -107,14 +108,16 @@ bool nbd_connection_reconnect(NbdState *s, Error **errp)
 
 void nbd_connection_close(NbdState *s)
 {
+    ActivityRequest wait;
+
     oob_assert_may_block("nbd close");
-    activity_begin(s->activity);
+    activity_begin(s->activity, &wait);
     iothread_post(s->node->iothread, nbd_on_close, s);
     QEMU_LOCK_GUARD(&s->lock);
     while (!s->closed) {
         qemu_cond_wait(&s->cond, &s->lock);
     }
-    activity_end(s->activity);
+    activity_end(s->activity, &wait);
 }
 
 /*

@@ -18,7 +18,7 @@
 
 static void complete(NbdState *s, BlockRequest *req, int ret)
 {
-    activity_end(s->activity);
+    activity_end(s->activity, &req->activity);
     block_request_complete(req, ret);
 }
 
@@ -137,7 +137,7 @@ void nbd_submit(BlockNode *node, BlockRequest *req)
 {
     NbdState *s = node->opaque;
 
-    activity_begin(s->activity);
+    activity_begin(s->activity, &req->activity);
     if (req->op == BLOCK_OP_WRITE_ZEROES &&
         (req->flags & BLOCK_REQ_NO_FALLBACK) && !s->info.fast_zero) {
         complete(s, req, -ENOTSUP);

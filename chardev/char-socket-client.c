@@ -51,11 +51,12 @@ static void client_sync_started(QIOConnectTask *task, void *opaque)
 
 static bool client_connect_sync(SocketChardev *s, Error **errp)
 {
+    ActivityRequest request;
     QIOChannel *ioc;
 
-    activity_begin(s->activity);
+    activity_begin(s->activity, &request);
     ioc = qio_connect_sync(s->addr, client_sync_started, s, errp);
-    activity_end(s->activity);
+    activity_end(s->activity, &request);
     client_drop_task(s);
     return ioc && char_socket_connected(s, ioc, errp);
 }

@@ -100,16 +100,17 @@ static bool server_wait(SocketChardev *s, int cancel_fd, Error **errp)
 bool char_socket_server_open(SocketChardev *s, bool wait, Error **errp)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ActivityRequest request;
     bool ok;
 
     if (fd < 0) {
         error_setg_errno(errp, errno, "Unable to create an eventfd");
         return false;
     }
-    activity_begin(s->activity);
+    activity_begin(s->activity, &request);
     ok = server_listen(s, fd, errp) && (!wait || server_wait(s, fd, errp));
     server_end_wait(s);
-    activity_end(s->activity);
+    activity_end(s->activity, &request);
     close(fd);
     if (ok && !wait) {
         char_socket_server_listen(s);

@@ -184,13 +184,14 @@ static bool char_socket_write_all(Chardev *chr, const void *buf, size_t len,
                                   Error **errp)
 {
     SocketChardev *s = (SocketChardev *)chr;
+    ActivityRequest request;
     const char *p = buf;
     ssize_t n = 0;
 
     if (!s->ioc) {
         return true;
     }
-    activity_begin(s->activity);
+    activity_begin(s->activity, &request);
     while (len && n >= 0) {
         n = char_socket_write_some(s, p, len, errp);
         if (n > 0) {
@@ -199,7 +200,7 @@ static bool char_socket_write_all(Chardev *chr, const void *buf, size_t len,
             activity_progress(s->activity);
         }
     }
-    activity_end(s->activity);
+    activity_end(s->activity, &request);
     if (n < 0) {
         char_socket_disconnected(s);
     }

@@ -158,10 +158,10 @@ static void run_sessions(Destination *d)
     while (!is_over(d) && (a = wait_for_assembly(d))) {
         Error *err = NULL;
 
-        activity_begin(d->activity);
+        activity_begin_session(d->activity);
         run(d, a, &err);
         destination_hang_up(d, err);
-        activity_end(d->activity);
+        activity_end_session(d->activity);
         end_session(d);
         assembly_free(a);
         error_free(err);

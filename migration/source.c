@@ -156,7 +156,7 @@ static void enter_paused(Source *s, const Error *err)
 {
     stats_set_error(error_get_pretty(err));
     activity_set_phase(s->activity, "postcopy-paused");
-    activity_end(s->activity);
+    activity_end_session(s->activity);
     migration_enter_paused();
 }
 
@@ -227,7 +227,7 @@ void *source_thread(void *opaque)
     Error *err = NULL;
     bool ok;
 
-    activity_begin(s->activity);
+    activity_begin_session(s->activity);
     ok = run(s, &err);
     hang_up(s, err);
     while (!ok && is_gone(s)) {
@@ -236,7 +236,7 @@ void *source_thread(void *opaque)
             break;
         }
         g_clear_pointer(&err, error_free);
-        activity_begin(s->activity);
+        activity_begin_session(s->activity);
         ok = run_again(s, &err);
         hang_up(s, err);
     }

@@ -28,7 +28,7 @@ typedef struct StallWatch {
 
     /* The monitor thread's. */
     GSource *timer;
-    GHashTable *stalled_instances; /* set of names */
+    GHashTable *stalled_instances; /* set of names, never NULL */
 } StallWatch;
 
 static StallWatch watch;
@@ -97,41 +97,55 @@ void mon_stall_watch_pong(void)
     watch.pinged_us = 0;
 }
 
-/* Cheap, as it is asked for every instance there is. */
-static bool instance_is_stalled(const char *name)
+static void note_stalled(const char *name, void *opaque)
 {
-    ActivitySnapshot activity;
-
-    return activity_snapshot(name, &activity) && activity.in_flight > 0 &&
-           activity.idle_us >= YANK_STALL_MS * INT64_C(1000);
+    g_hash_table_add(opaque, g_strdup(name));
 }
 
-static void check_instance(const YankInstance *instance,
-                           const YankInstanceStats *stats, void *opaque)
+static void report_new(const YankInstance *instance,
+                       const YankInstanceStats *stats, void *opaque)
 {
     GHashTable *stalled = opaque;
     g_autofree char *name = yank_instance_name(instance);
 
-    if (!instance_is_stalled(name)) {
-        return;
-    }
-    if (!watch.stalled_instances ||
+    if (g_hash_table_contains(stalled, name) &&
         !g_hash_table_contains(watch.stalled_instances, name)) {
         g_autoptr(YankInstanceStatus) status =
             yank_instance_status(instance, stats);
 
         qapi_event_send_yank_instance_stalled(status);
     }
-    g_hash_table_add(stalled, g_steal_pointer(&name));
 }
 
+static bool has_new(GHashTable *stalled)
+{
+    GHashTableIter iter;
+    gpointer name;
+
+    g_hash_table_iter_init(&iter, stalled);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        if (!g_hash_table_contains(watch.stalled_instances, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static GHashTable *name_set_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+/* There may be thousands, so the registry is asked only when one stalls. */
 static void check_instances(void)
 {
-    GHashTable *stalled =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    GHashTable *stalled = name_set_new();
 
-    yank_foreach_instance(check_instance, stalled);
-    g_clear_pointer(&watch.stalled_instances, g_hash_table_unref);
+    activity_foreach_stalled(note_stalled, stalled);
+    if (has_new(stalled)) {
+        yank_foreach_instance(report_new, stalled);
+    }
+    g_hash_table_unref(watch.stalled_instances);
     watch.stalled_instances = stalled;
 }
 
@@ -144,6 +158,7 @@ static gboolean stall_watch_tick(gpointer opaque)
 
 static void stall_watch_start(void *opaque)
 {
+    watch.stalled_instances = name_set_new();
     watch.timer = g_timeout_source_new(TICK_MS);
     g_source_set_callback(watch.timer, stall_watch_tick, NULL, NULL);
     g_source_attach(watch.timer, iothread_get_g_main_context(opaque));

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <time.h>
 #include "qemu/activity.h"
 #include "qemu/lockable.h"
 
@@ -11,14 +12,20 @@ struct Activity {
     char *name;
     Activity *older; /* of the same name; under activities_lock */
     /* Relaxed atomics, written on the data path. */
-    uint64_t in_flight;
     int64_t last_progress_us;
     const char *phase;
-    /* Under activities_lock, as it is no single word. */
+    /*
+     * Guards what follows.  Fast; nothing is taken under it, and it may be
+     * taken under any fast lock.
+     */
+    QemuMutex lock;
+    ActivityRequest *oldest, *newest; /* in the order of their beginning */
+    uint64_t n_requests;
+    uint64_t n_sessions;
     char peer[sizeof(((ActivitySnapshot *)NULL)->peer)];
 };
 
-/* Guards the table and the peers in it.  Fast; innermost of all locks. */
+/* Guards the table.  Fast; only the lock of an activity is taken under it. */
 static QemuMutex activities_lock;
 /*
  * name -> Activity, neither owned.  The newest owner of a name counts; when it
@@ -32,10 +39,21 @@ static void __attribute__((constructor)) activities_init(void)
     qemu_mutex_init(&activities_lock);
 }
 
+/*
+ * Up to 10 ms behind g_get_monotonic_time(), and several times as fast: it is
+ * asked twice a request.
+ */
+static int64_t now_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return ts.tv_sec * G_USEC_PER_SEC + ts.tv_nsec / 1000;
+}
+
 static void activity_touch(Activity *activity)
 {
-    __atomic_store_n(&activity->last_progress_us, g_get_monotonic_time(),
-                     __ATOMIC_RELAXED);
+    __atomic_store_n(&activity->last_progress_us, now_us(), __ATOMIC_RELAXED);
 }
 
 Activity *activity_new(const char *name)
@@ -44,6 +62,7 @@ Activity *activity_new(const char *name)
 
     activity->name = g_strdup(name);
     activity->phase = "";
+    qemu_mutex_init(&activity->lock);
     activity_touch(activity);
 
     QEMU_LOCK_GUARD(&activities_lock);
@@ -89,6 +108,7 @@ void activity_free(Activity *activity)
         return;
     }
     activity_forget(activity);
+    qemu_mutex_destroy(&activity->lock);
     g_free(activity->name);
     g_free(activity);
 }
@@ -101,27 +121,66 @@ void activity_set_phase(Activity *activity, const char *phase)
 
 void activity_set_peer(Activity *activity, const char *peer)
 {
-    QEMU_LOCK_GUARD(&activities_lock);
+    QEMU_LOCK_GUARD(&activity->lock);
 
     g_strlcpy(activity->peer, peer ? peer : "", sizeof(activity->peer));
 }
 
-/*
- * The clock starts with the first request after a pause: before the counter
- * shows it, lest a reader takes the pause for a stall.
- */
-void activity_begin(Activity *activity)
+/* The clock of progress starts with the first request after a pause. */
+static void leave_pause_locked(Activity *activity)
 {
-    if (__atomic_load_n(&activity->in_flight, __ATOMIC_RELAXED) == 0) {
+    if (!activity->n_requests && !activity->n_sessions) {
         activity_touch(activity);
     }
-    __atomic_fetch_add(&activity->in_flight, 1, __ATOMIC_RELEASE);
 }
 
-void activity_end(Activity *activity)
+void activity_begin(Activity *activity, ActivityRequest *request)
+{
+    QEMU_LOCK_GUARD(&activity->lock);
+
+    leave_pause_locked(activity);
+    activity->n_requests++;
+    request->start_us = now_us();
+    request->newer = NULL;
+    request->older = activity->newest;
+    if (request->older) {
+        request->older->newer = request;
+    } else {
+        activity->oldest = request;
+    }
+    activity->newest = request;
+}
+
+void activity_end(Activity *activity, ActivityRequest *request)
 {
     activity_touch(activity);
-    __atomic_fetch_sub(&activity->in_flight, 1, __ATOMIC_RELAXED);
+    QEMU_LOCK_GUARD(&activity->lock);
+    activity->n_requests--;
+    if (request->older) {
+        request->older->newer = request->newer;
+    } else {
+        activity->oldest = request->newer;
+    }
+    if (request->newer) {
+        request->newer->older = request->older;
+    } else {
+        activity->newest = request->older;
+    }
+}
+
+void activity_begin_session(Activity *activity)
+{
+    QEMU_LOCK_GUARD(&activity->lock);
+
+    leave_pause_locked(activity);
+    activity->n_sessions++;
+}
+
+void activity_end_session(Activity *activity)
+{
+    activity_touch(activity);
+    QEMU_LOCK_GUARD(&activity->lock);
+    activity->n_sessions--;
 }
 
 void activity_progress(Activity *activity)
@@ -129,20 +188,75 @@ void activity_progress(Activity *activity)
     activity_touch(activity);
 }
 
+/* See ActivitySnapshot.oldest_us; with the lock of @activity. */
+static int64_t oldest_us_locked(const Activity *activity, int64_t now,
+                                int64_t idle_us)
+{
+    int64_t us = activity->oldest ? now - activity->oldest->start_us : 0;
+
+    return activity->n_sessions ? MAX(us, idle_us) : us;
+}
+
+static int64_t idle_us(const Activity *activity, int64_t now)
+{
+    /* Another thread may have touched it since @now. */
+    return MAX(
+        now - __atomic_load_n(&activity->last_progress_us, __ATOMIC_RELAXED),
+        0);
+}
+
 bool activity_snapshot(const char *name, ActivitySnapshot *out)
 {
     Activity *activity;
+    int64_t now;
 
     QEMU_LOCK_GUARD(&activities_lock);
     activity = activities ? g_hash_table_lookup(activities, name) : NULL;
     if (!activity) {
         return false;
     }
-    out->in_flight = __atomic_load_n(&activity->in_flight, __ATOMIC_ACQUIRE);
-    out->idle_us =
-        g_get_monotonic_time() -
-        __atomic_load_n(&activity->last_progress_us, __ATOMIC_RELAXED);
+    QEMU_LOCK_GUARD(&activity->lock);
+    now = now_us();
+    out->in_flight = activity->n_requests + activity->n_sessions;
+    out->idle_us = idle_us(activity, now);
+    out->oldest_us = oldest_us_locked(activity, now, out->idle_us);
     out->phase = __atomic_load_n(&activity->phase, __ATOMIC_RELAXED);
     g_strlcpy(out->peer, activity->peer, sizeof(out->peer));
     return true;
+}
+
+static bool is_stalled(Activity *activity, int64_t now)
+{
+    QEMU_LOCK_GUARD(&activity->lock);
+    return oldest_us_locked(activity, now, idle_us(activity, now)) >=
+           ACTIVITY_STALL_US;
+}
+
+static GPtrArray *stalled_names(void)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    int64_t now = now_us();
+    GHashTableIter iter;
+    gpointer activity;
+
+    QEMU_LOCK_GUARD(&activities_lock);
+    if (activities) {
+        g_hash_table_iter_init(&iter, activities);
+        while (g_hash_table_iter_next(&iter, NULL, &activity)) {
+            if (is_stalled(activity, now)) {
+                g_ptr_array_add(names, g_strdup(((Activity *)activity)->name));
+            }
+        }
+    }
+    return names;
+}
+
+void activity_foreach_stalled(void (*fn)(const char *name, void *opaque),
+                              void *opaque)
+{
+    g_autoptr(GPtrArray) names = stalled_names();
+
+    for (guint i = 0; i < names->len; i++) {
+        fn(names->pdata[i], opaque);
+    }
 }

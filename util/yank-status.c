@@ -24,10 +24,11 @@ YankInstanceStatus *yank_instance_status(const YankInstance *instance,
         status->in_flight = activity.in_flight;
         status->has_idle_ms = true;
         status->idle_ms = activity.idle_us / 1000;
+        status->has_oldest_ms = activity.in_flight > 0;
+        status->oldest_ms = activity.oldest_us / 1000;
         status->phase = g_strdup(activity.phase);
         status->peer = activity.peer[0] ? g_strdup(activity.peer) : NULL;
-        status->stalled =
-            activity.in_flight > 0 && status->idle_ms >= YANK_STALL_MS;
+        status->stalled = activity.oldest_us >= ACTIVITY_STALL_US;
     }
     return status;
 }

@@ -14,6 +14,7 @@
 
 #include "block/dirty-bitmap.h"
 #include "qapi/qapi-types-block-core.h"
+#include "qemu/activity.h"
 #include "qemu/iothread.h"
 
 typedef struct BlockNode BlockNode;
@@ -65,6 +66,7 @@ struct BlockRequest {
     int64_t start_ns;
     void *split; /* the request is a step of another one */
     void *driver_data;
+    ActivityRequest activity; /* the driver's */
 };
 
 /*

@@ -9,9 +9,6 @@
 #include "qapi/qapi-types-yank-status.h"
 #include "qemu/yank.h"
 
-/* Requests that wait for so long without any progress are stalled. */
-#define YANK_STALL_MS 5000
-
 /*
  * The status of @instance, for a caller within yank_foreach_instance();
  * qapi_free_YankInstanceStatus() it.  Any thread, OOB-safe.

@@ -297,10 +297,11 @@ static void client_stalled_instance(void)
     const YankInstance *instance = BLOCKDEV_YANK_INSTANCE("stuck");
     g_autoptr(Client) client = client_new("oob");
     Activity *activity = activity_new("blockdev:stuck");
+    ActivityRequest request;
     g_autofree char *event = NULL;
 
     g_assert_true(yank_register_instance(instance, &error_abort));
-    activity_begin(activity);
+    activity_begin(activity, &request);
     event = client_line(client);
     g_assert_nonnull(strstr(event, "\"event\": \"YANK_INSTANCE_STALLED\""));
     g_assert_nonnull(strstr(event, "\"name\": \"blockdev:stuck\""));
@@ -309,7 +310,7 @@ static void client_stalled_instance(void)
     for (int ticks = 0; ticks < 20; ticks++) {
         g_assert_true(client_is_quiet(client));
     }
-    activity_end(activity);
+    activity_end(activity, &request);
     activity_free(activity);
     yank_unregister_instance(instance);
 }
