@@ -38,6 +38,9 @@ typedef struct CharKind {
 } CharKind;
 
 const CharKind *char_kind_find(const char *name, Error **errp);
+/* Calls @fn for each kind, in the order of the schema. */
+void char_kind_foreach(void (*fn)(const CharKind *kind, void *opaque),
+                       void *opaque);
 const CharOption *char_kind_option(const CharKind *kind, const char *name,
                                    Error **errp);
 

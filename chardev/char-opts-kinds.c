@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include "char-opts-internal.h"
+#include "qapi/qapi-types-char.h"
 #include "qapi/visitor.h"
 
 static const CharOption no_options[] = {{}};
@@ -47,10 +48,14 @@ static const CharOption socket_options[] = {
 };
 
 static const CharKind kinds[] = {
-    {"file", file_options},       {"null", no_options},
-    {"ringbuf", ringbuf_options}, {"socket", socket_options},
-    {"stdio", stdio_options},
+    [CHARDEV_BACKEND_KIND_FILE] = {"file", file_options},
+    [CHARDEV_BACKEND_KIND_SOCKET] = {"socket", socket_options},
+    [CHARDEV_BACKEND_KIND_NULL] = {"null", no_options},
+    [CHARDEV_BACKEND_KIND_STDIO] = {"stdio", stdio_options},
+    [CHARDEV_BACKEND_KIND_RINGBUF] = {"ringbuf", ringbuf_options},
 };
+
+G_STATIC_ASSERT(G_N_ELEMENTS(kinds) == CHARDEV_BACKEND_KIND__MAX);
 
 const CharKind *char_kind_find(const char *name, Error **errp)
 {
@@ -61,6 +66,14 @@ const CharKind *char_kind_find(const char *name, Error **errp)
     }
     error_setg(errp, "'%s' is not a valid char driver name", name);
     return NULL;
+}
+
+void char_kind_foreach(void (*fn)(const CharKind *kind, void *opaque),
+                       void *opaque)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        fn(&kinds[i], opaque);
+    }
 }
 
 const CharOption *char_kind_option(const CharKind *kind, const char *name,

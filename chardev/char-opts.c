@@ -226,3 +226,68 @@ bool chardev_parse_opts(const char *arg, char **id, ChardevBackend **backend,
              : qobject_input_visitor_new_keyval(args);
     return visit_arguments(v, id, backend, errp);
 }
+
+static void append_name(const CharKind *kind, void *opaque)
+{
+    g_string_append_printf(opaque, "  %s\n", kind->name);
+}
+
+static int compare_options(const void *a, const void *b)
+{
+    const CharOption *const *left = a, *const *right = b;
+
+    return strcmp((*left)->name, (*right)->name);
+}
+
+static void append_options(GString *text, const CharKind *kind)
+{
+    static const char *const types[] = {
+        [OPTION_TEXT] = "str",   [OPTION_SWITCH] = "bool (on/off)",
+        [OPTION_NUMBER] = "num", [OPTION_PORT] = "num",
+        [OPTION_SIZE] = "size",
+    };
+    g_autoptr(GPtrArray) options = g_ptr_array_new();
+
+    for (const CharOption *o = kind->options; o->name; o++) {
+        g_ptr_array_add(options, (void *)o);
+    }
+    g_ptr_array_sort(options, compare_options);
+    g_string_append_printf(text, "%s options:\n  id=<str>\n", kind->name);
+    for (guint i = 0; i < options->len; i++) {
+        const CharOption *o = g_ptr_array_index(options, i);
+
+        g_string_append_printf(text, "  %s=<%s>\n", o->name, types[o->type]);
+    }
+}
+
+char *chardev_opts_help(const char *arg)
+{
+    g_autofree char *backend = peek_option(arg, "backend");
+    const CharKind *kind;
+    bool asked = false;
+    GString *text;
+
+    if (arg[0] == '{') {
+        return NULL;
+    }
+    while (*arg) {
+        g_autofree char *one = take_value(&arg);
+
+        asked |= g_str_equal(one, "help") || g_str_equal(one, "?");
+        if (!backend) {
+            backend = g_steal_pointer(&one); /* only the first is a kind */
+        }
+    }
+    if (!asked) {
+        return NULL;
+    }
+    text = g_string_new(NULL);
+    kind = char_kind_find(backend, NULL);
+    if (kind) {
+        append_options(text, kind);
+    } else {
+        g_string_append(text, "Available chardev backend types:\n");
+        char_kind_foreach(append_name, text);
+    }
+    return g_string_free(text, FALSE);
+}

@@ -40,9 +40,16 @@ bool options_apply(int argc, char **argv, const DaemonSettings *settings,
 
 void help_print(void);
 void help_print_version(void);
-void help_print_object_types(void);
-/* The options of an object of type @qom_type; false when there is none. */
-bool help_print_object_properties(const char *qom_type);
+
+/* ---- option-help.c ---- */
+
+/*
+ * Print the help that the value @arg of --object, --export or --chardev asks
+ * for ("help", "TYPE,help"); false when it does not ask for help.
+ */
+bool option_help_object(const char *arg);
+bool option_help_export(const char *arg);
+bool option_help_chardev(const char *arg);
 
 /* ---- daemonize.c ---- */
 

@@ -1,11 +1,10 @@
 /*
- * What --help, --version and the help of objects print.
+ * What --help and --version print.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "daemon.h"
-#include "qapi/qapi-types-qom.h"
 
 static const char help_text[] =
     "Usage: %s [options]\n"
@@ -35,6 +34,9 @@ static const char help_text[] =
     "  --chardev <backend>,id=<id>[,<option>=<value>...]\n"
     "                         add a character device: socket, stdio, file,\n"
     "                         null or ringbuf\n"
+    "  --chardev help         list the kinds of character devices\n"
+    "  --chardev <backend>,help\n"
+    "                         list the options of a kind\n"
     "\n"
     "  --daemonize            go on in the background; the command returns\n"
     "                         once startup is complete\n"
@@ -42,6 +44,8 @@ static const char help_text[] =
     "  --export [type=]nbd,id=<id>,node-name=<name>[,name=<export name>]\n"
     "           [,writable=on|off][,description=<text>][,iothread=<id>]\n"
     "                         serve a block node over NBD; needs --nbd-server\n"
+    "  --export help          list the types of exports\n"
+    "  --export <type>,help   list the options of a type\n"
     "\n"
     "  --incoming <uri>|defer\n"
     "                         expect a migration, and serve nothing until it\n"
@@ -60,6 +64,14 @@ static const char help_text[] =
     "                         add a thread for I/O\n"
     "  --object secret,id=<id>,data=<text>|file=<path>[,format=raw|base64]\n"
     "                         add a password or key\n"
+    "  --object tls-creds-x509,id=<id>,dir=<path>[,endpoint=client|server]\n"
+    "           [,verify-peer=on|off][,priority=<text>]\n"
+    "           [,sanity-check=on|off][,passwordid=<id>]\n"
+    "                         add TLS credentials that are certificates\n"
+    "  --object tls-creds-psk,id=<id>,dir=<path>[,endpoint=client|server]\n"
+    "           [,verify-peer=on|off][,priority=<text>][,username=<name>]\n"
+    "                         add TLS credentials that are keys shared\n"
+    "                         beforehand\n"
     "  --object help          list the types of objects\n"
     "  --object <type>,help   list the options of a type\n"
     "\n"
@@ -69,23 +81,6 @@ static const char help_text[] =
     "                         how long the end may take before peers that do\n"
     "                         not answer are cut off; 10 when left out\n";
 
-typedef struct ObjectHelp {
-    const char *const *properties; /* in the order of the alphabet */
-} ObjectHelp;
-
-static const ObjectHelp object_help[OBJECT_TYPE__MAX] = {
-    [OBJECT_TYPE_IOTHREAD] = {(const char *const[]){
-        "poll-max-ns=<int>",
-        NULL,
-    }},
-    [OBJECT_TYPE_SECRET] = {(const char *const[]){
-        "data=<string>",
-        "file=<string>",
-        "format=<raw|base64>",
-        NULL,
-    }},
-};
-
 void help_print(void)
 {
     printf(help_text, g_get_prgname());
@@ -94,31 +89,4 @@ void help_print(void)
 void help_print_version(void)
 {
     printf("yankd version %s\n", YANKD_VERSION);
-}
-
-void help_print_object_types(void)
-{
-    int i;
-
-    printf("Object types:\n");
-    for (i = 0; i < OBJECT_TYPE__MAX; i++) {
-        printf("  %s\n", ObjectType_str(i));
-    }
-}
-
-bool help_print_object_properties(const char *qom_type)
-{
-    const char *const *property;
-    int i;
-
-    for (i = 0; i < OBJECT_TYPE__MAX; i++) {
-        if (g_str_equal(ObjectType_str(i), qom_type)) {
-            printf("%s options:\n", qom_type);
-            for (property = object_help[i].properties; *property; property++) {
-                printf("  %s\n", *property);
-            }
-            return true;
-        }
-    }
-    return false;
 }

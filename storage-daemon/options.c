@@ -208,25 +208,10 @@ static bool parse_shutdown_timeout(const char *arg, int64_t *ms, Error **errp)
     return true;
 }
 
-/* "--object help" and "--object TYPE,help" print and end the process. */
-static void scan_object_help(const char *arg)
+/* Help of a single option is printed, and ends the process. */
+static void exit_after_help(bool printed)
 {
-    g_autoptr(json_object) obj = NULL;
-    json_object *type;
-    bool help = false;
-
-    if (arg[0] == '{') {
-        return;
-    }
-    obj = keyval_parse(arg, "qom-type", &help, NULL);
-    if (!obj || !help) {
-        return;
-    }
-    if (!json_object_object_get_ex(obj, "qom-type", &type)) {
-        help_print_object_types();
-        exit(0);
-    }
-    if (help_print_object_properties(json_object_get_string(type))) {
+    if (printed) {
         exit(0);
     }
 }
@@ -245,14 +230,20 @@ static bool scan_option(int option, DaemonSettings *settings, Error **errp)
     case 1:
         error_setg(errp, "%s: Unexpected argument", optarg);
         return false;
+    case OPTION_CHARDEV:
+        exit_after_help(option_help_chardev(optarg));
+        return true;
     case OPTION_DAEMONIZE:
         settings->daemonize = true;
+        return true;
+    case OPTION_EXPORT:
+        exit_after_help(option_help_export(optarg));
         return true;
     case OPTION_INCOMING:
         settings->incoming = optarg;
         return true;
     case OPTION_OBJECT:
-        scan_object_help(optarg);
+        exit_after_help(option_help_object(optarg));
         return true;
     case OPTION_PIDFILE:
         settings->pidfile = optarg;

@@ -17,4 +17,11 @@
 bool chardev_parse_opts(const char *arg, char **id, ChardevBackend **backend,
                         Error **errp);
 
+/*
+ * The help that the argument @arg of --chardev asks for: the kinds for "help",
+ * the options of a kind for "socket,help".  NULL when @arg does not ask for
+ * help.  g_free() it.  Any thread.
+ */
+char *chardev_opts_help(const char *arg);
+
 #endif

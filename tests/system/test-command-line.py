@@ -157,14 +157,47 @@ def _(box):
         assert f'--{option}' in done.stdout, option
 
 
+def listed(text):
+    """What a help lists below its header."""
+    header, *lines = text.splitlines()
+    assert header.endswith(':') and lines, text
+    return [line.strip() for line in lines]
+
+
 @test('help of objects')
 def _(box):
     done = box.run([YANKD, '--object', 'help'])
-    assert done.stdout.split()[2:] == [
-        'iothread', 'secret', 'tls-creds-psk', 'tls-creds-x509'], done
+    types = listed(done.stdout)
+    assert {'iothread', 'secret', 'tls-creds-psk', 'tls-creds-x509'} <= \
+        set(types), done
+    for name in types:
+        done = box.run([YANKD, '--object', f'{name},help'])
+        assert done.stdout.startswith(f'{name} options:\n'), done
+        assert all('=<' in line for line in listed(done.stdout)), done
     done = box.run([YANKD, '--object', 'iothread,help'])
     assert done.stdout == 'iothread options:\n  poll-max-ns=<int>\n', done
+    done = box.run([YANKD, '--object', 'tls-creds-x509,id=a,help'])
+    assert 'endpoint=<client|server>' in listed(done.stdout), done
     assert "'foo'" in refuse(box, YANKD, ['--object', 'foo,id=x,help=1'])
+
+
+@test('help of character devices and exports')
+def _(box):
+    with daemon.Daemon(box) as d, d.qmp() as qmp:
+        kinds = [k['name'] for k in qmp.cmd('query-chardev-backends')]
+    for option in 'help', '?', 'foo,help':
+        done = box.run([YANKD, '--chardev', option])
+        assert listed(done.stdout) == kinds, done
+    for kind in kinds:
+        done = box.run([YANKD, '--chardev', f'{kind},help'])
+        assert 'id=<str>' in listed(done.stdout), done
+    done = box.run([YANKD, '--chardev', 'id=a,backend=socket,help'])
+    assert {'path=<str>', 'server=<bool (on/off)>',
+            'reconnect=<num>'} <= set(listed(done.stdout)), done
+    assert listed(box.run([YANKD, '--export', 'help']).stdout) == ['nbd']
+    done = box.run([YANKD, '--export', 'nbd,help'])
+    assert {'id=<string>', 'node-name=<string>',
+            'writable=<bool (on/off)>'} <= set(listed(done.stdout)), done
 
 
 def names_of_nodes(qmp):
