@@ -7,6 +7,9 @@
 #include "link.h"
 #include "qemu/yank.h"
 
+/* What a yank reports of a connection that is not there yet. */
+#define PENDING "pending connection of the migration"
+
 struct Link {
     unsigned refcount; /* atomic */
     /* The rest: migration_lock. */
@@ -97,34 +100,51 @@ void link_set_task(QIOConnectTask *task, void *opaque)
     qio_connect_task_unref(old);
 }
 
-/* Says so to the yank that runs, when @report. */
-static void cut_all(Link *link, bool report)
+/* How many connections it cut; @report: tells the yank that runs of each. */
+static unsigned cut_all(Link *link, bool report)
 {
-    if (link->task && qio_connect_task_cancel(link->task) && report) {
-        yank_report_cut("pending connection of the migration");
+    unsigned n = 0;
+
+    if (link->task && qio_connect_task_cancel(link->task)) {
+        n++;
+        if (report) {
+            yank_report_cut(PENDING);
+        }
     }
     for (guint i = 0; i < link->channels->len; i++) {
         QIOChannel *ioc = g_ptr_array_index(link->channels, i);
 
-        if (qio_channel_shutdown(ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL) == 0 &&
-            report) {
+        if (qio_channel_shutdown(ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL) < 0) {
+            continue;
+        }
+        n++;
+        if (report) {
             g_autofree char *what =
                 g_strdup_printf("connection to %s", qio_channel_peer(ioc));
 
             yank_report_cut(what);
         }
     }
+    return n;
 }
 
-bool link_cut_locked(Link *link, const char *reason, bool report)
+/* False when it was cut before; *@n: how many connections were cut. */
+static bool cut(Link *link, const char *reason, bool report, unsigned *n)
 {
     if (link->reason) {
         return false;
     }
     link->reason = g_strdup(reason);
-    cut_all(link, report);
+    *n = cut_all(link, report);
     qemu_cond_broadcast(&migration_cond);
     return true;
+}
+
+bool link_cut_locked(Link *link, const char *reason, bool report)
+{
+    unsigned n;
+
+    return cut(link, reason, report, &n);
 }
 
 bool link_cut(Link *link, const char *fmt, ...)
@@ -146,9 +166,14 @@ bool link_cut_error(Link *link, const Error *err)
 
 void link_yank(Link *link)
 {
+    unsigned n;
+
     QEMU_LOCK_GUARD(&migration_lock);
 
-    link_cut_locked(link, LINK_YANKED, true);
+    /* Without a connection it is about to make one, which fails now. */
+    if (cut(link, LINK_YANKED, true, &n) && n == 0) {
+        yank_report_cut(PENDING);
+    }
 }
 
 bool link_is_cut_locked(const Link *link)

@@ -6,9 +6,11 @@
  * reason, and shuts all channels down, also those that come later: so each
  * thread of the migration unwinds by itself, whatever it was doing.
  *
- * migration_lock is the one lock of migration: it guards links and what the
- * threads of a source or destination tell each other, and migration_cond says
- * that something of it has changed.  Fast; locks of channels come after it.
+ * migration_lock guards links and what the threads of a source or destination
+ * tell each other; migration_cond is signalled when something of that has
+ * changed.  Fast.  Other locks of migration have a narrower purpose:
+ * destination_lock (destination-control.c) is taken before it; those of states
+ * and statistics, of channels, connect tasks and volume requests after it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -50,7 +52,10 @@ void link_remove_channel(Link *link, QIOChannel *ioc);
 bool link_cut(Link *link, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* The same because of @err, which stays the caller's. */
 bool link_cut_error(Link *link, const Error *err);
-/* The same from a yank function: reports each connection. */
+/*
+ * The same from a yank function of a source: reports each connection, or the
+ * one that is to be made when there is none yet.
+ */
 void link_yank(Link *link);
 /*
  * Both for a holder of migration_lock; @report: as a yank function does, which

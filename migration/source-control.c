@@ -49,7 +49,6 @@ static void source_free(Source *s)
     link_unref(s->link);
     qapi_free_MigrationParameters(s->params);
     qapi_free_SocketAddress(s->address);
-    qapi_free_SocketAddress(s->resume_address);
     g_free(s->senders);
     g_free(s);
 }
@@ -149,13 +148,29 @@ bool source_begin(const SocketAddress *address, Error **errp)
     s->activity = activity_new("migration");
     stats_begin(true);
     stats_set_volumes(s->set);
-    migration_set_state(migration_state(), MIGRATION_STATUS_SETUP);
+    /* A cancel that sees the state finds the source. */
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        migration_set_state(migration_state(), MIGRATION_STATUS_SETUP);
         source = g_steal_pointer(&s);
     }
     qemu_thread_create(&source->thread, "migration", source_thread, source,
                        QEMU_THREAD_JOINABLE);
     return true;
+}
+
+/*
+ * A new link to @address, of which nothing is known yet; with the lock held.
+ * The coordinator is paused: it uses neither until it goes on.
+ */
+static void renew_link(Source *s, const SocketAddress *address)
+{
+    link_unref(s->link);
+    s->link = link_new();
+    qapi_free_SocketAddress(s->address);
+    s->address = QAPI_CLONE(SocketAddress, address);
+    s->ready = s->complete = s->lacks_known = false;
+    s->work = SOURCE_WORK_NONE;
+    s->work_number = s->work_done = 0;
 }
 
 bool source_resume_to(const SocketAddress *address, Error **errp)
@@ -172,7 +187,9 @@ bool source_resume_to(const SocketAddress *address, Error **errp)
         error_setg(errp, "Cannot resume if there is no paused migration");
         return false;
     }
-    source->resume_address = QAPI_CLONE(SocketAddress, address);
+    /* In the section of the state: a yank that sees it cuts the new link. */
+    renew_link(source, address);
+    source->resuming = true;
     qemu_cond_broadcast(&migration_cond);
     return true;
 }
@@ -204,8 +221,6 @@ void source_shutdown(void)
     }
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         source->shutting_down = true;
-        qapi_free_SocketAddress(source->resume_address);
-        source->resume_address = NULL;
         link = link_ref(source->link);
         qemu_cond_broadcast(&migration_cond);
     }

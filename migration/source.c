@@ -160,26 +160,14 @@ static void enter_paused(Source *s, const Error *err)
     migration_enter_paused();
 }
 
-/* A new link, of which nothing is known yet; with the lock held. */
-static void renew_link(Source *s)
-{
-    link_unref(s->link);
-    s->link = link_new();
-    qapi_free_SocketAddress(s->address);
-    s->address = g_steal_pointer(&s->resume_address);
-    s->ready = s->complete = s->lacks_known = false;
-    s->work = SOURCE_WORK_NONE;
-    s->work_number = s->work_done = 0;
-}
-
-/* Until there is somewhere to go on to; false when this is the end. */
+/* Until there is a link to go on with; false when this is the end. */
 static bool wait_for_resume(Source *s)
 {
     QEMU_LOCK_GUARD(&migration_lock);
 
     while (!s->shutting_down && s->gone) {
-        if (s->resume_address) {
-            renew_link(s);
+        if (s->resuming) {
+            s->resuming = false;
             return true;
         }
         qemu_cond_wait(&migration_cond, &migration_lock);

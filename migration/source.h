@@ -52,8 +52,8 @@ struct Source {
     QemuThread thread;
 
     /* The coordinator's; constant while there are other threads. */
-    SocketAddress *address;
-    uint32_t attempt; /* to connect, the last one */
+    SocketAddress *address; /* renewed with the link while it is paused */
+    uint32_t attempt;       /* to connect, the last one */
     MigrationChannel *main;
     SourceSender *senders;
     unsigned n_senders;
@@ -71,7 +71,7 @@ struct Source {
     bool want_postcopy; /* migrate-start-postcopy was there */
     bool want_continue; /* migrate-continue was there */
     bool shutting_down; /* the process ends */
-    SocketAddress *resume_address; /* where a resume goes to, or NULL */
+    bool resuming;      /* the link is new: the coordinator uses it next */
     SourceWork work;
     uint64_t work_number; /* counts commands */
     unsigned work_done;   /* senders that have carried it out */

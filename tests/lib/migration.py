@@ -327,12 +327,13 @@ def image(path):
 
 
 def threads_named(pid, prefix):
-    """How many threads of a process have names that begin so."""
-    count = 0
+    """The threads of a process whose names begin so."""
+    found = []
     for task in os.listdir(f'/proc/{pid}/task'):
         try:
             with open(f'/proc/{pid}/task/{task}/comm') as f:
-                count += f.read().startswith(prefix)
+                if f.read().startswith(prefix):
+                    found.append(int(task))
         except (FileNotFoundError, ProcessLookupError):
             pass
-    return count
+    return found
