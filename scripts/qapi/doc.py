@@ -10,6 +10,7 @@ SYMBOL = re.compile(r'@([A-Za-z0-9_.-]+):(?:\s+(.*))?$')
 TAG = re.compile(
     r'(Returns|Errors|Since|Notes?|Examples?):(?:\s+(.*))?$')
 HEADING = re.compile(r'(==?)\s+(.*)$')
+OVERLINE = re.compile(r'\*{3,}$')
 
 
 class Section:
@@ -35,6 +36,16 @@ class Section:
         return f'{self.head}\n{self.rest()}'.strip('\n')
 
 
+def _marked(lines):
+    """@lines with each heading between two lines of asterisks, the form that
+    every QEMU takes, in the form "= HEADING"."""
+    lines = list(lines)
+    for i in range(len(lines) - 2):
+        if OVERLINE.match(lines[i]) and lines[i] == lines[i + 2]:
+            lines[i:i + 3] = ['= ' + lines[i + 1], '', '']
+    return lines
+
+
 class Doc:
     """
     One documentation comment.
@@ -42,7 +53,7 @@ class Doc:
     @symbol: the definition it is for, None for free text
     @body: list of Section without tag, or with a heading's mark as tag
     @members: Section by member name
-    @sections: Section with a tag
+    @sections: Section with a tag, and free text that follows one
     """
 
     def __init__(self, token):
@@ -62,7 +73,7 @@ class Doc:
             self._error(self.source, 'documentation comment is empty')
         current = None
         blank = True
-        for number, line in enumerate(lines, self.source.line + 1):
+        for number, line in enumerate(_marked(lines), self.source.line + 1):
             here = self.source._replace(line=number)
             started = self._start(here, line)
             if started:
@@ -71,7 +82,7 @@ class Doc:
                 if line and (current is None
                              or blank and self._ends(current, line)):
                     current = Section(here)
-                    self.body.append(current)
+                    (self.sections or self.body).append(current)
                 if current:
                     current.lines.append(line)
             blank = not line
@@ -105,7 +116,7 @@ class Doc:
             return self.body[-1]
         if self.sections:
             self._error(here, f"'@{name}:' follows "
-                        f"'{self.sections[-1].tag}:'")
+                        f"'{self.sections[0].tag}:'")
         if name in self.members:
             self._error(here, f"'@{name}' is documented twice")
         self.members[name] = Section(here, '@' + name, text)

@@ -150,6 +150,8 @@ def _type_name(type_):
 
 def _section(section):
     text = section.text()
+    if section.tag is None:
+        return _markup(text) + '\n'
     if section.tag.startswith('Example'):
         return f'{section.tag}::\n\n' + textwrap.indent(text, '    ') + '\n'
     if '\n' in text or text.startswith('- '):

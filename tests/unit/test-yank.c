@@ -1,6 +1,9 @@
 /*
  * The yank registry: names, all or nothing, and many threads at once.
  *
+ * Uses only what every QEMU tree offers: an Error is freed by hand, and
+ * threads are GLib's, since qemu_thread_create() differs between trees.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
@@ -9,7 +12,6 @@
 #include "qapi/qapi-commands-yank.h"
 #include "qapi/qapi-visit-yank.h"
 #include "qapi/clone-visitor.h"
-#include "qemu/thread.h"
 #include "qemu/yank.h"
 
 #define ROUNDS 2000
@@ -95,7 +97,7 @@ static size_t count_instances(void)
 static void test_register(void)
 {
     YankInstance *nbd0 = BLOCKDEV_YANK_INSTANCE("nbd0");
-    g_autoptr(Error) err = NULL;
+    Error *err = NULL;
 
     g_assert_true(yank_register_instance(nbd0, &error_abort));
     g_assert_cmpuint(count_instances(), ==, 1);
@@ -103,6 +105,7 @@ static void test_register(void)
     g_assert_false(yank_register_instance(nbd0, &err));
     g_assert_cmpstr(error_get_pretty(err), ==,
                     "duplicate yank instance blockdev:nbd0");
+    error_free(err);
     g_assert_false(yank_register_instance(nbd0, NULL));
     g_assert_cmpuint(count_instances(), ==, 1);
 
@@ -184,7 +187,7 @@ static void test_all_or_nothing(void)
     yank_register_instance(known, &error_abort);
     yank_register_function(known, count_yank, &yanks);
     for (int unknown_first = 0; unknown_first < 2; unknown_first++) {
-        g_autoptr(Error) err = NULL;
+        Error *err = NULL;
         YankInstanceRefList *refs = NULL;
 
         refs = unknown_first ? by_name(refs, "blockdev:unknown") : refs;
@@ -194,6 +197,7 @@ static void test_all_or_nothing(void)
         g_assert_cmpint(error_get_class(err), ==, ERROR_CLASS_DEVICE_NOT_FOUND);
         g_assert_cmpstr(error_get_pretty(err), ==,
                         "Instance not found: blockdev:unknown");
+        error_free(err);
     }
     g_assert_cmpint(yanks, ==, 0);
     yank_unregister_function(known, count_yank, &yanks);
@@ -344,23 +348,21 @@ static void test_unregister_waits(void)
     YankInstance *instance = BLOCKDEV_YANK_INSTANCE("slow");
     gint64 window = 50 * G_TIME_SPAN_MILLISECOND, start;
     SlowYank slow = {};
-    QemuThread yanker, unregisterer;
+    GThread *yanker, *unregisterer;
 
     yank_register_instance(instance, &error_abort);
     yank_register_function(instance, slow_yank, &slow);
-    qemu_thread_create(&yanker, "yanker", yank_slow_thread, NULL,
-                       QEMU_THREAD_JOINABLE);
+    yanker = g_thread_new("yanker", yank_slow_thread, NULL);
     wait_flag(&slow.entered);
-    qemu_thread_create(&unregisterer, "unregisterer", unregister_slow_thread,
-                       &slow, QEMU_THREAD_JOINABLE);
+    unregisterer = g_thread_new("unregisterer", unregister_slow_thread, &slow);
     /* The window in which a wrong unregister would return too early. */
     start = g_get_monotonic_time();
     while (g_get_monotonic_time() - start < window) {
         sched_yield();
     }
     set_flag(&slow.let_go);
-    qemu_thread_join(&unregisterer);
-    qemu_thread_join(&yanker);
+    g_thread_join(unregisterer);
+    g_thread_join(yanker);
     g_assert_false(slow.unregistered_early);
     yank_unregister_instance(instance);
 }
@@ -371,13 +373,12 @@ static void test_yank_delays_no_other(void)
     YankInstance *instance = BLOCKDEV_YANK_INSTANCE("slow");
     YankInstance *other = BLOCKDEV_YANK_INSTANCE("other");
     SlowYank slow = {};
-    QemuThread yanker;
+    GThread *yanker;
     int yanks = 0;
 
     yank_register_instance(instance, &error_abort);
     yank_register_function(instance, slow_yank, &slow);
-    qemu_thread_create(&yanker, "yanker", yank_slow_thread, NULL,
-                       QEMU_THREAD_JOINABLE);
+    yanker = g_thread_new("yanker", yank_slow_thread, NULL);
     wait_flag(&slow.entered);
 
     yank_register_instance(other, &error_abort);
@@ -389,7 +390,7 @@ static void test_yank_delays_no_other(void)
     yank_unregister_instance(other);
 
     set_flag(&slow.let_go);
-    qemu_thread_join(&yanker);
+    g_thread_join(yanker);
     yank_unregister_function(instance, slow_yank, &slow);
     yank_unregister_instance(instance);
 }
@@ -434,23 +435,22 @@ static void *yank_thread(void *opaque)
 
 static void test_many_threads(void)
 {
-    QemuThread registerers[4], yankers[2];
+    GThread *registerers[4], *yankers[2];
     int stop = 0;
 
     for (size_t i = 0; i < G_N_ELEMENTS(yankers); i++) {
-        qemu_thread_create(&yankers[i], "yanker", yank_thread, &stop,
-                           QEMU_THREAD_JOINABLE);
+        yankers[i] = g_thread_new("yanker", yank_thread, &stop);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(registerers); i++) {
-        qemu_thread_create(&registerers[i], "registerer", register_thread,
-                           GINT_TO_POINTER((int)i), QEMU_THREAD_JOINABLE);
+        registerers[i] = g_thread_new("registerer", register_thread,
+                                      GINT_TO_POINTER((int)i));
     }
     for (size_t i = 0; i < G_N_ELEMENTS(registerers); i++) {
-        qemu_thread_join(&registerers[i]);
+        g_thread_join(registerers[i]);
     }
     set_flag(&stop);
     for (size_t i = 0; i < G_N_ELEMENTS(yankers); i++) {
-        qemu_thread_join(&yankers[i]);
+        g_thread_join(yankers[i]);
     }
     g_assert_cmpuint(count_instances(), ==, 0);
 }
