@@ -11,6 +11,7 @@
  */
 #include "qemu/osdep.h"
 #include "io/connect-task.h"
+#include "io/inherited-fd.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
 #include "qemu/fd-watch.h"
@@ -365,7 +366,7 @@ static void task_resolve_inet(QIOConnectTask *task)
 
 static void task_take_fd(QIOConnectTask *task)
 {
-    int fd = socket_address_fd(task->addr, &task->err);
+    int fd = socket_address_take_fd(task->addr, &task->err);
     QIOChannel *ioc = NULL;
 
     if (fd >= 0 && socket_is_listening(fd)) {
@@ -375,6 +376,9 @@ static void task_take_fd(QIOConnectTask *task)
                    fd);
     } else if (fd >= 0) {
         ioc = qio_channel_socket_new_fd(fd, &task->err);
+    }
+    if (fd >= 0 && !ioc) {
+        inherited_fd_add(fd);
     }
     task_finish(task, ioc);
 }

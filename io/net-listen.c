@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include <netinet/in.h>
 #include <sys/un.h>
+#include "io/inherited-fd.h"
 #include "net-listen.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
@@ -177,12 +178,13 @@ static bool listen_unix(ListenSockets *sockets, const UnixSocketAddress *addr,
 static bool listen_fd(ListenSockets *sockets, const SocketAddress *addr,
                       Error **errp)
 {
-    int fd = socket_address_fd(addr, errp);
+    int fd = socket_address_take_fd(addr, errp);
 
     if (fd < 0) {
         return false;
     }
     if (!socket_is_listening(fd)) {
+        inherited_fd_add(fd);
         error_setg(errp, "File descriptor '%d' is not a listening socket", fd);
         return false;
     }

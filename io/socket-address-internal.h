@@ -34,8 +34,12 @@ GArray *socket_resolve_inet_wait(const InetSocketAddress *inet, unsigned flags,
 /* Does not block. */
 GArray *socket_resolve_unix(const UnixSocketAddress *addr, Error **errp);
 
-/* The descriptor that an address of type fd names; -1 with errp set. */
-int socket_address_fd(const SocketAddress *addr, Error **errp);
+/*
+ * The descriptor that an address of type fd names, a socket.  The caller owns
+ * it, and gives it back by inherited_fd_add() when it has no use for it.  -1
+ * with errp set.
+ */
+int socket_address_take_fd(const SocketAddress *addr, Error **errp);
 bool socket_is_listening(int fd);
 
 #endif

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include <netdb.h>
 #include <sys/un.h>
+#include "io/inherited-fd.h"
 #include "socket-address-internal.h"
 
 /* The family that the ipv4 and ipv6 members ask for; -1 for none at all. */
@@ -93,7 +94,7 @@ GArray *socket_resolve_unix(const UnixSocketAddress *addr, Error **errp)
     return targets;
 }
 
-int socket_address_fd(const SocketAddress *addr, Error **errp)
+int socket_address_take_fd(const SocketAddress *addr, Error **errp)
 {
     const char *text = addr->u.fd.str;
     socklen_t len = sizeof(int);
@@ -111,7 +112,7 @@ int socket_address_fd(const SocketAddress *addr, Error **errp)
         error_setg(errp, "File descriptor '%s' is not a socket", text);
         return -1;
     }
-    return fd;
+    return inherited_fd_take(fd, errp) ? (int)fd : -1;
 }
 
 bool socket_is_listening(int fd)

@@ -8,6 +8,7 @@
 #include "block/export.h"
 #include "chardev/char.h"
 #include "daemon.h"
+#include "io/inherited-fd.h"
 #include "migration/migration.h"
 #include "monitor/monitor.h"
 #include "qemu/service-notify.h"
@@ -81,6 +82,7 @@ int main(int argc, char **argv)
     Error *err = NULL;
     int status = 0;
 
+    inherited_fds_init();
     g_set_prgname(name);
     if (!options_scan(argc, argv, &settings, &err) ||
         (settings.daemonize && !daemonize_start(&err))) {

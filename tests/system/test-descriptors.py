@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # parallel-safe
-"""A process without a descriptor left says so, and lives."""
+"""A process without a descriptor left says so, and lives; and a descriptor
+has one owner."""
 
 import os
 import socket
@@ -78,6 +79,106 @@ def _(box):
                       'image': 'n1'}):
             daemon.refuses('blockdev-add', node, 'Unable to create a timer')
         assert daemon.client.cmd('query-yank') == []
+
+
+# ---- Addresses of type fd. ----
+
+def fd_address(number):
+    return {'type': 'fd', 'data': {'str': str(number)}}
+
+
+def uses_of(number):
+    """Commands that take a descriptor for a socket: a listening one, and a
+    connected one."""
+    def chardev(**data):
+        return 'chardev-add', {'id': 'h', 'backend': {
+            'type': 'socket', 'data': {'addr': fd_address(number), **data}}}
+    return [chardev(server=True, wait=False),
+            ('nbd-server-start', {'addr': fd_address(number)}),
+            ('migrate-incoming', {'uri': f'fd:{number}'})], \
+           [chardev(server=False),
+            ('blockdev-add', {'driver': 'nbd', 'node-name': 'n', 'server': {
+                'type': 'fd', 'str': str(number)}}),
+            ('migrate', {'uri': f'fd:{number}'})]
+
+
+def outcome(qmp, use):
+    """The error of a command, or of the migration that it begins; or None."""
+    command, arguments = use
+    try:
+        qmp.cmd(command, arguments)
+    except QmpError as error:
+        return error.desc
+    if not command.startswith('migrate'):
+        return None
+
+    def ended():
+        info = qmp.cmd('query-migrate')
+        return info.get('status') == 'failed' and info
+    return wait_for('failed', ended)['error-desc']
+
+
+def sockets(daemon):
+    """The sockets of a process, by their numbers."""
+    found = []
+    for number in os.listdir(f'/proc/{daemon.pid}/fd'):
+        try:
+            link = os.readlink(f'/proc/{daemon.pid}/fd/{number}')
+        except FileNotFoundError:
+            continue
+        if link.startswith('socket:'):
+            found.append(int(number))
+    return found
+
+
+@test('an address cannot name a socket of the process')
+def _(box):
+    disk = box.path('disk')
+    with open(disk, 'wb') as f:
+        f.truncate(1 << 20)
+    for more in [], ['--incoming', 'defer']:
+        with Daemon(box, options=[
+                '--blockdev', f'file,node-name=disk,filename={disk}',
+                '--chardev', f'socket,id=c,path={box.path("c")},server=on,'
+                'wait=off', *more]) as daemon, daemon.qmp() as qmp:
+            numbers = sockets(daemon)
+            assert len(numbers) >= 3, numbers
+            for number in numbers:
+                for use in sum(uses_of(number), []):
+                    if use[0] == 'migrate-incoming' and not more:
+                        continue
+                    text = outcome(qmp, use)
+                    assert text and (
+                        f"'{number}' is not available" in text or
+                        (use[0] == 'migrate' and more)), (use, text)
+            with daemon.qmp() as again:
+                again.cmd('query-version')
+
+
+@test('a descriptor that was inherited is taken once')
+def _(box):
+    with socket.socket() as listener, socket.socket() as other:
+        for s in listener, other:
+            s.bind(('127.0.0.1', 0))
+            s.listen()
+        with Daemon(box, pass_fds=(listener.fileno(), other.fileno())) as d, \
+                d.qmp() as qmp:
+            listening, connected = uses_of(listener.fileno())
+            # Refused for what it is, it stays available.
+            assert 'listening socket' in outcome(qmp, connected[0])
+            assert outcome(qmp, listening[0]) is None
+            for use in listening[:2] + connected[:2]:
+                if use[0] == 'chardev-add':
+                    use[1]['id'] = 'again'
+                assert 'is not available' in outcome(qmp, use), use
+            # Closed with its user; the number is not given out again.
+            qmp.cmd('chardev-remove', {'id': 'h'})
+            wait_for('closed', lambda: listener.fileno() not in sockets(d))
+            assert 'is not' in outcome(qmp, listening[1])
+            assert outcome(qmp, uses_of(other.fileno())[0][1]) is None
+            with socket.create_connection(other.getsockname(), 10) as client:
+                client.settimeout(10)
+                assert client.recv(8) == b'NBDMAGIC'
 
 
 run()

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "io-fixture.h"
+#include "io/inherited-fd.h"
 
 #ifdef __SANITIZE_THREAD__
 /*
@@ -90,6 +91,7 @@ SocketAddress *io_fixture_fd(int fd)
 {
     SocketAddress *addr = g_new0(SocketAddress, 1);
 
+    inherited_fd_add(fd);
     addr->type = SOCKET_ADDRESS_TYPE_FD;
     addr->u.fd.str = g_strdup_printf("%d", fd);
     return addr;

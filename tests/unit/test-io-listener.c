@@ -11,6 +11,7 @@
 #include "io-fixture.h"
 #include "io/connect-task.h"
 #include "io/net-listener.h"
+#include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
 
 static QIONetListener *listen_unix(const char *path)
@@ -241,6 +242,7 @@ static void test_fd(void)
 {
     g_autofree char *path = NULL;
     g_autoptr(SocketAddress) addr = NULL;
+    g_autofree char *text = NULL;
     QIONetListener *listener;
     QIOChannel *ioc;
     int fd;
@@ -249,6 +251,11 @@ static void test_fd(void)
     path = io_fixture_path("s");
     addr = io_fixture_fd(io_fixture_listen_unix(path, 8));
     listener = qio_net_listener_new(addr, 8, &error_abort);
+    text = g_strdup_printf("File descriptor '%s' is not available: expected a "
+                           "socket that was open when the process started and "
+                           "that nothing has used since",
+                           addr->u.fd.str);
+    expect_error(QAPI_CLONE(SocketAddress, addr), text);
     fd = io_fixture_connect_unix(path, false);
     ioc = qio_net_listener_wait_client(listener, -1, &error_abort);
     qio_channel_unref(ioc);
