@@ -162,6 +162,9 @@ typedef void MonSessionEndFn(void *opaque);
 void mon_session_new(QIOChannel *ioc, const char *chardev, bool pretty,
                      MonSessionEndFn *ended, void *opaque);
 
+/* Lets out-of-band handlers reply later; see qapi/qmp-reply.h. */
+void mon_session_init_replies(void);
+
 MonSession *mon_session_ref(MonSession *session);
 void mon_session_unref(MonSession *session);
 

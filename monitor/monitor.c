@@ -41,6 +41,7 @@ void monitor_init(void)
     mon_dispatcher_init(NULL);
     mon_stall_watch_init(monitor_thread);
     mon_events_init();
+    mon_session_init_replies();
 }
 
 static void device_session_ended(void *opaque)

@@ -13,6 +13,7 @@
  */
 #include "qemu/osdep.h"
 #include "monitor-internal.h"
+#include "qapi/qmp-reply.h"
 #include "qemu/oob.h"
 #include "qemu/shutdown.h"
 
@@ -30,8 +31,9 @@ struct MonSession {
     FdWatch *in_watch;
     FdWatch *out_watch; /* while the socket takes nothing */
     JSONFramer *framer;
-    bool paused; /* the queue is full; reads again when it is empty */
-    bool eof;    /* ends when all that was read is answered */
+    bool paused;           /* the queue is full; reads again when it is empty */
+    bool eof;              /* ends when all that was read is answered */
+    unsigned late_replies; /* out-of-band requests whose handler has returned */
     MonSessionEndFn *ended;
     void *opaque;
 };
@@ -42,6 +44,17 @@ static char read_buf[64 * KiB];
 static uint64_t last_number; /* the monitor thread's, too */
 
 static __thread MonSession *current_session;
+
+/* An out-of-band request whose reply comes later than its handler returns. */
+struct QmpReply {
+    MonSession *session; /* a reference */
+    MonRequest *req;
+    GString *text; /* what the handler returned, worded */
+    Error *err;    /* or why it failed in the end */
+};
+
+/* What the handler of the current session has taken. */
+static __thread QmpReply *taken_reply;
 
 static void session_kicked(void *opaque);
 static void session_service(MonSession *session, bool writable);
@@ -105,7 +118,8 @@ static void session_watch_output(MonSession *session, bool blocked)
 /* After the end of its input: whether there is anything left to do. */
 static bool session_is_done(MonSession *session)
 {
-    return session->eof && !mon_dispatcher_notify_idle(session) &&
+    return session->eof && !session->late_replies &&
+           !mon_dispatcher_notify_idle(session) &&
            mon_output_unread(&session->output) == 0;
 }
 
@@ -179,7 +193,17 @@ static void session_end(MonSession *session)
     mon_session_unref(session);
 }
 
-/* Runs @req on this thread and appends the reply. */
+/* Has taken_reply keep what it needs until its time. */
+static void keep_reply(MonRequest *req, GString *text)
+{
+    QmpReply *reply = g_steal_pointer(&taken_reply);
+
+    reply->req = req;
+    reply->text = text;
+    reply->session->late_replies++;
+}
+
+/* Runs @req, which it consumes, on this thread and appends the reply. */
 static void session_run(MonSession *session, MonRequest *req)
 {
     bool negotiating = session_mode(session) == MON_MODE_NEGOTIATION;
@@ -191,11 +215,63 @@ static void session_run(MonSession *session, MonRequest *req)
     oob_section_leave();
     current_session = NULL;
 
+    if (taken_reply) {
+        keep_reply(req, reply);
+        return;
+    }
     mon_output_append(&session->output, reply->str, reply->len);
     if (negotiating && session_mode(session) != MON_MODE_NEGOTIATION) {
         mon_output_enable_events(&session->output);
     }
     g_string_free(reply, TRUE);
+    mon_request_free(req);
+}
+
+static QmpReply *take_reply(void)
+{
+    if (!current_session) {
+        return NULL;
+    }
+    g_assert(!taken_reply);
+    taken_reply = g_new0(QmpReply, 1);
+    taken_reply->session = mon_session_ref(current_session);
+    return taken_reply;
+}
+
+/* On the monitor thread, where the request ran. */
+static void send_late_reply(void *opaque)
+{
+    QmpReply *reply = opaque;
+    MonSession *session = reply->session;
+
+    session->late_replies--;
+    if (reply->err) {
+        g_string_truncate(reply->text, 0);
+        mon_message_error(reply->text, reply->err, reply->req->has_id,
+                          reply->req->id, session->pretty);
+    }
+    mon_output_send(&session->output, reply->text->str, reply->text->len);
+    if (session->ioc) {
+        session_service(session, false);
+    }
+    error_free(reply->err);
+    g_string_free(reply->text, TRUE);
+    mon_request_free(reply->req);
+    mon_session_unref(session);
+    g_free(reply);
+}
+
+static void post_late_reply(QmpReply *reply, Error *err)
+{
+    reply->err = err;
+    iothread_post(monitor_iothread(), send_late_reply, reply);
+}
+
+void mon_session_init_replies(void)
+{
+    static const QmpReplyOps ops = {take_reply, post_late_reply};
+
+    qmp_reply_init(&ops);
 }
 
 static void session_drop(MonSession *session, MonRequest *req)
@@ -208,7 +284,6 @@ static void session_drop(MonSession *session, MonRequest *req)
                " bytes at most",
                MON_QUEUE_MAX_REQUESTS, MON_QUEUE_MAX_BYTES);
     session_run(session, req);
-    mon_request_free(req);
 }
 
 static void session_submit(MonSession *session, MonRequest *req)
@@ -232,7 +307,6 @@ static void session_request(json_object *doc, Error *err, void *opaque)
 
     if (mode == MON_MODE_NEGOTIATION || req->oob) {
         session_run(session, req);
-        mon_request_free(req);
     } else {
         session_submit(session, req);
     }

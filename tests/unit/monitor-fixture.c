@@ -10,6 +10,7 @@
 #include "monitor-fixture.h"
 #include "qapi/qapi-commands-control.h"
 #include "qapi/qmp-event.h"
+#include "qapi/qmp-reply.h"
 #include "qemu/shutdown.h"
 
 #define DEADLINE_MS 30000
@@ -22,10 +23,17 @@ static QemuMutex block_lock;
 static QemuCond block_cond;
 static bool blocked;
 
+/* The reply to "later". */
+static QemuMutex late_lock;
+static QemuCond late_cond;
+static QmpReply *late_reply;
+
 static void __attribute__((constructor)) fixture_init(void)
 {
     qemu_mutex_init_slow(&block_lock);
     qemu_cond_init(&block_cond);
+    qemu_mutex_init(&late_lock);
+    qemu_cond_init(&late_cond);
 }
 
 /* In the place of util/shutdown.c: tests go on. */
@@ -94,6 +102,37 @@ static void cmd_fail(json_object *args, json_object **ret, Error **errp)
     error_set(errp, ERROR_CLASS_DEVICE_NOT_FOUND, "no \"such\" thing");
 }
 
+/* The reply comes with fixture_reply(); in-band, at once. */
+static void cmd_later(json_object *args, json_object **ret, Error **errp)
+{
+    QmpReply *reply = qmp_reply_take();
+
+    if (reply) {
+        QEMU_LOCK_GUARD(&late_lock);
+        g_assert_null(late_reply);
+        late_reply = reply;
+        qemu_cond_broadcast(&late_cond);
+    }
+    *ret = json_object_new_object();
+}
+
+void fixture_reply(const char *error)
+{
+    Error *err = NULL;
+    QmpReply *reply;
+
+    if (error) {
+        error_setg(&err, "%s", error);
+    }
+    WITH_QEMU_LOCK_GUARD(&late_lock) {
+        while (!late_reply) {
+            qemu_cond_wait(&late_cond, &late_lock);
+        }
+        reply = g_steal_pointer(&late_reply);
+    }
+    qmp_reply_send(reply, err);
+}
+
 static void cmd_quit(json_object *args, json_object **ret, Error **errp)
 {
     qmp_quit(errp);
@@ -120,6 +159,7 @@ const QmpCommand qmp_commands[] = {
     {"echo", cmd_echo, QCO_ALLOW_OOB},
     {"event", cmd_event, QCO_ALLOW_OOB},
     {"fail", cmd_fail, QCO_ALLOW_OOB},
+    {"later", cmd_later, QCO_ALLOW_OOB},
     {"qmp_capabilities", cmd_capabilities, QCO_NO_OPTIONS},
     {"quit", cmd_quit, QCO_ALLOW_OOB},
 };

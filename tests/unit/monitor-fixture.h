@@ -45,6 +45,8 @@ void client_expect_end(Client *client);
 void client_block(Client *client);
 /* Lets the main thread go; "block" then answers. */
 void client_unblock(void);
+/* Sends the reply to a "later" that runs out-of-band; NULL: it succeeded. */
+void fixture_reply(const char *error);
 /* True when nothing has come and nothing comes for a little while. */
 bool client_is_quiet(Client *client);
 /* Waits until all sessions together have @value requests queued. */

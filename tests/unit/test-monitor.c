@@ -243,6 +243,43 @@ static void client_after_quit(void)
     client_expect(client, "{\"return\": {}, \"id\": 2}");
 }
 
+/* Replies that come later are in nobody's way. */
+static void client_reply_later(void)
+{
+    g_autoptr(Client) client = client_new("oob");
+
+    client_send(client, "{'exec-oob': 'later', 'id': 1}"
+                        "{'exec-oob': 'echo', 'id': 2}"
+                        "{'execute': 'later', 'id': 3}");
+    client_expect(client, "{\"return\": {}, \"id\": 2}");
+    client_expect(client, "{\"return\": {}, \"id\": 3}");
+    g_assert_true(client_is_quiet(client));
+    fixture_reply(NULL);
+    client_expect(client, "{\"return\": {}, \"id\": 1}");
+    client_send(client, "{'exec-oob': 'later', 'id': [4]}");
+    fixture_reply("It took too long");
+    client_expect(client, GENERIC("\"id\": [4], ", "It took too long"));
+    /* A client that has said all is answered. */
+    client_send(client, "{'exec-oob': 'later', 'id': 5}");
+    g_assert_cmpint(shutdown(client->fd, SHUT_WR), ==, 0);
+    g_assert_true(client_is_quiet(client));
+    fixture_reply(NULL);
+    client_expect(client, "{\"return\": {}, \"id\": 5}");
+    client_expect_end(client);
+}
+
+/* Nobody is there any more when the reply comes. */
+static void client_reply_to_nobody(void)
+{
+    Client *client = client_new("oob");
+
+    client_send(client, "{'exec-oob': 'later'}{'exec-oob': 'echo'}");
+    client_expect(client, "{\"return\": {}}");
+    client_free(client);
+    fixture_wait_sessions(0);
+    fixture_reply("Nobody reads this");
+}
+
 static void client_many(void)
 {
     Client *clients[10];
@@ -281,6 +318,8 @@ int main(int argc, char **argv)
     ADD("fire-and-forget", client_fire_and_forget);
     ADD("quit", client_quit);
     ADD("after-quit", client_after_quit);
+    ADD("reply-later", client_reply_later);
+    ADD("reply-to-nobody", client_reply_to_nobody);
     ADD("many", client_many);
     return g_test_run();
 }

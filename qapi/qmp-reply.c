@@ -1,0 +1,24 @@
+/*
+ * Replies that come later: from handlers to the monitor, which is above them.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/qmp-reply.h"
+
+static const QmpReplyOps *reply_ops;
+
+void qmp_reply_init(const QmpReplyOps *ops)
+{
+    reply_ops = ops;
+}
+
+QmpReply *qmp_reply_take(void)
+{
+    return reply_ops ? reply_ops->take() : NULL;
+}
+
+void qmp_reply_send(QmpReply *reply, Error *err)
+{
+    reply_ops->send(reply, err);
+}
