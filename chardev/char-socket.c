@@ -70,8 +70,8 @@ bool char_socket_connected(SocketChardev *s, QIOChannel *ioc, Error **errp)
     }
     activity_set_phase(s->activity, "connected");
     activity_set_peer(s->activity, qio_channel_peer(ioc));
-    s->hangup_watch = fd_watch_new(s->context, qio_channel_get_read_fd(ioc),
-                                   char_socket_hangup, s);
+    s->hangup_watch = fd_watch_new_shared(
+        s->context, qio_channel_get_read_fd(ioc), char_socket_hangup, s);
     fd_watch_set_events(s->hangup_watch, POLLRDHUP);
     return true;
 }

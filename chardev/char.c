@@ -86,6 +86,7 @@ static Chardev *chardev_open(const char *id, ChardevBackend *backend,
 
     chr->cls = cls;
     chr->id = g_strdup(id);
+    chr->link.data = chr;
     if (!chardev_get_instance(chr, old, errp) ||
         (cls->open && !cls->open(chr, backend, errp))) {
         chardev_forget_instance(chr);
@@ -102,13 +103,13 @@ static void insert(Chardev *chr)
         by_id = g_hash_table_new(g_str_hash, g_str_equal);
     }
     g_hash_table_insert(by_id, chr->id, chr);
-    g_queue_push_tail(&all, chr);
+    g_queue_push_tail_link(&all, &chr->link);
 }
 
 static void take_out(Chardev *chr)
 {
     g_hash_table_remove(by_id, chr->id);
-    g_queue_remove(&all, chr);
+    g_queue_unlink(&all, &chr->link);
 }
 
 bool chardev_add(const char *id, ChardevBackend *backend, Error **errp)
@@ -177,11 +178,11 @@ bool chardev_remove(const char *id, Error **errp)
 
 void chardev_cleanup(void)
 {
-    Chardev *chr;
+    GList *link;
 
     g_clear_pointer(&by_id, g_hash_table_unref);
-    while ((chr = g_queue_pop_head(&all))) {
-        chardev_free(chr);
+    while ((link = g_queue_pop_head_link(&all))) {
+        chardev_free(link->data);
     }
 }
 

@@ -30,6 +30,7 @@ typedef struct ChardevClass {
 struct Chardev {
     const ChardevClass *cls;
     char *id;
+    GList link;         /* in the list of all devices */
     bool is_instance;   /* it owns the yank instance of its id */
     IOThread *iothread; /* of the monitor that uses it, else NULL */
 };

@@ -164,8 +164,8 @@ void qio_net_listener_set_client_fn(QIONetListener *listener,
     }
     listener->watches = g_new0(FdWatch *, fds->len);
     for (guint i = 0; i < fds->len; i++) {
-        listener->watches[i] = fd_watch_new(context, g_array_index(fds, int, i),
-                                            listener_readable, listener);
+        listener->watches[i] = fd_watch_new_shared(
+            context, g_array_index(fds, int, i), listener_readable, listener);
     }
     listener_set_events(listener, G_IO_IN);
 }

@@ -396,7 +396,7 @@ static void session_greet(MonSession *session)
 
 static void session_watch_input(MonSession *session)
 {
-    session->in_watch = fd_watch_new(
+    session->in_watch = fd_watch_new_shared(
         iothread_get_g_main_context(monitor_iothread()),
         qio_channel_get_read_fd(session->ioc), session_readable, session);
     fd_watch_set_events(session->in_watch, G_IO_IN);

@@ -18,6 +18,13 @@ typedef void FdWatchFn(GIOCondition condition, void *opaque);
  */
 FdWatch *fd_watch_new(GMainContext *context, int fd, FdWatchFn *fn,
                       void *opaque);
+/*
+ * The same for descriptors of which there may be thousands and on which
+ * little happens: it costs a round of the event loop nothing, but each change
+ * of its events a system call.  It must be freed before @fd is closed.
+ */
+FdWatch *fd_watch_new_shared(GMainContext *context, int fd, FdWatchFn *fn,
+                             void *opaque);
 /* Watches for @events (G_IO_IN, G_IO_OUT).  Thread of the context. */
 void fd_watch_set_events(FdWatch *watch, GIOCondition events);
 /* No callback comes after it.  Thread of the context; NULL is fine. */

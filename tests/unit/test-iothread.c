@@ -7,6 +7,7 @@
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include "qemu/fd-watch.h"
 #include "qemu/iothread.h"
 #include "qemu/lockable.h"
@@ -286,6 +287,8 @@ typedef struct Watched {
     bool quiet_when_called;
 } Watched;
 
+static bool shared; /* watches under test are */
+
 static void watched_ready(GIOCondition condition, void *opaque)
 {
     Watched *w = opaque;
@@ -305,8 +308,8 @@ static void watch_start(void *opaque)
 {
     Watched *w = opaque;
 
-    w->watch = fd_watch_new(iothread_get_g_main_context(iothread), w->theirs,
-                            watched_ready, w);
+    w->watch = (shared ? fd_watch_new_shared : fd_watch_new)(
+        iothread_get_g_main_context(iothread), w->theirs, watched_ready, w);
 }
 
 static void watch_in(void *opaque)
@@ -462,6 +465,127 @@ static void test_watch_free_in_callback(void)
     watched_end(&w);
 }
 
+/* One callback frees what another one is about to be told. */
+static Watched crowd[8];
+
+static void crowd_ready(GIOCondition condition, void *opaque)
+{
+    Watched *w = opaque;
+
+    w->n_calls++;
+    for (unsigned i = 0; i < G_N_ELEMENTS(crowd); i++) {
+        if (&crowd[i] != w) {
+            g_clear_pointer(&crowd[i].watch, fd_watch_free);
+        }
+    }
+    fd_watch_set_events(w->watch, 0);
+}
+
+static void crowd_watch(void *opaque)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(crowd); i++) {
+        Watched *w = &crowd[i];
+
+        w->watch = (shared ? fd_watch_new_shared : fd_watch_new)(
+            iothread_get_g_main_context(iothread), w->theirs, crowd_ready, w);
+        fd_watch_set_events(w->watch, G_IO_OUT);
+    }
+}
+
+static void crowd_stop(void *opaque)
+{
+    int *n_calls = opaque;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(crowd); i++) {
+        g_clear_pointer(&crowd[i].watch, fd_watch_free);
+        *n_calls += crowd[i].n_calls;
+    }
+}
+
+static void test_watch_free_others(void)
+{
+    int n_calls = 0;
+
+    set_up();
+    memset(crowd, 0, sizeof(crowd));
+    for (unsigned i = 0; i < G_N_ELEMENTS(crowd); i++) {
+        int pair[2];
+
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), ==, 0);
+        crowd[i].mine = pair[0];
+        crowd[i].theirs = pair[1];
+    }
+    iothread_run(iothread, crowd_watch, NULL);
+    settle();
+    iothread_run(iothread, crowd_stop, &n_calls);
+    g_assert_cmpint(n_calls, ==, 1);
+    for (unsigned i = 0; i < G_N_ELEMENTS(crowd); i++) {
+        close(crowd[i].mine);
+        close(crowd[i].theirs);
+    }
+    tear_down();
+}
+
+static void start_two_watches(void *opaque)
+{
+    Watched **w = opaque;
+
+    for (int i = 0; i < 2; i++) {
+        w[i]->watch = fd_watch_new_shared(iothread_get_g_main_context(iothread),
+                                          w[i]->theirs, watched_ready, w[i]);
+        fd_watch_set_events(w[i]->watch, G_IO_IN);
+    }
+}
+
+static void stop_two_watches(void *opaque)
+{
+    Watched **w = opaque;
+
+    g_clear_pointer(&w[0]->watch, fd_watch_free);
+    g_clear_pointer(&w[1]->watch, fd_watch_free);
+}
+
+/* What epoll refuses: a file, and a descriptor that it has already. */
+static void test_watch_refused(const char *path, int n_of_that)
+{
+    Watched file = {0}, twin = {0}, *w[] = {&file, &twin};
+
+    set_up();
+    file.theirs = twin.theirs = open(path, O_RDWR);
+    g_assert_cmpint(file.theirs, >=, 0);
+    iothread_run(iothread, start_two_watches, w);
+    wait_for_calls(&file, n_of_that);
+    wait_for_calls(&twin, n_of_that);
+    iothread_run(iothread, stop_two_watches, w);
+    close(file.theirs);
+    tear_down();
+}
+
+static void test_watch_file(void)
+{
+    g_autofree char *path = NULL;
+    int fd = g_file_open_tmp("yankd-test-XXXXXX", &path, NULL);
+
+    close(fd);
+    test_watch_refused(path, 2);
+    unlink(path);
+}
+
+static void test_watch_twice(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("yankd-test-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "fifo", NULL);
+    int fd;
+
+    g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+    fd = open(path, O_RDWR);
+    g_assert_cmpint(write(fd, "x", 1), ==, 1);
+    test_watch_refused(path, 2);
+    close(fd);
+    unlink(path);
+    rmdir(dir);
+}
+
 static void test_busy_polling(void)
 {
     Watched w;
@@ -512,6 +636,40 @@ static void test_run_is_not_oob(void)
 }
 #endif
 
+typedef struct WatchTest {
+    const char *name;
+    void (*fn)(void);
+} WatchTest;
+
+static const WatchTest watch_tests[] = {
+    {"in", test_watch_in},
+    {"quiet", test_watch_quiet},
+    {"from-deferred", test_watch_from_deferred},
+    {"hang-up", test_watch_hang_up},
+    {"free-in-callback", test_watch_free_in_callback},
+    {"free-others", test_watch_free_others},
+};
+
+static void run_own(gconstpointer opaque)
+{
+    shared = false;
+    ((const WatchTest *)opaque)->fn();
+}
+
+static void run_shared(gconstpointer opaque)
+{
+    shared = true;
+    ((const WatchTest *)opaque)->fn();
+}
+
+static void add_watch_test(const WatchTest *test, bool is_shared)
+{
+    g_autofree char *path = g_strdup_printf(
+        "/fd-watch/%s/%s", is_shared ? "shared" : "own", test->name);
+
+    g_test_add_data_func(path, test, is_shared ? run_shared : run_own);
+}
+
 int main(int argc, char **argv)
 {
     qemu_mutex_init(&again_lock);
@@ -534,10 +692,11 @@ int main(int argc, char **argv)
 #ifdef CONFIG_DEBUG_CHECKS
     g_test_add_func("/iothread/run-is-not-oob", test_run_is_not_oob);
 #endif
-    g_test_add_func("/fd-watch/in", test_watch_in);
-    g_test_add_func("/fd-watch/quiet", test_watch_quiet);
-    g_test_add_func("/fd-watch/from-deferred", test_watch_from_deferred);
-    g_test_add_func("/fd-watch/hang-up", test_watch_hang_up);
-    g_test_add_func("/fd-watch/free-in-callback", test_watch_free_in_callback);
+    for (gsize i = 0; i < G_N_ELEMENTS(watch_tests); i++) {
+        add_watch_test(&watch_tests[i], false);
+        add_watch_test(&watch_tests[i], true);
+    }
+    g_test_add_func("/fd-watch/file", test_watch_file);
+    g_test_add_func("/fd-watch/twice", test_watch_twice);
     return g_test_run();
 }
