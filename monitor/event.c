@@ -12,7 +12,7 @@
 
 typedef struct Event {
     const char *name;
-    json_object *data;
+    const char *data; /* JSON text, or NULL */
     int64_t time_us;
     GString *text[2]; /* compact and pretty, made when first needed */
 } Event;
@@ -45,7 +45,7 @@ static void event_send(MonSession *session, void *opaque)
     mon_output_event(mon_session_output(session), text->str, text->len);
 }
 
-static void event_emit(const char *name, json_object *data, void *opaque)
+static void event_emit(const char *name, const char *data, void *opaque)
 {
     Event event = {
         .name = name,
@@ -59,20 +59,23 @@ static void event_emit(const char *name, json_object *data, void *opaque)
 
 void mon_event_command_dropped(MonSession *session, const MonRequest *req)
 {
-    g_autoptr(json_object) data = json_object_new_object();
+    g_autoptr(GString) data = g_string_new("{");
     Event event = {
         .name = "COMMAND_DROPPED",
-        .data = data,
         .time_us = g_get_real_time(),
     };
 
     if (req->has_id) {
-        json_object_object_add(data, "id", json_object_get(req->id));
+        g_string_append(data, "\"id\": ");
+        json_write(data, req->id, false);
     }
     if (req->name) {
-        json_object_object_add(data, "command",
-                               json_object_new_string(req->name));
+        g_string_append(data,
+                        req->has_id ? ", \"command\": " : "\"command\": ");
+        json_write_string(data, req->name, strlen(req->name));
     }
+    g_string_append_c(data, '}');
+    event.data = data->str;
     event_send(session, &event);
     event_free_text(&event);
 }

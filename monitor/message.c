@@ -7,9 +7,9 @@
 #include "monitor-internal.h"
 #include "version.h"
 
-static json_object *new_string(const char *text)
+static void append_string(GString *out, const char *text)
 {
-    return json_object_new_string(text);
+    json_write_string(out, text, strlen(text));
 }
 
 /* Every line ends in CRLF, those within a pretty message too. */
@@ -25,102 +25,93 @@ static void append_lines(GString *out, const GString *text)
     g_string_append(out, line);
 }
 
-static void append_pretty(GString *out, json_object *message)
+/*
+ * Spreads the message that begins at @start over several lines.  One that the
+ * parser refuses, for its size, stays as it is.
+ */
+static void make_pretty(GString *out, gsize start)
 {
-    GString *text = g_string_new(NULL);
+    g_autoptr(json_object) message = json_parse(out->str + start, NULL);
+    g_autoptr(GString) text = g_string_new(NULL);
 
-    json_write(text, message, true);
-    append_lines(out, text);
-    g_string_free(text, TRUE);
-}
-
-/* Consumes @message. */
-static void append_message(GString *out, json_object *message, bool pretty)
-{
-    if (pretty) {
-        append_pretty(out, message);
-    } else {
-        json_write(out, message, false);
+    if (message) {
+        json_write(text, message, true);
+        g_string_truncate(out, start);
+        append_lines(out, text);
     }
-    json_object_put(message);
-    g_string_append(out, "\r\n");
 }
 
-static json_object *version_object(void)
+/* Ends the message that begins at @start. */
+static void finish(GString *out, gsize start, bool pretty)
 {
-    json_object *triple = json_object_new_object();
-    json_object *version = json_object_new_object();
-    MonVersion v = mon_version();
-
-    json_object_object_add(triple, "micro", json_object_new_int(v.micro));
-    json_object_object_add(triple, "minor", json_object_new_int(v.minor));
-    json_object_object_add(triple, "major", json_object_new_int(v.major));
-    json_object_object_add(version, "qemu", triple);
-    json_object_object_add(version, "package", new_string(MON_PACKAGE));
-    return version;
+    g_string_append_c(out, '}');
+    if (pretty) {
+        make_pretty(out, start);
+    }
+    g_string_append(out, "\r\n");
 }
 
 void mon_message_greeting(GString *out, bool pretty)
 {
-    json_object *message = json_object_new_object();
-    json_object *qmp = json_object_new_object();
-    json_object *capabilities = json_object_new_array();
+    gsize start = out->len;
+    MonVersion v = mon_version();
 
-    json_object_array_add(capabilities, new_string("oob"));
-    json_object_object_add(qmp, "version", version_object());
-    json_object_object_add(qmp, "capabilities", capabilities);
-    json_object_object_add(message, "QMP", qmp);
-    append_message(out, message, pretty);
+    g_string_append_printf(out,
+                           "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": %d, "
+                           "\"minor\": %d, \"major\": %d}, \"package\": ",
+                           v.micro, v.minor, v.major);
+    append_string(out, MON_PACKAGE);
+    g_string_append(out, "}, \"capabilities\": [\"oob\"]}");
+    finish(out, start, pretty);
 }
 
-void mon_message_return(GString *out, json_object *ret, bool has_id,
-                        json_object *id, bool pretty)
+void mon_message_begin_return(GString *out)
 {
-    json_object *message = json_object_new_object();
+    g_string_append(out, "{\"return\": ");
+}
 
-    json_object_object_add(message, "return", json_object_get(ret));
+void mon_message_end_return(GString *out, bool has_id, json_object *id,
+                            bool pretty)
+{
     if (has_id) {
-        json_object_object_add(message, "id", json_object_get(id));
+        g_string_append(out, ", \"id\": ");
+        json_write(out, id, false);
     }
-    append_message(out, message, pretty);
+    finish(out, 0, pretty);
 }
 
 void mon_message_error(GString *out, const Error *err, bool has_id,
                        json_object *id, bool pretty)
 {
-    json_object *message = json_object_new_object();
-    json_object *error = json_object_new_object();
-    const char *class_name = error_class_name(error_get_class(err));
+    gsize start = out->len;
 
-    json_object_object_add(error, "class", new_string(class_name));
-    json_object_object_add(error, "desc", new_string(error_get_pretty(err)));
+    g_string_append_c(out, '{');
     if (has_id) {
-        json_object_object_add(message, "id", json_object_get(id));
+        g_string_append(out, "\"id\": ");
+        json_write(out, id, false);
+        g_string_append(out, ", ");
     }
-    json_object_object_add(message, "error", error);
-    append_message(out, message, pretty);
+    g_string_append(out, "\"error\": {\"class\": ");
+    append_string(out, error_class_name(error_get_class(err)));
+    g_string_append(out, ", \"desc\": ");
+    append_string(out, error_get_pretty(err));
+    g_string_append_c(out, '}');
+    finish(out, start, pretty);
 }
 
-static json_object *timestamp_object(int64_t time_us)
-{
-    json_object *timestamp = json_object_new_object();
-
-    json_object_object_add(timestamp, "seconds",
-                           json_object_new_int64(time_us / G_USEC_PER_SEC));
-    json_object_object_add(timestamp, "microseconds",
-                           json_object_new_int64(time_us % G_USEC_PER_SEC));
-    return timestamp;
-}
-
-void mon_message_event(GString *out, const char *name, json_object *data,
+void mon_message_event(GString *out, const char *name, const char *data,
                        int64_t time_us, bool pretty)
 {
-    json_object *message = json_object_new_object();
+    gsize start = out->len;
 
-    json_object_object_add(message, "timestamp", timestamp_object(time_us));
-    json_object_object_add(message, "event", new_string(name));
+    g_string_append_printf(out,
+                           "{\"timestamp\": {\"seconds\": %" PRId64
+                           ", \"microseconds\": %" PRId64 "}, \"event\": ",
+                           time_us / G_USEC_PER_SEC, time_us % G_USEC_PER_SEC);
+    append_string(out, name);
     if (data) {
-        json_object_object_add(message, "data", json_object_get(data));
+        g_string_append(out, ", \"data\": ");
+        g_string_append(out, data);
     }
-    append_message(out, message, pretty);
+    finish(out, start, pretty);
 }

@@ -40,13 +40,17 @@ typedef struct MonSession MonSession;
 
 /* All append a complete message with its line end to @out. */
 void mon_message_greeting(GString *out, bool pretty);
-/* @ret stays the caller's; @id too, echoed when @has_id. */
-void mon_message_return(GString *out, json_object *ret, bool has_id,
-                        json_object *id, bool pretty);
+/*
+ * A reply in an @out of its own: the beginning, then what the command returns
+ * as JSON text, then the end.  @id stays the caller's, echoed when @has_id.
+ */
+void mon_message_begin_return(GString *out);
+void mon_message_end_return(GString *out, bool has_id, json_object *id,
+                            bool pretty);
 void mon_message_error(GString *out, const Error *err, bool has_id,
                        json_object *id, bool pretty);
-/* @data may be NULL. */
-void mon_message_event(GString *out, const char *name, json_object *data,
+/* @data: JSON text on one line, or NULL. */
+void mon_message_event(GString *out, const char *name, const char *data,
                        int64_t time_us, bool pretty);
 
 /* ---- request.c: one request, checked and run ---- */

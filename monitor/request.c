@@ -214,16 +214,17 @@ bool mon_request_is_quit(const MonRequest *req)
 
 GString *mon_request_run(MonRequest *req, bool pretty)
 {
-    g_autoptr(json_object) ret = NULL;
     GString *out = g_string_sized_new(256);
 
     if (!req->err) {
-        req->cmd->fn(req->args, &ret, &req->err);
+        mon_message_begin_return(out);
+        req->cmd->fn(req->args, out, &req->err);
     }
     if (req->err) {
+        g_string_truncate(out, 0);
         mon_message_error(out, req->err, req->has_id, req->id, pretty);
     } else {
-        mon_message_return(out, ret, req->has_id, req->id, pretty);
+        mon_message_end_return(out, req->has_id, req->id, pretty);
     }
     return out;
 }

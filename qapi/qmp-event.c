@@ -15,7 +15,7 @@ void qmp_event_set_emitter(QmpEventEmitter *fn, void *opaque)
     g_atomic_pointer_set(&emitter, fn);
 }
 
-void qmp_event_emit(const char *name, json_object *data)
+void qmp_event_emit(const char *name, const char *data)
 {
     QmpEventEmitter *fn = g_atomic_pointer_get(&emitter);
 

@@ -54,22 +54,20 @@ void qmp_args_free(QmpVisitArgs *visit, void *c_args)
 
 void qmp_event_send(const char *name, QmpVisitArgs *visit, const void *c_args)
 {
-    json_object *data = NULL;
+    g_autoptr(GString) data = NULL;
+    g_autoptr(Visitor) v = NULL;
     Error *err = NULL;
-    Visitor *v;
 
     if (!visit) {
         qmp_event_emit(name, NULL);
         return;
     }
-    v = qobject_output_visitor_new(&data);
+    data = g_string_sized_new(256);
+    v = json_output_visitor_new(data);
     if (visit_args(v, visit, (void *)c_args, &err)) {
-        visit_complete(v, &data);
-        qmp_event_emit(name, data);
-        json_object_put(data);
+        qmp_event_emit(name, data->str);
     } else {
         g_warning("event %s is lost: %s", name, error_get_pretty(err));
         error_free(err);
     }
-    visit_free(v);
 }

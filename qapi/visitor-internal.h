@@ -55,7 +55,6 @@ typedef struct VisitorOps {
     /* The full path of @name, for errors; without it @name itself. */
     char *(*path)(Visitor *v, const char *name);
 
-    void (*complete)(Visitor *v, void *opaque);
     /* Required. */
     void (*free)(Visitor *v);
 } VisitorOps;

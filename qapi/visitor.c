@@ -6,13 +6,6 @@
 #include "qemu/osdep.h"
 #include "visitor-internal.h"
 
-void visit_complete(Visitor *v, void *opaque)
-{
-    if (v->ops->complete) {
-        v->ops->complete(v, opaque);
-    }
-}
-
 void visit_free(Visitor *v)
 {
     if (v) {

@@ -97,7 +97,7 @@ static size_t write_special(GString *out, const char *s, size_t len)
     return used;
 }
 
-static void write_string(GString *out, const char *s, size_t len)
+void json_write_string(GString *out, const char *s, size_t len)
 {
     const char *end = s + len;
 
@@ -116,7 +116,7 @@ static void write_string(GString *out, const char *s, size_t len)
     g_string_append_c(out, '"');
 }
 
-static void write_double(GString *out, double d)
+void json_write_double(GString *out, double d)
 {
     char buf[G_ASCII_DTOSTR_BUF_SIZE];
 
@@ -148,7 +148,7 @@ static void write_object(Writer *w, json_object *value)
     json_object_object_foreach(value, name, member)
     {
         write_separator(w, first);
-        write_string(w->out, name, strlen(name));
+        json_write_string(w->out, name, strlen(name));
         g_string_append(w->out, ": ");
         write_value(w, member);
         first = false;
@@ -179,14 +179,14 @@ static void write_value(Writer *w, json_object *value)
                         json_object_get_boolean(value) ? "true" : "false");
         break;
     case json_type_double:
-        write_double(w->out, json_object_get_double(value));
+        json_write_double(w->out, json_object_get_double(value));
         break;
     case json_type_int:
         write_int(w->out, value);
         break;
     case json_type_string:
-        write_string(w->out, json_object_get_string(value),
-                     json_object_get_string_len(value));
+        json_write_string(w->out, json_object_get_string(value),
+                          json_object_get_string_len(value));
         break;
     case json_type_object:
         write_object(w, value);

@@ -10,10 +10,11 @@
 #include "qapi/error.h"
 
 /*
- * Checks @args against the schema, calls the handler, and on success stores
- * the reply (a new reference, never NULL: {} when nothing is returned).
+ * Checks @args against the schema, calls the handler, and appends the reply to
+ * @ret, as JSON text on one line: {} when nothing is returned.  With errp set
+ * what was appended means nothing.
  */
-typedef void QmpCommandFn(json_object *args, json_object **ret, Error **errp);
+typedef void QmpCommandFn(json_object *args, GString *ret, Error **errp);
 
 typedef enum QmpCommandOptions {
     QCO_NO_OPTIONS = 0,

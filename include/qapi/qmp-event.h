@@ -7,18 +7,16 @@
 #ifndef QAPI_QMP_EVENT_H
 #define QAPI_QMP_EVENT_H
 
-#include <json-c/json.h>
-
 /*
- * @name: "YANK"; @data: the event's data or NULL, stays the caller's.
+ * @name: "YANK"; @data: the event's data as JSON text on one line, or NULL.
  * Any thread, OOB-safe, must not block.
  */
-typedef void QmpEventEmitter(const char *name, json_object *data, void *opaque);
+typedef void QmpEventEmitter(const char *name, const char *data, void *opaque);
 
 /* Main thread, before any other thread sends an event; NULL drops events. */
 void qmp_event_set_emitter(QmpEventEmitter *fn, void *opaque);
 
 /* Called by generated code.  Any thread, OOB-safe. */
-void qmp_event_emit(const char *name, json_object *data);
+void qmp_event_emit(const char *name, const char *data);
 
 #endif

@@ -29,15 +29,17 @@ typedef struct GenericList {
 Visitor *qobject_input_visitor_new(json_object *obj);
 /* The same where all scalars are strings, as on a command line. */
 Visitor *qobject_input_visitor_new_keyval(json_object *obj);
-/* Output; visit_complete() of it stores a new reference in *@result. */
-Visitor *qobject_output_visitor_new(json_object **result);
+/*
+ * Output; appends JSON text to @out, on one line, as QMP writes it.  After a
+ * visit that failed the text is incomplete.
+ */
+Visitor *json_output_visitor_new(GString *out);
 /* Frees what it visits, and accepts partly built objects. */
 Visitor *qapi_dealloc_visitor_new(void);
 /* Used by QAPI_CLONE. */
 void *qapi_clone(const void *src, bool (*visit_type)(Visitor *, const char *,
                                                      void **, Error **));
 
-void visit_complete(Visitor *v, void *opaque);
 void visit_free(Visitor *v);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Visitor, visit_free)
 

@@ -43,7 +43,10 @@ json_object *json_parse(const char *text, Error **errp);
  * as separators; with @pretty over several lines, four spaces a level.
  */
 void json_write(GString *out, json_object *value, bool pretty);
-/* The same as a new string; g_free() it. */
+/* The same for a string of @len bytes in modified UTF-8, and for a number. */
+void json_write_string(GString *out, const char *text, size_t len);
+void json_write_double(GString *out, double number);
+/* The same as json_write(), as a new string; g_free() it. */
 char *json_to_string(json_object *value, bool pretty);
 
 #endif

@@ -58,7 +58,7 @@ def _declarations(command):
     parameters = [cgen.declaration(*pair) for pair in command.parameters()]
     handler = cgen.declaration(_c_return(command), 'qmp_' + command.c_name)
     return cgen.call(handler, parameters + ['Error **errp'], ';') + code('''
-        void qmp_marshal_$name(json_object *args, json_object **ret,
+        void qmp_marshal_$name(json_object *args, GString *ret,
                                Error **errp);
 
     ''', name=command.c_name)
@@ -101,7 +101,7 @@ def _definitions(command):
         result = cgen.declaration(command.returns.c_type, 'result') + ';\n'
         handler = 'result = ' + handler
     return text + code('''
-        void qmp_marshal_$name(json_object *args, json_object **ret,
+        void qmp_marshal_$name(json_object *args, GString *ret,
                                Error **errp)
         {
             Error *err = NULL;
@@ -129,12 +129,10 @@ def _definitions(command):
 
 def _reply(command):
     if command.returns is None:
-        return '*ret = json_object_new_object();\n'
+        return 'g_string_append(ret, "{}");\n'
     return code('''
-        Visitor *v = qobject_output_visitor_new(ret);
-        if ($visit(v, NULL, &result, errp)) {
-            visit_complete(v, ret);
-        }
+        Visitor *v = json_output_visitor_new(ret);
+        $visit(v, NULL, &result, errp);
         visit_free(v);
         $free
     ''', visit=command.returns.c_visit, free=_free_result(command.returns))

@@ -65,7 +65,7 @@ int fixture_quits(void)
 
 /* The command table. */
 
-static void cmd_block(json_object *args, json_object **ret, Error **errp)
+static void cmd_block(json_object *args, GString *ret, Error **errp)
 {
     QEMU_LOCK_GUARD(&block_lock);
 
@@ -74,36 +74,42 @@ static void cmd_block(json_object *args, json_object **ret, Error **errp)
     while (blocked) {
         qemu_cond_wait(&block_cond, &block_lock);
     }
-    *ret = json_object_new_object();
+    g_string_append(ret, "{}");
 }
 
 /* Gives back its arguments. */
-static void cmd_echo(json_object *args, json_object **ret, Error **errp)
+static void cmd_echo(json_object *args, GString *ret, Error **errp)
 {
-    *ret = args ? json_object_get(args) : json_object_new_object();
+    if (args) {
+        json_write(ret, args, false);
+    } else {
+        g_string_append(ret, "{}");
+    }
 }
 
 /* A reply of a MiB and a bit. */
-static void cmd_big(json_object *args, json_object **ret, Error **errp)
+static void cmd_big(json_object *args, GString *ret, Error **errp)
 {
     g_autofree char *text = g_strnfill(MiB, 'x');
 
-    *ret = json_object_new_string(text);
+    json_write_string(ret, text, strlen(text));
 }
 
-static void cmd_event(json_object *args, json_object **ret, Error **errp)
+static void cmd_event(json_object *args, GString *ret, Error **errp)
 {
-    qmp_event_emit("TEST", args);
-    *ret = json_object_new_object();
+    g_autofree char *data = args ? json_to_string(args, false) : NULL;
+
+    qmp_event_emit("TEST", data);
+    g_string_append(ret, "{}");
 }
 
-static void cmd_fail(json_object *args, json_object **ret, Error **errp)
+static void cmd_fail(json_object *args, GString *ret, Error **errp)
 {
     error_set(errp, ERROR_CLASS_DEVICE_NOT_FOUND, "no \"such\" thing");
 }
 
 /* The reply comes with fixture_reply(); in-band, at once. */
-static void cmd_later(json_object *args, json_object **ret, Error **errp)
+static void cmd_later(json_object *args, GString *ret, Error **errp)
 {
     QmpReply *reply = qmp_reply_take();
 
@@ -113,7 +119,7 @@ static void cmd_later(json_object *args, json_object **ret, Error **errp)
         late_reply = reply;
         qemu_cond_broadcast(&late_cond);
     }
-    *ret = json_object_new_object();
+    g_string_append(ret, "{}");
 }
 
 void fixture_reply(const char *error)
@@ -133,13 +139,13 @@ void fixture_reply(const char *error)
     qmp_reply_send(reply, err);
 }
 
-static void cmd_quit(json_object *args, json_object **ret, Error **errp)
+static void cmd_quit(json_object *args, GString *ret, Error **errp)
 {
     qmp_quit(errp);
-    *ret = json_object_new_object();
+    g_string_append(ret, "{}");
 }
 
-static void cmd_capabilities(json_object *args, json_object **ret, Error **errp)
+static void cmd_capabilities(json_object *args, GString *ret, Error **errp)
 {
     QMPCapabilityList oob = {.value = QMP_CAPABILITY_OOB};
     Error *err = NULL;
@@ -149,7 +155,7 @@ static void cmd_capabilities(json_object *args, json_object **ret, Error **errp)
     if (err) {
         error_propagate(errp, err);
     } else {
-        *ret = json_object_new_object();
+        g_string_append(ret, "{}");
     }
 }
 

@@ -59,18 +59,14 @@ static void test_good(void)
     for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
         g_autoptr(ChardevBackend) backend = NULL;
         g_autofree char *id = NULL;
-        g_autofree char *text = NULL;
-        g_autoptr(json_object) json = NULL;
-        Visitor *v = qobject_output_visitor_new(&json);
+        g_autoptr(GString) text = g_string_new(NULL);
+        g_autoptr(Visitor) v = json_output_visitor_new(text);
 
         g_assert_true(
             chardev_parse_opts(good[i].option, &id, &backend, &error_abort));
         g_assert_cmpstr(id, ==, "c");
         visit_type_ChardevBackend(v, NULL, &backend, &error_abort);
-        visit_complete(v, &json);
-        visit_free(v);
-        text = json_to_string(json, false);
-        g_assert_cmpstr(text, ==, good[i].json);
+        g_assert_cmpstr(text->str, ==, good[i].json);
     }
 }
 

@@ -6,18 +6,20 @@
 #include "qemu/osdep.h"
 #include <glib/gstdio.h>
 #include "qapi/qmp-event.h"
+#include "qobject/json.h"
 #include "test-nbd-server-client.h"
 #include "test-nbd-server-fixture.h"
 
 #define DEADLINE_US (30 * G_USEC_PER_SEC)
 
-static void on_event(const char *name, json_object *data, void *opaque)
+static void on_event(const char *name, const char *data, void *opaque)
 {
+    g_autoptr(json_object) object = json_parse(data, &error_abort);
     NbdTest *f = opaque;
     json_object *id;
 
     g_assert_cmpstr(name, ==, "BLOCK_EXPORT_DELETED");
-    g_assert_true(json_object_object_get_ex(data, "id", &id));
+    g_assert_true(json_object_object_get_ex(object, "id", &id));
     g_string_append_printf(f->deleted, "%s ", json_object_get_string(id));
 }
 

@@ -20,7 +20,7 @@ static void count_yank(void *opaque)
     g_atomic_int_inc(&yanks);
 }
 
-static void count_event(const char *name, json_object *data, void *opaque)
+static void count_event(const char *name, const char *data, void *opaque)
 {
     if (g_str_equal(name, "SHUTDOWN")) {
         g_atomic_int_inc(&events);
