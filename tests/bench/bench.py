@@ -42,6 +42,7 @@ def options():
 def names():
     return (list(gateway.JOBS) + ['qmp'] +
             [f'yank-{count}' for count in yanks.COUNTS] +
+            [f'cost-{name}' for name in yanks.COSTS] +
             ['greeting', 'memory'])
 
 
@@ -86,6 +87,10 @@ def measure(args, wanted, kinds, say):
     if counts:
         with Sandbox('yankd-bench-') as box:
             rows += yanks.run(box, pair, counts, args.rounds, say)
+    costs = [f'cost-{name}' for name in yanks.COSTS]
+    if mine and set(costs) & set(wanted):
+        with Sandbox('yankd-bench-') as box:
+            rows += yanks.run_costs(box, wanted, args.rounds, say)
     if 'greeting' in wanted:
         with Sandbox('yankd-bench-') as box:
             rows += roundtrip.greeting(box, stock, mine, args.rounds, say)

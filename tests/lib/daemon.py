@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Starts yankd, and the stock programs that speak the same protocol."""
 
+import glob
 import os
 import socket
 
@@ -108,6 +109,21 @@ class Daemon:
 
     def threads(self):
         return len(os.listdir(f'/proc/{self.pid}/task'))
+
+    def processor_time(self, thread=None):
+        """Seconds that its threads ran, or those called @thread."""
+        spent = 0
+        for task in glob.glob(f'/proc/{self.pid}/task/*'):
+            try:
+                with open(f'{task}/comm') as f:
+                    name = f.read().strip()
+                with open(f'{task}/schedstat') as f:
+                    ran = int(f.read().split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended
+            if thread in (None, name):
+                spent += ran
+        return spent / 1e9
 
     def rss(self):
         """Resident memory in bytes."""
