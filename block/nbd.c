@@ -171,4 +171,5 @@ const BlockDriver block_driver_nbd = {
     .attach = nbd_attach,
     .reconnect = nbd_reconnect,
     .filename = nbd_filename,
+    .exact_size = true,
 };

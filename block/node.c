@@ -62,7 +62,9 @@ const char *block_node_name(const BlockNode *node)
 
 uint64_t block_node_size(const BlockNode *node)
 {
-    return __atomic_load_n(&node->size, __ATOMIC_RELAXED);
+    uint64_t size = __atomic_load_n(&node->size, __ATOMIC_RELAXED);
+
+    return (size + BLOCK_SECTOR - 1) & -(uint64_t)BLOCK_SECTOR;
 }
 
 bool block_node_is_read_only(const BlockNode *node)

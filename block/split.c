@@ -1,7 +1,9 @@
 /*
  * Split requests: what a driver cannot do in one go is done in steps, one
  * after the other.  Too much payload becomes several requests, zeroes become
- * writes of zeroes, and stable writes are followed by a flush.
+ * writes of zeroes, stable writes are followed by a flush, and what lies
+ * between the driver's size and the node's, which is rounded up, is not passed
+ * to a driver that knows only its own.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,7 +16,8 @@
 typedef struct Split {
     BlockRequest step;
     BlockRequest *req;
-    uint64_t done; /* bytes that steps so far have covered */
+    uint64_t done;  /* bytes that steps so far have covered */
+    uint64_t bytes; /* that they are to cover */
     bool flushing;
     void *zeroes; /* what is written where zeroes cannot be asked for */
     int ret;
@@ -46,11 +49,43 @@ static uint64_t max_step(const BlockNode *node, const BlockRequest *req)
     return has_payload(req->op) ? node->caps.max_transfer : BLOCK_MAX_UNMAP;
 }
 
+/* How many bytes of @req the driver cannot take, as they are past its end. */
+static uint64_t tail_bytes(const BlockNode *node, const BlockRequest *req)
+{
+    uint64_t size = __atomic_load_n(&node->size, __ATOMIC_RELAXED);
+    uint64_t end = req->offset + req->bytes;
+
+    if (!node->driver->exact_size || end <= size) {
+        return 0;
+    }
+    return MIN(end - size, req->bytes);
+}
+
+/*
+ * The tail reads as zeroes, so zeroes may be written to it.  False where @req
+ * writes anything else there.
+ */
+static bool handle_tail(BlockRequest *req, uint64_t tail)
+{
+    char *buf = (char *)req->buf + (req->bytes - tail);
+
+    if (req->op == BLOCK_OP_READ) {
+        memset(buf, 0, tail);
+    } else if (req->op == BLOCK_OP_WRITE) {
+        for (uint64_t i = 0; i < tail; i++) {
+            if (buf[i]) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool block_split_needed(const BlockNode *node, const BlockRequest *req)
 {
     return req->op != BLOCK_OP_STATUS &&
            (req->bytes > max_step(node, req) || needs_flush(node, req) ||
-            needs_data(node, req));
+            needs_data(node, req) || tail_bytes(node, req));
 }
 
 /* Sets the next step up; false when all is done. */
@@ -60,10 +95,10 @@ static bool next_step(Split *s)
     BlockNode *node = req->node;
     BlockRequest *step = &s->step;
 
-    if (s->done < req->bytes) {
+    if (s->done < s->bytes) {
         step->op = s->zeroes ? BLOCK_OP_WRITE : req->op;
         step->offset = req->offset + s->done;
-        step->bytes = MIN(req->bytes - s->done, max_step(node, req));
+        step->bytes = MIN(s->bytes - s->done, max_step(node, req));
         step->flags = req->flags;
         if (!node->caps.fua) {
             step->flags &= ~BLOCK_REQ_FUA;
@@ -121,14 +156,20 @@ void block_split_complete(BlockRequest *step, int ret)
 void block_split_start(BlockRequest *req)
 {
     BlockNode *node = req->node;
+    uint64_t tail = tail_bytes(node, req);
     Split *s;
 
+    if (!handle_tail(req, tail)) {
+        block_request_complete(req, -ENOSPC);
+        return;
+    }
     if (needs_data(node, req) && (req->flags & BLOCK_REQ_NO_FALLBACK)) {
         block_request_complete(req, -ENOTSUP);
         return;
     }
     s = g_new0(Split, 1);
     s->req = req;
+    s->bytes = req->bytes - tail;
     s->step.node = node;
     s->step.split = s;
     if (needs_data(node, req)) {

@@ -109,7 +109,14 @@ void block_close_all(void);
 BlockNode *block_node_find(const char *node_name, Error **errp);
 
 const char *block_node_name(const BlockNode *node);
-/* Bytes; may change by block_node_resize() only.  Any thread. */
+/* What sizes of nodes are multiples of. */
+#define BLOCK_SECTOR 512
+
+/*
+ * Bytes, rounded up to whole sectors, as QEMU's clients expect; what lies past
+ * the end of the storage reads as zeroes.  May change by block_node_resize()
+ * only.  Any thread.
+ */
 uint64_t block_node_size(const BlockNode *node);
 bool block_node_is_read_only(const BlockNode *node);
 /* Whether flush, trim and fast zeroes do anything; for NBD flags. */

@@ -57,6 +57,11 @@ typedef struct BlockDriver {
     void (*map_fill)(BlockNode *node, uint64_t offset, uint64_t bytes);
     bool local;      /* its content is on this host */
     bool has_status; /* submit() takes BLOCK_OP_STATUS */
+    /*
+     * submit() is given no request that reaches past node->size; otherwise it
+     * takes them up to block_node_size(), and reads zeroes there.
+     */
+    bool exact_size;
 } BlockDriver;
 
 /*
@@ -103,7 +108,7 @@ struct BlockNode {
     BlockNode *child; /* the node below, or NULL; we are a user of it */
 
     /* Changed by the main thread while the node is drained. */
-    uint64_t size;      /* atomic */
+    uint64_t size;      /* atomic; the driver's, in bytes */
     IOThread *iothread; /* atomic; a reference */
 
     /* Main thread. */

@@ -12,7 +12,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import Daemon, free_port
-from nbd import NbdClient
+from nbd import (CMD_FLAG_FUA, CMD_TRIM, CMD_WRITE_ZEROES, ENOSPC,
+                 NbdClient, NbdError)
 from servers import Nbdkit, address, nbd_option, uri
 from suite import run, test
 
@@ -161,6 +162,47 @@ def _(_box, exported):
         for n in range(8):
             at = (turn * 8 + n) * 4096
             assert data[at:at + 4096] == bytes([1 + n]) * 4096, (turn, n)
+
+
+@test('sizes that are not whole sectors', needs=['nbdkit', 'qemu-img'])
+def _(box):
+    size, sectors = 1000001, 1000448
+    content = os.urandom(size)
+    image = box.path('image')
+    with open(image, 'wb') as file:
+        file.write(content)
+    nbdkit = Nbdkit(box, 'memory', f'{size}')
+    with NbdClient(nbdkit.path) as client:
+        client.write(0, content)
+    path = box.path('e.sock')
+    options = ['--nbd-server', f'addr.type=unix,addr.path={path}',
+               '--blockdev', f'file,node-name=file,filename={image}',
+               *nbd_option(nbdkit.path, 'remote')]
+    for node in 'file', 'remote':
+        options += ['--export', f'nbd,id={node},node-name={node},writable=on']
+    daemon = Daemon(box, options=options)
+    for node in 'file', 'remote':
+        copy = box.path('copy')
+        box.run(['qemu-img', 'convert', '-f', 'raw', '-O', 'raw',
+                 uri(path, 0, node), copy])
+        with open(copy, 'rb') as file:
+            assert file.read() == content + bytes(sectors - size), node
+        with NbdClient(path, node) as client:
+            assert client.size == sectors, client.size
+            client.write(size - 10, b'x' * 10 + bytes(sectors - size))
+            client.simple(CMD_WRITE_ZEROES, size - 5, sectors - size + 5)
+            client.simple(CMD_TRIM, size, sectors - size, CMD_FLAG_FUA)
+            assert client.read(size - 10, 10) == b'x' * 5 + bytes(5)
+            try:
+                client.write(size, b'y')
+                assert node == 'file'
+            except NbdError as error:
+                assert node == 'remote' and error.errno == ENOSPC, error
+            assert client.read(size - 1, 2) == (
+                b'\0y' if node == 'file' else bytes(2))
+            client.disconnect()
+    assert os.path.getsize(image) == sectors, os.path.getsize(image)
+    daemon.finish()
 
 
 run()

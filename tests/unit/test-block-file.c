@@ -229,6 +229,39 @@ static void test_errors(void)
     test_finish();
 }
 
+/* The size counts in whole sectors; a write to the rest makes the file grow. */
+static void test_odd_size(void)
+{
+    char buf[512], zeroes[512] = {};
+    BlockNode *node;
+    struct stat st;
+
+    make_image();
+    g_assert_cmpint(truncate(image, 1001), ==, 0);
+    node = add_image("f", "");
+    g_assert_cmpuint(block_node_size(node), ==, 1024);
+    memset(buf, 7, sizeof(buf));
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_READ, 512, 512, buf, 0),
+                    ==, 0);
+    g_assert_cmpmem(buf, 512, zeroes, 512);
+    g_assert_cmpint(
+        block_request_sync(node, BLOCK_OP_WRITE_ZEROES, 1000, 24, NULL, 0), ==,
+        0);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE, 1001, 23,
+                                       "of 23 characters, and 0",
+                                       BLOCK_REQ_FUA),
+                    ==, 0);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_READ, 1000, 24, buf, 0),
+                    ==, 0);
+    g_assert_cmpmem(buf + 1, 23, "of 23 characters, and 0", 23);
+    g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE, 1001, 24, buf, 0),
+                    ==, -ENOSPC);
+    g_assert_cmpint(stat(image, &st), ==, 0);
+    g_assert_cmpint(st.st_size, ==, 1024);
+    block_node_del("f", &error_abort);
+    test_finish();
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -243,6 +276,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/file/discard-ignored", test_discard_ignored);
     g_test_add_func("/block/file/many", test_many);
     g_test_add_func("/block/file/resize", test_resize);
+    g_test_add_func("/block/file/odd-size", test_odd_size);
     g_test_add_func("/block/file/lock", test_lock);
     g_test_add_func("/block/file/errors", test_errors);
     ret = test_main_end(g_test_run());

@@ -97,9 +97,13 @@ static void test_resize(void)
                     ==, 0);
     g_assert_true(block_node_resize(node, 3600, &error_abort));
     g_assert_cmpint(resized, ==, 1);
-    g_assert_cmpuint(block_node_size(filter), ==, 3600);
+    g_assert_cmpuint(block_node_size(filter), ==, 4096); /* whole sectors */
     g_assert_cmpint(
-        block_request_sync(filter, BLOCK_OP_READ, 3584, 512, buf, 0), ==,
+        block_request_sync(filter, BLOCK_OP_READ, 3584, 512, buf, 0), ==, 0);
+    g_assert_cmpint(buf[15], ==, 0x55);
+    g_assert_cmpint(buf[16], ==, 0);
+    g_assert_cmpint(
+        block_request_sync(filter, BLOCK_OP_READ, 3585, 512, buf, 0), ==,
         -EINVAL);
     g_assert_true(block_node_resize(filter, 1 << 20, &error_abort));
     g_assert_cmpuint(block_node_size(node), ==, 1 << 20);
