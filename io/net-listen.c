@@ -102,6 +102,17 @@ static uint16_t bound_port(int fd)
 }
 
 /*
+ * For the connections that @fd accepts: a client whose host is gone would stay
+ * for ever.
+ */
+static void set_keep_alive(int fd)
+{
+    int on = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+/*
  * All addresses of a name are listened at, on one port: the one that the
  * first of them got.
  */
@@ -112,11 +123,6 @@ static bool listen_inet(ListenSockets *sockets, const InetSocketAddress *inet,
     uint16_t to = inet->has_to ? inet->to : 0;
     int err = 0;
 
-    if (inet->has_keep_alive && inet->keep_alive) {
-        error_setg(errp,
-                   "keep-alive option is not supported for passive sockets");
-        return false;
-    }
     targets =
         socket_resolve_inet_wait(inet, SOCKET_RESOLVE_PASSIVE, cancel_fd, errp);
     if (!targets) {
@@ -134,6 +140,9 @@ static bool listen_inet(ListenSockets *sockets, const InetSocketAddress *inet,
         if (fd < 0) {
             err = errno;
         } else {
+            if (!inet->has_keep_alive || inet->keep_alive) {
+                set_keep_alive(fd);
+            }
             g_array_append_val(sockets->fds, fd);
         }
     }
@@ -190,6 +199,7 @@ static bool listen_fd(ListenSockets *sockets, const SocketAddress *addr,
     }
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
+    set_keep_alive(fd);
     g_array_append_val(sockets->fds, fd);
     return true;
 }

@@ -131,6 +131,11 @@ static int listener_ready_fd(QIONetListener *listener)
     return -1;
 }
 
+bool qio_net_listener_has_client(QIONetListener *listener)
+{
+    return listener_ready_fd(listener) >= 0;
+}
+
 static void listener_readable(GIOCondition condition, void *opaque)
 {
     QIONetListener *listener = opaque;

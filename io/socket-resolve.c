@@ -26,6 +26,21 @@ static GArray *targets_new(void)
     return g_array_new(FALSE, TRUE, sizeof(SocketTarget));
 }
 
+/* getaddrinfo() takes any number, and wraps around. */
+static bool check_port(const char *port, Error **errp)
+{
+    char *end;
+    long number;
+
+    errno = 0;
+    number = strtol(port, &end, 10);
+    if (end == port || *end || (!errno && number >= 0 && number <= 65535)) {
+        return true; /* the name of a service, or a port */
+    }
+    error_setg(errp, "Port '%s' is out of range: allowed are 0 to 65535", port);
+    return false;
+}
+
 GArray *socket_resolve_inet(const InetSocketAddress *inet, unsigned flags,
                             Error **errp)
 {
@@ -45,6 +60,9 @@ GArray *socket_resolve_inet(const InetSocketAddress *inet, unsigned flags,
 
     if (hints.ai_family < 0) {
         error_setg(errp, "Cannot disable IPv4 and IPv6 at same time");
+        return NULL;
+    }
+    if (!check_port(inet->port, errp)) {
         return NULL;
     }
     ret = getaddrinfo(host, inet->port, &hints, &list);

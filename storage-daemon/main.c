@@ -26,6 +26,7 @@ static bool start(int argc, char **argv, const DaemonSettings *settings,
     if (settings->incoming) {
         migration_expect();
     }
+    nbd_server_hold();
     if (!options_apply(argc, argv, settings, errp)) {
         return false;
     }
@@ -39,6 +40,7 @@ static bool start(int argc, char **argv, const DaemonSettings *settings,
     if (settings->pidfile && !pidfile_create(settings->pidfile, errp)) {
         return false;
     }
+    nbd_server_release();
     if (!service_notify("READY=1")) {
         warn_report("NOTIFY_SOCKET %s: %s", getenv("NOTIFY_SOCKET"),
                     g_strerror(errno));

@@ -33,9 +33,20 @@ G_STATIC_ASSERT(NBD_RX_SIZE >= NBD_MAX_OPTION_DATA);
 #define NBD_MAX_REQUEST_BYTES (64 * MiB)
 G_STATIC_ASSERT(NBD_MAX_REQUEST_BYTES >= NBD_MAX_PAYLOAD);
 
+/*
+ * Who a client is, for shares: a user and its processes on a unix socket, an
+ * address on TCP (with IPv6, addresses of one network).
+ */
+typedef struct NbdPeer {
+    uint64_t group;
+    uint64_t member;
+} NbdPeer;
+
 struct NbdClient {
     NbdServer *server;
     QIOChannel *ioc;
+    NbdPeer peer;
+    int64_t heard_us;    /* in the handshake: when it last sent something */
     FdWatch *watch;      /* NULL while it moves, and once it is cut off */
     GIOCondition events; /* what that watches for */
     GList link;          /* in the server's or the export's clients */
@@ -117,8 +128,5 @@ void nbd_reply_drop(NbdClient *client);
 void nbd_client_handshake(NbdClient *client);
 /* Ends a client in its handshake. */
 void nbd_client_handshake_cut(NbdClient *client);
-/* How long one that starts from now on may take, for tests.  Any thread. */
-#define NBD_HANDSHAKE_TIMEOUT_MS 10000
-void nbd_client_set_handshake_timeout(unsigned ms);
 
 #endif

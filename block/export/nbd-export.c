@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "nbd-client.h"
 #include "nbd-export.h"
+#include "nbd-server.h"
 #include "qemu/lockable.h"
 
 /*
@@ -42,11 +43,15 @@ static NbdExport *find_locked(const char *name)
  * makes of other requests, or it has nothing to do.  Only a promise that zeroes
  * are fast depends on the driver.
  */
-static uint16_t export_flags(const BlockNodeCaps *caps, bool writable)
+static uint16_t export_flags(const BlockNodeCaps *caps, bool writable,
+                             bool multi_conn)
 {
-    uint16_t flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_CAN_MULTI_CONN |
-                     NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA;
+    uint16_t flags =
+        NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA;
 
+    if (multi_conn) {
+        flags |= NBD_FLAG_CAN_MULTI_CONN;
+    }
     if (!writable) {
         return flags | NBD_FLAG_READ_ONLY;
     }
@@ -102,7 +107,7 @@ NbdExport *nbd_export_new(const BlockExportOptions *options, BlockNode *node,
     exp->description = g_strdup(nbd->description);
     exp->node = node;
     exp->iothread = iothread_ref(block_node_iothread(node));
-    exp->flags = export_flags(&caps, options->writable);
+    exp->flags = export_flags(&caps, options->writable, nbd_server_is_multi());
     exp->writethrough = options->writethrough;
     exp->min_block = MAX(caps.min_block, 1);
     exp->preferred_block = MAX(caps.preferred_block, exp->min_block);

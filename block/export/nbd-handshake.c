@@ -8,11 +8,9 @@
 #include "nbd-client.h"
 #include "nbd-server.h"
 
-static unsigned timeout_ms = NBD_HANDSHAKE_TIMEOUT_MS; /* atomic */
-
 struct NbdHandshake {
     NbdNegotiation negotiation;
-    GSource *deadline;
+    GSource *deadline; /* NULL: there is none */
 };
 
 /* Takes the client out of the server's list, and leaves nothing watched. */
@@ -21,8 +19,10 @@ static void handshake_free(NbdClient *client)
     NbdHandshake *hs = g_steal_pointer(&client->handshake);
 
     g_clear_pointer(&client->watch, fd_watch_free);
-    g_source_destroy(hs->deadline);
-    g_source_unref(hs->deadline);
+    if (hs->deadline) {
+        g_source_destroy(hs->deadline);
+        g_source_unref(hs->deadline);
+    }
     nbd_negotiation_destroy(&hs->negotiation);
     g_free(hs);
     nbd_server_remove_negotiating(client->server, &client->link);
@@ -72,6 +72,7 @@ static Progress handshake_read(NbdClient *client)
         return PROGRESS_FAILED;
     }
     client->rx_end += n;
+    nbd_server_touch_negotiating(client->server, &client->link);
     return PROGRESS_MADE;
 }
 
@@ -154,6 +155,19 @@ static void handshake_ready(GIOCondition condition, void *opaque)
     }
 }
 
+static void set_deadline(NbdClient *client)
+{
+    NbdHandshake *hs = client->handshake;
+    int64_t ms = nbd_server_handshake_ms(client->server);
+
+    if (ms > 0) {
+        /* A limit beyond what a timer takes, 49 days, is none. */
+        hs->deadline = g_timeout_source_new(MIN(ms, (int64_t)UINT_MAX));
+        g_source_set_callback(hs->deadline, handshake_expired, client, NULL);
+        g_source_attach(hs->deadline, nbd_server_context(client->server));
+    }
+}
+
 void nbd_client_handshake(NbdClient *client)
 {
     GMainContext *context = nbd_server_context(client->server);
@@ -161,17 +175,9 @@ void nbd_client_handshake(NbdClient *client)
 
     client->handshake = hs;
     nbd_negotiation_init(&hs->negotiation);
-    hs->deadline =
-        g_timeout_source_new(__atomic_load_n(&timeout_ms, __ATOMIC_RELAXED));
-    g_source_set_callback(hs->deadline, handshake_expired, client, NULL);
-    g_source_attach(hs->deadline, context);
+    set_deadline(client);
     client->watch = fd_watch_new(context, qio_channel_get_read_fd(client->ioc),
                                  handshake_ready, client);
     nbd_server_add_negotiating(client->server, &client->link);
     handshake_continue(client, PROGRESS_MADE);
-}
-
-void nbd_client_set_handshake_timeout(unsigned ms)
-{
-    __atomic_store_n(&timeout_ms, ms, __ATOMIC_RELAXED);
 }

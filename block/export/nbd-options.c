@@ -7,6 +7,12 @@
 #include "nbd-options.h"
 #include "qemu/bswap.h"
 
+/*
+ * Bytes of a name that a message shows: a message is a string of at most
+ * NBD_MAX_STRING bytes as well.
+ */
+#define NAME_IN_MESSAGE 4000
+
 void nbd_out_be16(GByteArray *out, uint16_t v)
 {
     v = GUINT16_TO_BE(v);
@@ -191,20 +197,33 @@ static void reply_infos(NbdNegotiation *n, const InfoRequest *req,
     out_reply(n, NBD_REP_ACK, 0);
 }
 
-/* An error text is a string of limited length as well. */
+/* As much of a name as fits into a message; NULL for one that is no text. */
+static char *short_name(const char *name)
+{
+    const char *end;
+
+    if (!name || strlen(name) <= NAME_IN_MESSAGE) {
+        return g_strdup(name);
+    }
+    end = g_utf8_find_prev_char(name, name + NAME_IN_MESSAGE + 1);
+    return g_strdup_printf("%.*s...", (int)(end - name), name);
+}
+
 static NbdNegotiationState refuse_name(NbdNegotiation *n, const char *name,
                                        const NbdExportInfo *info)
 {
+    g_autofree char *shown = short_name(name);
     g_autofree char *why = NULL;
 
     if (info->handed_over) {
         return nbd_option_refuse(n, NBD_REP_ERR_SHUTDOWN,
                                  "export is served elsewhere now");
     }
-    if (!name || strlen(name) > NBD_MAX_STRING / 2) {
-        return nbd_option_refuse(n, NBD_REP_ERR_UNKNOWN, "export not present");
+    if (!shown) {
+        return nbd_option_refuse(n, NBD_REP_ERR_UNKNOWN,
+                                 "export not present: its name is no text");
     }
-    why = g_strdup_printf("export '%s' not present", name);
+    why = g_strdup_printf("export '%s' not present", shown);
     return nbd_option_refuse(n, NBD_REP_ERR_UNKNOWN, why);
 }
 

@@ -8,9 +8,17 @@
 #include "nbd-server.h"
 #include "qapi/qapi-commands-block-export.h"
 
+static int64_t handshake_ms(bool has_seconds, uint32_t seconds)
+{
+    return has_seconds ? seconds * INT64_C(1000) : NBD_HANDSHAKE_MS;
+}
+
 bool nbd_server_start_options(NbdServerOptions *options, Error **errp)
 {
-    return nbd_server_start(options->addr, options->max_connections, errp);
+    return nbd_server_start(options->addr, options->max_connections,
+                            handshake_ms(options->has_handshake_max_seconds,
+                                         options->handshake_max_seconds),
+                            errp);
 }
 
 /* The strings stay those of @addr. */
@@ -35,11 +43,15 @@ static SocketAddress flatten(const SocketAddressLegacy *addr)
 }
 
 void qmp_nbd_server_start(SocketAddressLegacy *addr, bool has_max_connections,
-                          uint32_t max_connections, Error **errp)
+                          uint32_t max_connections,
+                          bool has_handshake_max_seconds,
+                          uint32_t handshake_max_seconds, Error **errp)
 {
     SocketAddress flat = flatten(addr);
 
-    nbd_server_start(&flat, max_connections, errp);
+    nbd_server_start(
+        &flat, max_connections,
+        handshake_ms(has_handshake_max_seconds, handshake_max_seconds), errp);
 }
 
 void qmp_nbd_server_stop(Error **errp)

@@ -26,6 +26,13 @@ void block_export_close_all(void);
  */
 void block_export_hand_over(void);
 
+/*
+ * Lets clients of a server that is started from now on wait in its backlog,
+ * until release: while the exports are being made they would be told that
+ * there is none.
+ */
+void nbd_server_hold(void);
+void nbd_server_release(void);
 bool nbd_server_start_options(NbdServerOptions *options, Error **errp);
 /* Ends the server with its exports, if it runs. */
 void nbd_server_stop(void);

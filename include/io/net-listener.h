@@ -39,6 +39,12 @@ void qio_net_listener_set_client_fn(QIONetListener *listener,
                                     void *opaque);
 
 /*
+ * Whether a client waits to be accepted, while nobody is told.  Thread of its
+ * context; does not block.
+ */
+bool qio_net_listener_has_client(QIONetListener *listener);
+
+/*
  * Waits for one client.  Main thread; blocks until a client comes or @cancel_fd
  * (an eventfd) becomes readable, which is an error.
  */

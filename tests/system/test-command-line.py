@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
@@ -14,7 +15,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import daemon
 import paths
+from nbd import OPT_GO, REP_ACK, REP_ERR, NbdClient
 from sandbox import wait_for
+from servers import Nbdkit, nbd_option
 from suite import run, test
 from watch import notify_socket
 
@@ -381,6 +384,30 @@ def _(box):
     assert not os.path.exists(box.path('pid'))
     peer.close()
     silent.close()
+
+
+@test('an NBD client that comes during startup waits', needs=['nbdkit'])
+def _(box):
+    server = Nbdkit(box)
+    server.freeze()
+    path = box.path('e.sock')
+    process = box.spawn([
+        YANKD, '--nbd-server', f'addr.type=unix,addr.path={path}',
+        *nbd_option(server.path, 'n0'), '--export', 'nbd,id=e,node-name=n0'])
+    wait_for('the socket', lambda: daemon.listens(path))
+    with NbdClient(path, export=None, seconds=60) as client:
+        client.send(struct.pack('>I', 3))
+        client.option(OPT_GO, client.info_data('n0'))
+        server.thaw()
+        assert len(client.recv(18)) == 18
+        while True:
+            _, kind, data = client.option_reply()
+            assert not kind & REP_ERR, data
+            if kind == REP_ACK:
+                break
+        assert client.read(0, 512) == bytes(512)
+        client.disconnect()
+    assert process.end() == 0, process.output()
 
 
 def notified(box, path):

@@ -5,13 +5,14 @@
 error, and nobody else notices."""
 
 import os
+import socket
 import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import nbd
-from daemon import Daemon
+from daemon import Daemon, free_port
 from nbd import NbdClient, NbdError
 from sandbox import wait_for
 from suite import run, test
@@ -422,6 +423,38 @@ def _(box):
         client.go('disk')
         assert client.read(0, 4) == b'good'
         client.close()
+
+
+@test('silent clients do not keep another address out')
+def _(box):
+    port = free_port()
+    daemon = Daemon(box, options=[
+        '--blockdev', f'ram,node-name=r0,size={SIZE}', '--nbd-server',
+        f'addr.type=inet,addr.host=127.0.0.1,addr.port={port},'
+        'handshake-max-seconds=0',
+        '--export', 'nbd,id=e0,node-name=r0'])
+
+    def connect(source):
+        sock = socket.socket()
+        sock.settimeout(60)
+        sock.bind((source, 0))
+        sock.connect(('127.0.0.1', port))
+        return sock
+
+    def served(sock):
+        assert len(sock.recv(18, socket.MSG_WAITALL)) == 18
+        sock.sendall(struct.pack('>I8sII', 3, nbd.MAGIC_OPTION, nbd.OPT_LIST,
+                                 0))
+        return len(sock.recv(20, socket.MSG_WAITALL)) == 20
+
+    slow = connect('127.0.0.2')
+    crowd = [connect('127.0.0.1') for _ in range(300)]
+    late = connect('127.0.0.3')
+    # The slow one is the oldest of all, but its peer has no other.
+    assert served(late) and served(slow) and served(crowd[-1])
+    for sock in [slow, late, *crowd]:
+        sock.close()
+    daemon.finish()
 
 
 run()

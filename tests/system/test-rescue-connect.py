@@ -171,6 +171,25 @@ def _(box):
             assert daemon.fds() - before <= 2, daemon.fds()
 
 
+@test('name resolution gets no answer: nbd-server-start', seconds=60)
+def _(box):
+    dns = resolver(box)
+    with Daemon(box, wrapper=dns.wrapper) as daemon:
+        with Rescuer(daemon) as rescuer, daemon.qmp(seconds=60) as qmp:
+            before = daemon.fds()
+            number = qmp.submit('nbd-server-start', {'addr': {
+                'type': 'inet', 'data': {'host': 'n.example.org',
+                                         'port': '7'}}})
+            dns.wait_asked()
+            rescuer.see_hang()
+            # Nothing to be yanked: it ends by itself.
+            error = qmp.reply(number)['error']
+            assert error['desc'] == (
+                "Cannot listen at 'n.example.org:7' within 5 s"), error
+            # Two are still held, by the thread that asks for the name.
+            assert daemon.fds() - before <= 2, daemon.fds()
+
+
 @test('name resolution gets no answer: the process ends all the same')
 def _(box):
     dns = resolver(box)

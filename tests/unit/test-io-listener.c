@@ -135,6 +135,46 @@ static void test_inet(void)
     io_fixture_finish();
 }
 
+static void take_keep_alive(QIOChannel *ioc, void *opaque)
+{
+    socklen_t len = sizeof(int);
+
+    g_assert_cmpint(getsockopt(qio_channel_get_read_fd(ioc), SOL_SOCKET,
+                               SO_KEEPALIVE, opaque, &len),
+                    ==, 0);
+    qio_channel_unref(ioc);
+}
+
+static bool is_known(void *opaque)
+{
+    return *(int *)opaque >= 0;
+}
+
+/* Clients whose host is gone are noticed, unless nobody wants it. */
+static void test_keep_alive(void)
+{
+    io_fixture_start();
+    for (int mode = 0; mode < 3; mode++) {
+        g_autoptr(SocketAddress) addr = io_fixture_inet("127.0.0.1", "0");
+        g_autoptr(SocketAddress) peer = NULL;
+        QIONetListener *listener;
+        int keep_alive = -1;
+
+        addr->u.inet.has_keep_alive = mode > 0;
+        addr->u.inet.keep_alive = mode == 2;
+        listener = qio_net_listener_new(addr, 8, &error_abort);
+        peer = io_fixture_inet("127.0.0.1",
+                               qio_net_listener_address(listener)->u.inet.port);
+        qio_net_listener_set_client_fn(listener, g_main_context_default(),
+                                       take_keep_alive, &keep_alive);
+        qio_channel_unref(qio_connect_sync(peer, NULL, NULL, &error_abort));
+        io_fixture_run_until(NULL, is_known, &keep_alive);
+        g_assert_cmpint(keep_alive, ==, mode != 1);
+        qio_net_listener_free(listener);
+    }
+    io_fixture_finish();
+}
+
 /* All addresses of a name are listened at, on one port. */
 static void test_both_families(void)
 {
@@ -189,7 +229,6 @@ static void test_range(void)
 
 static void test_errors(void)
 {
-    SocketAddress *addr;
     int pair[2];
     g_autofree char *text = NULL;
 
@@ -197,12 +236,15 @@ static void test_errors(void)
     expect_error(io_fixture_unix("/nonexistent/s"),
                  "Failed to bind socket to /nonexistent/s: "
                  "No such file or directory");
+    expect_error(io_fixture_inet("127.0.0.1", "65536"),
+                 "Port '65536' is out of range: allowed are 0 to 65535");
+    expect_error(io_fixture_inet("127.0.0.1", "18446744073709551617"),
+                 "Port '18446744073709551617' is out of range: "
+                 "allowed are 0 to 65535");
+    expect_error(io_fixture_inet("127.0.0.1", "-1"),
+                 "Port '-1' is out of range: allowed are 0 to 65535");
     expect_error(io_fixture_inet("192.0.2.1", "5"),
                  "Failed to bind socket: Cannot assign requested address");
-    addr = io_fixture_inet("127.0.0.1", "0");
-    addr->u.inet.has_keep_alive = addr->u.inet.keep_alive = true;
-    expect_error(addr,
-                 "keep-alive option is not supported for passive sockets");
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
     text = g_strdup_printf("File descriptor '%d' is not a listening socket",
                            pair[0]);
@@ -360,6 +402,7 @@ int main(int argc, char **argv)
     g_test_add_func("/io/listener/clients", test_clients);
     g_test_add_func("/io/listener/free-in-callback", test_free_in_callback);
     g_test_add_func("/io/listener/inet", test_inet);
+    g_test_add_func("/io/listener/keep-alive", test_keep_alive);
     g_test_add_func("/io/listener/both-families", test_both_families);
     g_test_add_func("/io/listener/range", test_range);
     g_test_add_func("/io/listener/errors", test_errors);

@@ -182,7 +182,7 @@ static void test_stop(NbdTest *f, gconstpointer opaque)
     close(busy);
 
     f->deleted = g_string_truncate(f->deleted, 0);
-    nbd_test_start_server(f, 0);
+    nbd_test_start_server(f, 0, NBD_HANDSHAKE_MS);
     idle = nbd_test_connect(f);
     nbd_test_read(idle, 0, 10);
     close(idle);

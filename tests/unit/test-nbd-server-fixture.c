@@ -36,14 +36,16 @@ void nbd_test_add_export(const char *id, const char *node, bool writable)
     g_assert_true(block_export_add(&options, &error_abort));
 }
 
-void nbd_test_start_server(NbdTest *f, uint32_t max_connections)
+void nbd_test_start_server(NbdTest *f, uint32_t max_connections,
+                           int64_t handshake_ms)
 {
     SocketAddress addr = {
         .type = SOCKET_ADDRESS_TYPE_UNIX,
         .u.q_unix.path = f->path,
     };
 
-    g_assert_true(nbd_server_start(&addr, max_connections, &error_abort));
+    g_assert_true(
+        nbd_server_start(&addr, max_connections, handshake_ms, &error_abort));
     nbd_test_add_export("e0", "disk", true);
     nbd_test_add_export("e1", "rom", false);
 }
@@ -57,7 +59,7 @@ static void setup(NbdTest *f, gconstpointer opaque)
     f->deleted = g_string_new(NULL);
     test_node_set_read_only(f->rom);
     qmp_event_set_emitter(on_event, f);
-    nbd_test_start_server(f, GPOINTER_TO_UINT(opaque));
+    nbd_test_start_server(f, GPOINTER_TO_UINT(opaque), NBD_HANDSHAKE_MS);
 }
 
 static void teardown(NbdTest *f, gconstpointer opaque)

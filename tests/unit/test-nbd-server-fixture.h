@@ -25,7 +25,8 @@ typedef struct NbdTest {
 void nbd_test_add(const char *name, unsigned max_connections,
                   void (*fn)(NbdTest *f, gconstpointer opaque));
 
-void nbd_test_start_server(NbdTest *f, uint32_t max_connections);
+void nbd_test_start_server(NbdTest *f, uint32_t max_connections,
+                           int64_t handshake_ms);
 void nbd_test_add_export(const char *id, const char *node, bool writable);
 /* Runs the main loop until these have been deleted. */
 void nbd_test_expect_deleted(NbdTest *f, const char *ids);

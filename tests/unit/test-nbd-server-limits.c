@@ -107,25 +107,32 @@ static void test_max_connections(NbdTest *f, gconstpointer opaque)
     close(third);
 }
 
+/* Starts the server anew, with this limit for handshakes. */
+static void restart(NbdTest *f, uint32_t max_connections, int64_t handshake_ms)
+{
+    nbd_server_stop();
+    nbd_test_expect_deleted(f, "e1 e0 ");
+    nbd_test_start_server(f, max_connections, handshake_ms);
+}
+
 static void test_negotiation_timeout(NbdTest *f, gconstpointer opaque)
 {
-    int established = nbd_test_connect(f);
-    int silent, slow;
+    int established, silent, slow;
 
-    nbd_client_set_handshake_timeout(50);
+    restart(f, 0, 3000);
+    established = nbd_test_connect(f);
     silent = client_connect(f->path);
     slow = client_connect(f->path);
     client_send(slow, "\0\0\0\1IHAVEOPT", 12);
     client_expect_eof(silent);
     client_expect_eof(slow);
     nbd_test_read(established, 0, 10);
-    nbd_client_set_handshake_timeout(NBD_HANDSHAKE_TIMEOUT_MS);
     close(silent);
     close(slow);
     close(established);
 }
 
-/* Many who never say anything keep nobody else out once their time is up. */
+/* Those who never say anything keep nobody out, even without a time limit. */
 static void test_many_silent(NbdTest *f, gconstpointer opaque)
 {
     enum {
@@ -134,17 +141,70 @@ static void test_many_silent(NbdTest *f, gconstpointer opaque)
     int fds[N];
     int fd;
 
-    nbd_client_set_handshake_timeout(50);
+    restart(f, 0, 0);
     for (int i = 0; i < N; i++) {
         fds[i] = client_connect(f->path);
     }
-    nbd_client_set_handshake_timeout(NBD_HANDSHAKE_TIMEOUT_MS);
     fd = nbd_test_connect(f);
     nbd_test_read(fd, 0, 10);
+    /* The oldest has gone, the youngest is still there. */
+    client_expect_eof(fds[0]);
+    client_send(fds[N - 1], "\0\0\0\1", 4);
     close(fd);
     for (int i = 0; i < N; i++) {
         close(fds[i]);
     }
+}
+
+/* Nor where there is room for one client only. */
+static void test_silent_at_limit(NbdTest *f, gconstpointer opaque)
+{
+    int silent, fd;
+
+    restart(f, 1, 0);
+    silent = client_connect(f->path);
+    fd = nbd_test_connect(f);
+    nbd_test_read(fd, 0, 10);
+    client_expect_eof(silent);
+    close(silent);
+    close(fd);
+}
+
+static uint16_t flags_of(NbdTest *f, uint32_t max_connections)
+{
+    uint16_t flags;
+
+    restart(f, max_connections, NBD_HANDSHAKE_MS);
+    close(client_connect_export(f->path, "disk", NULL, &flags));
+    return flags;
+}
+
+/* Clients that may open several connections are told so. */
+static void test_multi_conn(NbdTest *f, gconstpointer opaque)
+{
+    g_assert_cmphex(flags_of(f, 0) & NBD_FLAG_CAN_MULTI_CONN, !=, 0);
+    g_string_truncate(f->deleted, 0);
+    g_assert_cmphex(flags_of(f, 1) & NBD_FLAG_CAN_MULTI_CONN, ==, 0);
+    g_string_truncate(f->deleted, 0);
+    g_assert_cmphex(flags_of(f, 2) & NBD_FLAG_CAN_MULTI_CONN, !=, 0);
+}
+
+/* Those who come while exports are being made wait until that is done. */
+static void test_hold(NbdTest *f, gconstpointer opaque)
+{
+    uint8_t greeting[NBD_GREETING_SIZE];
+    int early, fd;
+
+    nbd_server_hold();
+    restart(f, 0, NBD_HANDSHAKE_MS);
+    early = client_connect(f->path);
+    g_assert_false(client_has_input(early));
+    nbd_server_release();
+    client_recv(early, greeting, sizeof(greeting));
+    fd = nbd_test_connect(f);
+    nbd_test_read(fd, 0, 10);
+    close(fd);
+    close(early);
 }
 
 int main(int argc, char **argv)
@@ -156,5 +216,8 @@ int main(int argc, char **argv)
     nbd_test_add("limit/max-connections", 2, test_max_connections);
     nbd_test_add("limit/negotiation-timeout", 0, test_negotiation_timeout);
     nbd_test_add("limit/many-silent", 0, test_many_silent);
+    nbd_test_add("limit/silent-at-limit", 0, test_silent_at_limit);
+    nbd_test_add("limit/multi-conn", 0, test_multi_conn);
+    nbd_test_add("limit/hold", 0, test_hold);
     return g_test_run();
 }

@@ -165,18 +165,30 @@ static void case_unsupported(Script *s)
 static void case_unknown_names(Script *s)
 {
     g_autofree char *longest = g_strnfill(NBD_MAX_STRING, 'n');
+    g_autofree char *cut =
+        g_strdup_printf("export '%.4000s...' not present", longest);
+    /* Characters of two bytes, one of which is across the limit. */
+    g_autofree char *umlauts = g_strnfill(4002, 'u');
+    g_autofree char *cut_umlauts =
+        g_strdup_printf("export '%.3999s...' not present", umlauts);
 
+    memcpy(umlauts + 3999, "\u00fc", 2);
     say_flags(s, FIXED);
+    wire_info_option(s->in, NBD_OPT_GO, umlauts, NULL, 0);
+    refusal(s, NBD_OPT_GO, NBD_REP_ERR_UNKNOWN, cut_umlauts);
     wire_info_option(s->in, NBD_OPT_INFO, "disc", NULL, 0);
     refusal(s, NBD_OPT_INFO, NBD_REP_ERR_UNKNOWN, "export 'disc' not present");
     wire_info_option(s->in, NBD_OPT_GO, longest, NULL, 0);
-    refusal(s, NBD_OPT_GO, NBD_REP_ERR_UNKNOWN, "export not present");
+    refusal(s, NBD_OPT_GO, NBD_REP_ERR_UNKNOWN, cut);
     wire_option(s->in, NBD_OPT_GO, "\0\0\0\4di\0k\0\0", 10);
-    refusal(s, NBD_OPT_GO, NBD_REP_ERR_UNKNOWN, "export not present");
+    refusal(s, NBD_OPT_GO, NBD_REP_ERR_UNKNOWN,
+            "export not present: its name is no text");
     wire_option(s->in, NBD_OPT_INFO, "\0\0\0\5disk\0\0\0", 11);
-    refusal(s, NBD_OPT_INFO, NBD_REP_ERR_UNKNOWN, "export not present");
+    refusal(s, NBD_OPT_INFO, NBD_REP_ERR_UNKNOWN,
+            "export not present: its name is no text");
     wire_option(s->in, NBD_OPT_GO, "\0\0\0\4di\xffk\0\0", 10);
-    refusal(s, NBD_OPT_GO, NBD_REP_ERR_UNKNOWN, "export not present");
+    refusal(s, NBD_OPT_GO, NBD_REP_ERR_UNKNOWN,
+            "export not present: its name is no text");
 }
 
 static void malformed_go(Script *s, const void *data, size_t len,
