@@ -72,9 +72,41 @@ void char_socket_server_wait_cut(SocketChardev *s)
     }
 }
 
-/* Where nobody has to be asked for a name, a yank finds nothing to end. */
-static bool server_listen(SocketChardev *s, int cancel_fd, Error **errp)
+/*
+ * The device that @s replaces, when it listens at the path that @s is to
+ * listen at.  A relative path may have meant another place then.
+ */
+static SocketChardev *server_predecessor(SocketChardev *s)
 {
+    SocketChardev *old = (SocketChardev *)s->parent.replaces;
+    const char *path = s->addr->u.q_unix.path;
+
+    if (!old || old->parent.cls != &chardev_socket || !old->listener ||
+        s->addr->type != SOCKET_ADDRESS_TYPE_UNIX || path[0] != '/' ||
+        !g_str_equal(s->addr_text, old->addr_text) ||
+        !qio_net_listener_is_at_path(old->listener)) {
+        return NULL;
+    }
+    return old;
+}
+
+static void server_give_back(SocketChardev *s, SocketChardev *old)
+{
+    old->listener = g_steal_pointer(&s->listener);
+    if (!old->ioc) {
+        char_socket_server_listen(old);
+    }
+}
+
+/* Where nobody has to be asked for a name, a yank finds nothing to end. */
+static bool server_listen(SocketChardev *s, SocketChardev *old, int cancel_fd,
+                          Error **errp)
+{
+    if (old) {
+        s->listener = g_steal_pointer(&old->listener);
+        qio_net_listener_set_client_fn(s->listener, NULL, NULL, NULL);
+        return true;
+    }
     activity_set_phase(s->activity, "resolve");
     if (!server_begin_wait(s, cancel_fd, "name resolution for")) {
         eventfd_write(cancel_fd, 1);
@@ -99,6 +131,7 @@ static bool server_wait(SocketChardev *s, int cancel_fd, Error **errp)
 
 bool char_socket_server_open(SocketChardev *s, bool wait, Error **errp)
 {
+    SocketChardev *old = server_predecessor(s);
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ActivityRequest request;
     bool ok;
@@ -108,12 +141,15 @@ bool char_socket_server_open(SocketChardev *s, bool wait, Error **errp)
         return false;
     }
     activity_begin(s->activity, &request);
-    ok = server_listen(s, fd, errp) && (!wait || server_wait(s, fd, errp));
+    ok = server_listen(s, old, fd, errp) && (!wait || server_wait(s, fd, errp));
     server_end_wait(s);
     activity_end(s->activity, &request);
     close(fd);
     if (ok && !wait) {
         char_socket_server_listen(s);
+    }
+    if (!ok && old) {
+        server_give_back(s, old);
     }
     return ok;
 }

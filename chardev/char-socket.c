@@ -233,8 +233,9 @@ static void char_socket_start_sessions(void *opaque)
     }
 }
 
-static void char_socket_attach_monitor(Chardev *chr, IOThread *iothread,
-                                       ChardevSessionFn *fn, void *opaque)
+static bool char_socket_attach_monitor(Chardev *chr, IOThread *iothread,
+                                       ChardevSessionFn *fn, void *opaque,
+                                       Error **errp)
 {
     SocketChardev *s = (SocketChardev *)chr;
 
@@ -249,6 +250,17 @@ static void char_socket_attach_monitor(Chardev *chr, IOThread *iothread,
     s->fn = fn;
     s->opaque = opaque;
     iothread_post(iothread, char_socket_start_sessions, s);
+    return true;
+}
+
+static void char_socket_detach_monitor(Chardev *chr)
+{
+    SocketChardev *s = (SocketChardev *)chr;
+
+    if (s->server) {
+        qio_net_listener_set_client_fn(s->listener, NULL, NULL, NULL);
+    }
+    char_socket_client_close(s);
 }
 
 static void char_socket_session_ended(Chardev *chr)
@@ -272,5 +284,6 @@ const ChardevClass chardev_socket = {
     .write_all = char_socket_write_all,
     .filename = char_socket_filename,
     .attach_monitor = char_socket_attach_monitor,
+    .detach_monitor = char_socket_detach_monitor,
     .session_ended = char_socket_session_ended,
 };

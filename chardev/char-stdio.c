@@ -15,6 +15,7 @@ typedef struct StdioChardev {
     struct termios tty;
 
     /* What a monitor gets. */
+    QIOChannel *session;
     ChardevSessionFn *fn;
     void *opaque;
 } StdioChardev;
@@ -78,24 +79,36 @@ static char *stdio_filename(Chardev *chr)
     return g_strdup("stdio");
 }
 
-/* The session gets duplicates, which it may close. */
 static void stdio_start_session(void *opaque)
 {
     StdioChardev *stdio = opaque;
+
+    stdio->fn(g_steal_pointer(&stdio->session), stdio->opaque);
+}
+
+/* The session gets duplicates, which it may close. */
+static bool stdio_attach_monitor(Chardev *chr, IOThread *iothread,
+                                 ChardevSessionFn *fn, void *opaque,
+                                 Error **errp)
+{
+    StdioChardev *stdio = (StdioChardev *)chr;
     int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
     int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 
-    stdio->fn(qio_channel_file_new(in, out, "stdio"), stdio->opaque);
-}
-
-static void stdio_attach_monitor(Chardev *chr, IOThread *iothread,
-                                 ChardevSessionFn *fn, void *opaque)
-{
-    StdioChardev *stdio = (StdioChardev *)chr;
-
+    if (in < 0 || out < 0) {
+        error_setg_errno(errp, errno,
+                         "Unable to duplicate standard %s for chardev '%s'",
+                         in < 0 ? "input" : "output", chr->id);
+        if (in >= 0) {
+            close(in);
+        }
+        return false;
+    }
+    stdio->session = qio_channel_file_new(in, out, "stdio");
     stdio->fn = fn;
     stdio->opaque = opaque;
     iothread_post(iothread, stdio_start_session, stdio);
+    return true;
 }
 
 const ChardevClass chardev_stdio = {

@@ -43,33 +43,35 @@ static void chardev_forget_instance(Chardev *chr)
     }
 }
 
-static void close_on_its_thread(void *opaque)
+static void detach_on_its_thread(void *opaque)
 {
     Chardev *chr = opaque;
 
-    if (chr->cls->close) {
-        chr->cls->close(chr);
-    }
+    chr->cls->detach_monitor(chr);
 }
 
 static void chardev_free(Chardev *chr)
 {
-    if (chr->iothread) {
-        iothread_run(chr->iothread, close_on_its_thread, chr);
-    } else {
-        close_on_its_thread(chr);
+    if (chr->iothread && chr->cls->detach_monitor) {
+        iothread_run(chr->iothread, detach_on_its_thread, chr);
+    }
+    if (chr->cls->close) {
+        chr->cls->close(chr);
     }
     chardev_forget_instance(chr);
+    g_clear_pointer(&chr->iothread, iothread_unref);
     g_free(chr->id);
     g_free(chr);
 }
 
 /*
- * The yank instance of @chr, which takes that of its predecessor @old (may be
- * NULL) for as long as it opens.
+ * The yank instance of @chr, which shares that of the device that it replaces
+ * for as long as it opens.
  */
-static bool chardev_get_instance(Chardev *chr, const Chardev *old, Error **errp)
+static bool chardev_get_instance(Chardev *chr, Error **errp)
 {
+    const Chardev *old = chr->replaces;
+
     if (!chr->cls->yankable || (old && old->is_instance)) {
         return true;
     }
@@ -79,7 +81,7 @@ static bool chardev_get_instance(Chardev *chr, const Chardev *old, Error **errp)
 }
 
 static Chardev *chardev_open(const char *id, ChardevBackend *backend,
-                             const Chardev *old, Error **errp)
+                             Chardev *old, Error **errp)
 {
     const ChardevClass *cls = classes[backend->type];
     Chardev *chr = g_malloc0(cls->instance_size);
@@ -87,13 +89,15 @@ static Chardev *chardev_open(const char *id, ChardevBackend *backend,
     chr->cls = cls;
     chr->id = g_strdup(id);
     chr->link.data = chr;
-    if (!chardev_get_instance(chr, old, errp) ||
+    chr->replaces = old;
+    if (!chardev_get_instance(chr, errp) ||
         (cls->open && !cls->open(chr, backend, errp))) {
         chardev_forget_instance(chr);
         g_free(chr->id);
         g_free(chr);
         return NULL;
     }
+    chr->replaces = NULL;
     return chr;
 }
 
@@ -212,8 +216,10 @@ bool chardev_attach_monitor(Chardev *chr, IOThread *iothread,
                    chr->id, ChardevBackendKind_str(chr->cls->kind));
         return false;
     }
-    chr->iothread = iothread;
-    chr->cls->attach_monitor(chr, iothread, fn, opaque);
+    if (!chr->cls->attach_monitor(chr, iothread, fn, opaque, errp)) {
+        return false;
+    }
+    chr->iothread = iothread_ref(iothread);
     chardev_forget_instance(chr);
     return true;
 }

@@ -16,14 +16,22 @@ typedef struct ChardevClass {
     bool yankable;
     /* On failure it leaves nothing behind. */
     bool (*open)(Chardev *chr, const ChardevBackend *backend, Error **errp);
-    /* Main thread, or with a monitor its thread. */
+    /* Main thread. */
     void (*close)(Chardev *chr);
     bool (*write_all)(Chardev *chr, const void *buf, size_t len, Error **errp);
     /* In words, as query-chardev tells it; g_free() it. */
     char *(*filename)(Chardev *chr);
-    /* NULL: it cannot carry a monitor. */
-    void (*attach_monitor)(Chardev *chr, IOThread *iothread,
-                           ChardevSessionFn *fn, void *opaque);
+    /*
+     * Main thread.  NULL: it cannot carry a monitor.  On failure the device
+     * is as before.
+     */
+    bool (*attach_monitor)(Chardev *chr, IOThread *iothread,
+                           ChardevSessionFn *fn, void *opaque, Error **errp);
+    /*
+     * Monitor's thread, before close: ends what runs there.  Closing itself
+     * may touch the file system, which that thread never does.
+     */
+    void (*detach_monitor)(Chardev *chr);
     void (*session_ended)(Chardev *chr);
 } ChardevClass;
 
@@ -32,7 +40,8 @@ struct Chardev {
     char *id;
     GList link;         /* in the list of all devices */
     bool is_instance;   /* it owns the yank instance of its id */
-    IOThread *iothread; /* of the monitor that uses it, else NULL */
+    IOThread *iothread; /* a reference, of the monitor that uses it, or NULL */
+    Chardev *replaces;  /* while it opens: the device whose id it takes */
 };
 
 extern const ChardevClass chardev_file;

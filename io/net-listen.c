@@ -12,10 +12,17 @@
 #include "qapi/qapi-visit-sockets.h"
 #include "socket-address-internal.h"
 
-void listen_sockets_free(ListenSockets *sockets)
+bool listen_sockets_are_at_path(const ListenSockets *sockets)
 {
     struct stat st;
 
+    return !sockets->unlink_path || (!lstat(sockets->unlink_path, &st) &&
+                                     st.st_ino == sockets->unlink_stat.st_ino &&
+                                     st.st_dev == sockets->unlink_stat.st_dev);
+}
+
+void listen_sockets_free(ListenSockets *sockets)
+{
     if (!sockets) {
         return;
     }
@@ -24,9 +31,7 @@ void listen_sockets_free(ListenSockets *sockets)
     }
     /* Only what we made, not what somebody put in its place. */
     if (sockets->unlink_path && sockets->unlink_pid == getpid() &&
-        !lstat(sockets->unlink_path, &st) &&
-        st.st_ino == sockets->unlink_stat.st_ino &&
-        st.st_dev == sockets->unlink_stat.st_dev) {
+        listen_sockets_are_at_path(sockets)) {
         unlink(sockets->unlink_path);
     }
     g_free(sockets->unlink_path);

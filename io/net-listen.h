@@ -23,6 +23,8 @@ typedef struct ListenSockets {
  */
 ListenSockets *listen_sockets_new(const SocketAddress *addr, int backlog,
                                   int cancel_fd, Error **errp);
+/* Main thread; looks at the file system.  True where there is no file. */
+bool listen_sockets_are_at_path(const ListenSockets *sockets);
 void listen_sockets_free(ListenSockets *sockets);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ListenSockets, listen_sockets_free)
 

@@ -73,6 +73,11 @@ const SocketAddress *qio_net_listener_address(QIONetListener *listener)
     return listener->sockets->addr;
 }
 
+bool qio_net_listener_is_at_path(QIONetListener *listener)
+{
+    return listen_sockets_are_at_path(listener->sockets);
+}
+
 /* A client, or NULL with errp set; *@again: there was none after all. */
 static QIOChannel *accept_client(int listen_fd, bool *again, Error **errp)
 {

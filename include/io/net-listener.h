@@ -31,6 +31,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QIONetListener, qio_net_listener_free)
 const SocketAddress *qio_net_listener_address(QIONetListener *listener);
 
 /*
+ * False when the file of a unix socket is not there any more, or is another
+ * one.  Main thread; looks at the file system.
+ */
+bool qio_net_listener_is_at_path(QIONetListener *listener);
+
+/*
  * Calls @fn for each client, on the thread of @context; NULL stops that.
  * Call it on that thread, or before it runs.
  */

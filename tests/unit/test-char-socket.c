@@ -488,6 +488,63 @@ static void test_change(void)
     char_fixture_finish();
 }
 
+/* Somebody can connect to @path, and is noticed. */
+static void expect_served(const char *path)
+{
+    int fd = io_fixture_connect_unix(path, false);
+
+    char_fixture_run_until_phase("c0", "connected");
+    close(fd);
+    char_fixture_run_until_phase("c0", "listening");
+}
+
+/* Another device at the path of the old one, which stays when that fails. */
+static void test_change_same_path(void)
+{
+    g_autofree char *path = NULL;
+    SocketAddressLegacy addr = {.type = SOCKET_ADDRESS_TYPE_UNIX};
+    ChardevSocket options = {.addr = &addr, .has_wait = true, .wait = true};
+    ChardevBackend socket = {.type = CHARDEV_BACKEND_KIND_SOCKET,
+                             .u.socket.data = &options};
+    Yank yank = {.phase = "waiting for a client"};
+    int fd;
+
+    io_fixture_start();
+    path = io_fixture_path("s");
+    addr.u.q_unix.data = &(UnixSocketAddress){.path = path};
+    char_fixture_add_path("socket,id=c0,path=%s,server=on,wait=off", path,
+                          &error_abort);
+    for (int connected = 0; connected < 2; connected++) {
+        GThread *thread = g_thread_new("yank", yank_thread, &yank);
+        g_autoptr(Error) err = NULL;
+
+        if (connected) {
+            fd = io_fixture_connect_unix(path, false);
+            char_fixture_run_until_phase("c0", "connected");
+        }
+        g_assert_null(qmp_chardev_change("c0", &socket, &err));
+        g_thread_join(thread);
+        g_assert_cmpint(yank.cut, ==, 1 + connected);
+        if (connected) {
+            char_fixture_run_until_phase("c0", "listening");
+            close(fd);
+        }
+        expect_served(path);
+    }
+    /* The client of the old device does not become one of the new. */
+    fd = io_fixture_connect_unix(path, false);
+    char_fixture_run_until_phase("c0", "connected");
+    options.wait = false;
+    g_free(qmp_chardev_change("c0", &socket, &error_abort));
+    expect_served(path);
+    close(fd);
+    /* Where the file is gone, the new device makes it anew. */
+    unlink(path);
+    g_free(qmp_chardev_change("c0", &socket, &error_abort));
+    expect_served(path);
+    char_fixture_finish();
+}
+
 #define RACE_ROUNDS 200
 
 static void *yank_all_the_time(void *opaque)
@@ -548,6 +605,7 @@ int main(int argc, char **argv)
     g_test_add_func("/char-socket/reconnect", test_reconnect);
     g_test_add_func("/char-socket/remove-connecting", test_remove_connecting);
     g_test_add_func("/char-socket/change", test_change);
+    g_test_add_func("/char-socket/change-same-path", test_change_same_path);
     g_test_add_func("/char-socket/yank/wait", test_yank_wait);
     g_test_add_func("/char-socket/yank/connect", test_yank_connect);
     g_test_add_func("/char-socket/yank/between", test_yank_between);

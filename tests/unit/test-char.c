@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/resource.h>
 #include "char-fixture.h"
 #include "qapi/qapi-commands-char.h"
 
@@ -245,6 +246,36 @@ static void no_session(QIOChannel *ioc, void *opaque)
     g_assert_not_reached();
 }
 
+/* A monitor needs descriptors of its own. */
+static void test_stdio_no_descriptor(void)
+{
+    struct rlimit old, few = {.rlim_cur = 32};
+    g_autoptr(Error) err = NULL;
+    int fds[32], n = 0;
+    Chardev *chr;
+    bool ok;
+
+    io_fixture_start();
+    char_fixture_add("stdio,id=s0", &error_abort);
+    chr = chardev_find("s0", &error_abort);
+    getrlimit(RLIMIT_NOFILE, &old);
+    few.rlim_max = old.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &few);
+    while ((fds[n] = dup(STDIN_FILENO)) >= 0) {
+        n++;
+    }
+    ok = chardev_attach_monitor(chr, NULL, no_session, NULL, &err);
+    setrlimit(RLIMIT_NOFILE, &old);
+    while (n > 0) {
+        close(fds[--n]);
+    }
+    expect_error(ok, &err,
+                 "Unable to duplicate standard input for chardev 's0': "
+                 "Too many open files");
+    chardev_remove("s0", &error_abort);
+    char_fixture_finish();
+}
+
 /* What cannot carry a monitor says so. */
 static void test_no_monitor(void)
 {
@@ -271,6 +302,7 @@ int main(int argc, char **argv)
     g_test_add_func("/char/file/data", test_file);
     g_test_add_func("/char/file/errors", test_file_errors);
     g_test_add_func("/char/stdio", test_stdio);
+    g_test_add_func("/char/stdio/no-descriptor", test_stdio_no_descriptor);
     g_test_add_func("/char/no-monitor", test_no_monitor);
     return g_test_run();
 }
