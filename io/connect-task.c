@@ -4,16 +4,22 @@
  *
  *   start -> resolve -> connect (address by address) -> done
  *
- * Cancelling marks the task and wakes the context up, where the task ends.
- * The resolver's thread is left alone then; it drops its result.
+ * Two calls may block for ever: name resolution, and connect(2) to a unix
+ * path, which looks the path up in a file system.  They run on side threads
+ * (qemu/aside.h).
+ *
+ * Cancelling marks the task and wakes the context up, where the task ends and
+ * abandons a side thread that still runs.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/un.h>
 #include "io/connect-task.h"
 #include "io/inherited-fd.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
+#include "qemu/aside.h"
 #include "qemu/fd-watch.h"
 #include "qemu/lockable.h"
 #include "socket-address-internal.h"
@@ -46,7 +52,8 @@ struct QIOConnectTask {
     int fd;
     FdWatch *watch;
     GSource *retry;
-    Error *err; /* of the last address that was tried */
+    AsideCall *aside; /* resolves, or connects to a path; NULL: neither */
+    Error *err;       /* of the last address that was tried */
 };
 
 static void task_connect_next(QIOConnectTask *task);
@@ -82,19 +89,27 @@ static void task_unref_notify(gpointer opaque)
 static void task_post(QIOConnectTask *task, GSourceFunc fn, void *opaque,
                       GDestroyNotify free_opaque)
 {
+    /*
+     * @fn may run, and the context's owner free the context, before this
+     * function returns; g_source_unref() locks the context.  So the context
+     * is held until after that: it is declared before the source.
+     */
+    g_autoptr(GMainContext) context = NULL;
     g_autoptr(GSource) source = g_idle_source_new();
 
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
     g_source_set_callback(source, fn, opaque, free_opaque);
     QEMU_LOCK_GUARD(&task->lock);
     if (!task->done) {
-        g_source_attach(source, task->context);
+        context = g_main_context_ref(task->context);
+        g_source_attach(source, context);
     }
 }
 
 static void task_stop_io(QIOConnectTask *task)
 {
     g_clear_pointer(&task->watch, fd_watch_free);
+    g_clear_pointer(&task->aside, aside_unref);
     if (task->retry) {
         g_source_destroy(task->retry);
         g_clear_pointer(&task->retry, g_source_unref);
@@ -244,24 +259,100 @@ static gboolean task_retry(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
+static void task_connect_returned(QIOConnectTask *task, int err)
+{
+    if (err == EINPROGRESS) {
+        task->watch =
+            fd_watch_new(task->context, task->fd, task_writable, task);
+        fd_watch_set_events(task->watch, G_IO_OUT);
+    } else if (err == EAGAIN) {
+        task->retry = g_timeout_source_new(BACKLOG_RETRY_MS);
+        g_source_set_callback(task->retry, task_retry, task, NULL);
+        g_source_attach(task->retry, task->context);
+    } else {
+        task_connect_ended(task, err);
+    }
+}
+
+/* A connect(2) to a unix path on a side thread, which owns the socket. */
+typedef struct PathConnect {
+    QIOConnectTask *task; /* outlives its interest in the call */
+    SocketTarget target;
+    int fd;
+    int err;
+} PathConnect;
+
+static void path_connect_free(gpointer opaque)
+{
+    PathConnect *pc = opaque;
+
+    if (pc->fd >= 0) {
+        close(pc->fd);
+    }
+    g_free(pc);
+}
+
+static void path_connect_run(void *opaque)
+{
+    PathConnect *pc = opaque;
+
+    pc->err =
+        connect(pc->fd, (struct sockaddr *)&pc->target.addr, pc->target.len)
+            ? errno
+            : 0;
+}
+
+static void path_connect_returned(void *opaque)
+{
+    PathConnect *pc = opaque;
+    QIOConnectTask *task = pc->task;
+
+    task->fd = pc->fd;
+    pc->fd = -1;
+    g_clear_pointer(&task->aside, aside_unref);
+    task_connect_returned(task, pc->err);
+}
+
+static void task_connect_path(QIOConnectTask *task, const SocketTarget *target)
+{
+    g_autofree char *what =
+        g_strdup_printf("connecting to '%s'", task->addr->u.q_unix.path);
+    PathConnect *pc = g_new0(PathConnect, 1);
+
+    pc->task = task;
+    pc->target = *target;
+    pc->fd = task->fd;
+    task->fd = -1;
+    g_clear_pointer(&task->err, error_free);
+    task->aside =
+        aside_start_async(what, path_connect_run, pc, path_connect_free,
+                          task->context, path_connect_returned, &task->err);
+    if (!task->aside) {
+        task_connect_next(task);
+    }
+}
+
+/* Abstract names of unix sockets are in no file system. */
+static bool is_path(const SocketTarget *target)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&target->addr;
+
+    return target->addr.ss_family == AF_UNIX && un->sun_path[0];
+}
+
 static void task_connect(QIOConnectTask *task)
 {
     SocketTarget *target =
         &g_array_index(task->targets, SocketTarget, task->next_target - 1);
 
-    if (!connect(task->fd, (struct sockaddr *)&target->addr, target->len)) {
-        task_connect_ended(task, 0);
-    } else if (errno == EINPROGRESS) {
-        task->watch =
-            fd_watch_new(task->context, task->fd, task_writable, task);
-        fd_watch_set_events(task->watch, G_IO_OUT);
-    } else if (errno == EAGAIN) {
-        task->retry = g_timeout_source_new(BACKLOG_RETRY_MS);
-        g_source_set_callback(task->retry, task_retry, task, NULL);
-        g_source_attach(task->retry, task->context);
-    } else {
-        task_connect_ended(task, errno);
+    if (is_path(target)) {
+        task_connect_path(task, target);
+        return;
     }
+    task_connect_returned(
+        task, connect(task->fd, (struct sockaddr *)&target->addr, target->len)
+                  ? errno
+                  : 0);
 }
 
 static void task_set_keep_alive(QIOConnectTask *task)
@@ -308,60 +399,62 @@ static void task_resolved(QIOConnectTask *task, GArray *targets)
     task_connect_next(task);
 }
 
-/* What the resolver's thread works on; it owns it until it is posted. */
-typedef struct ResolveJob {
-    QIOConnectTask *task;
+/* A name resolution on a side thread. */
+typedef struct Resolution {
+    QIOConnectTask *task; /* outlives its interest in the call */
+    InetSocketAddress *inet;
     GArray *targets;
     Error *err;
-} ResolveJob;
+} Resolution;
 
-static void resolve_job_free(gpointer opaque)
+static void resolution_free(gpointer opaque)
 {
-    ResolveJob *job = opaque;
+    Resolution *r = opaque;
 
-    g_clear_pointer(&job->targets, g_array_unref);
-    error_free(job->err);
-    qio_connect_task_unref(job->task);
-    g_free(job);
+    qapi_free_InetSocketAddress(r->inet);
+    g_clear_pointer(&r->targets, g_array_unref);
+    error_free(r->err);
+    g_free(r);
 }
 
-static gboolean resolve_job_ended(gpointer opaque)
+static void resolution_run(void *opaque)
 {
-    ResolveJob *job = opaque;
+    Resolution *r = opaque;
 
-    if (!task_is_done(job->task)) {
-        error_propagate(&job->task->err, g_steal_pointer(&job->err));
-        task_resolved(job->task, g_steal_pointer(&job->targets));
-    }
-    return G_SOURCE_REMOVE;
+    r->targets = socket_resolve_inet(r->inet, 0, &r->err);
 }
 
-static void *resolve_job_thread(void *opaque)
+static void resolution_returned(void *opaque)
 {
-    ResolveJob *job = opaque;
-    /* The job may be gone before this thread has left the task's lock. */
-    g_autoptr(QIOConnectTask) task = qio_connect_task_ref(job->task);
+    Resolution *r = opaque;
+    QIOConnectTask *task = r->task;
 
-    job->targets = socket_resolve_inet(&task->addr->u.inet, 0, &job->err);
-    task_post(task, resolve_job_ended, job, resolve_job_free);
-    return NULL;
+    g_clear_pointer(&task->aside, aside_unref);
+    error_propagate(&task->err, g_steal_pointer(&r->err));
+    task_resolved(task, g_steal_pointer(&r->targets));
 }
 
 static void task_resolve_inet(QIOConnectTask *task)
 {
     GArray *targets =
         socket_resolve_inet(&task->addr->u.inet, SOCKET_RESOLVE_NUMERIC, NULL);
-    ResolveJob *job;
-    QemuThread thread;
+    g_autofree char *what = NULL;
+    Resolution *r;
 
     if (targets) {
         task_resolved(task, targets);
         return;
     }
-    job = g_new0(ResolveJob, 1);
-    job->task = qio_connect_task_ref(task);
-    qemu_thread_create(&thread, "resolve", resolve_job_thread, job,
-                       QEMU_THREAD_DETACHED);
+    what = g_strdup_printf("resolving '%s'", task->addr->u.inet.host);
+    r = g_new0(Resolution, 1);
+    r->task = task;
+    r->inet = QAPI_CLONE(InetSocketAddress, &task->addr->u.inet);
+    task->aside =
+        aside_start_async(what, resolution_run, r, resolution_free,
+                          task->context, resolution_returned, &task->err);
+    if (!task->aside) {
+        task_finish(task, NULL);
+    }
 }
 
 static void task_take_fd(QIOConnectTask *task)

@@ -64,8 +64,12 @@ static ResolveWait *resolve_begin(const InetSocketAddress *inet, unsigned flags,
     wait->inet = QAPI_CLONE(InetSocketAddress, inet);
     wait->flags = flags;
     wait->done_fd = fd;
-    qemu_thread_create(&thread, "resolve", resolve_thread, wait,
-                       QEMU_THREAD_DETACHED);
+    if (!qemu_thread_try_create(&thread, "resolve", resolve_thread, wait,
+                                QEMU_THREAD_DETACHED, errp)) {
+        wait->refcount = 1;
+        resolve_wait_unref(wait);
+        return NULL;
+    }
     return wait;
 }
 

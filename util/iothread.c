@@ -193,6 +193,28 @@ static GSource *iothread_add_source(IOThread *iothread, GSourceFuncs *funcs,
     return source;
 }
 
+static void iothread_remove_source(GSource *source)
+{
+    g_source_destroy(source);
+    g_source_unref(source);
+}
+
+/* The thread has ended, or was never started. */
+static void iothread_free(IOThread *iothread)
+{
+    iothread_remove_source(iothread->post_source);
+    iothread_remove_source(iothread->defer_source);
+    g_main_context_unref(iothread->context);
+    g_array_unref(iothread->posted);
+    g_array_unref(iothread->posts_running);
+    g_array_unref(iothread->deferred);
+    g_array_unref(iothread->defers_running);
+    qemu_cond_destroy(&iothread->run_cond);
+    qemu_mutex_destroy(&iothread->lock);
+    g_free(iothread->name);
+    g_free(iothread);
+}
+
 IOThread *iothread_try_new(const char *name, Error **errp)
 {
     GMainContext *context = main_context_new(errp);
@@ -218,7 +240,11 @@ IOThread *iothread_try_new(const char *name, Error **errp)
         iothread_add_source(iothread, &defer_source_funcs, G_MININT);
     iothread->post_source =
         iothread_add_source(iothread, &post_source_funcs, G_PRIORITY_DEFAULT);
-    qemu_thread_create(&iothread->thread, name, iothread_main, iothread, true);
+    if (!qemu_thread_try_create(&iothread->thread, name, iothread_main,
+                                iothread, QEMU_THREAD_JOINABLE, errp)) {
+        iothread_free(iothread);
+        return NULL;
+    }
     return iothread;
 }
 
@@ -240,12 +266,6 @@ static void iothread_quit(void *opaque)
     iothread->running = false;
 }
 
-static void iothread_remove_source(GSource *source)
-{
-    g_source_destroy(source);
-    g_source_unref(source);
-}
-
 void iothread_unref(IOThread *iothread)
 {
     if (!iothread ||
@@ -255,18 +275,7 @@ void iothread_unref(IOThread *iothread)
     g_assert(current_iothread != iothread);
     iothread_post(iothread, iothread_quit, iothread);
     qemu_thread_join(&iothread->thread);
-
-    iothread_remove_source(iothread->post_source);
-    iothread_remove_source(iothread->defer_source);
-    g_main_context_unref(iothread->context);
-    g_array_unref(iothread->posted);
-    g_array_unref(iothread->posts_running);
-    g_array_unref(iothread->deferred);
-    g_array_unref(iothread->defers_running);
-    qemu_cond_destroy(&iothread->run_cond);
-    qemu_mutex_destroy(&iothread->lock);
-    g_free(iothread->name);
-    g_free(iothread);
+    iothread_free(iothread);
 }
 
 const char *iothread_name(const IOThread *iothread)
@@ -287,16 +296,23 @@ IOThread *iothread_current(void)
 void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque)
 {
     Call call = {.fn = fn, .opaque = opaque};
-    bool first;
+    GMainContext *context = NULL;
 
     WITH_QEMU_LOCK_GUARD(&iothread->lock) {
-        first = iothread->posted->len == 0;
+        /* The caller that posts first wakes the thread up for all. */
+        if (iothread->posted->len == 0 && current_iothread != iothread) {
+            context = g_main_context_ref(iothread->context);
+        }
         g_array_append_val(iothread->posted, call);
         __atomic_store_n(&iothread->n_posted, 1, __ATOMIC_RELAXED);
     }
-    /* Whoever posted first has woken it up, or is about to. */
-    if (first && current_iothread != iothread) {
-        g_main_context_wakeup(iothread->context);
+    /*
+     * @fn may have run by now, and @iothread may be freed as its consequence:
+     * only the context, which is held, may be touched.
+     */
+    if (context) {
+        g_main_context_wakeup(context);
+        g_main_context_unref(context);
     }
 }
 
@@ -387,11 +403,17 @@ int64_t iothread_get_poll_max_ns(IOThread *iothread)
  * It does not spin: with no more processors than peers on this machine, the
  * time spent spinning is taken from them.
  */
-IOThread *iothread_default(void)
+bool iothread_default_init(Error **errp)
 {
     if (!default_iothread) {
-        default_iothread = iothread_new("iothread");
+        default_iothread = iothread_try_new("iothread", errp);
     }
+    return default_iothread;
+}
+
+IOThread *iothread_default(void)
+{
+    iothread_default_init(&error_abort);
     return default_iothread;
 }
 

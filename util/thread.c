@@ -210,7 +210,8 @@ static void block_signals(sigset_t *old)
     thread_check(pthread_sigmask(SIG_SETMASK, &all, old), "pthread_sigmask");
 }
 
-void qemu_thread_create(QemuThread *thread, const char *name,
+/* Returns 0, or the positive errno of pthread_create(). */
+static int thread_start(QemuThread *thread, const char *name,
                         void *(*fn)(void *), void *arg, bool joinable)
 {
     ThreadStart *start = g_new(ThreadStart, 1);
@@ -229,8 +230,30 @@ void qemu_thread_create(QemuThread *thread, const char *name,
     block_signals(&old);
     err = pthread_create(&thread->thread, &attr, thread_main, start);
     thread_check(pthread_sigmask(SIG_SETMASK, &old, NULL), "pthread_sigmask");
-    thread_check(err, "pthread_create");
     pthread_attr_destroy(&attr);
+    if (err) {
+        g_free(start);
+    }
+    return err;
+}
+
+bool qemu_thread_try_create(QemuThread *thread, const char *name,
+                            void *(*fn)(void *), void *arg, bool joinable,
+                            Error **errp)
+{
+    int err = thread_start(thread, name, fn, arg, joinable);
+
+    if (err) {
+        error_setg_errno(errp, err, "Unable to start the thread '%s'", name);
+    }
+    return !err;
+}
+
+void qemu_thread_create(QemuThread *thread, const char *name,
+                        void *(*fn)(void *), void *arg, bool joinable)
+{
+    thread_check(thread_start(thread, name, fn, arg, joinable),
+                 "pthread_create");
 }
 
 void *qemu_thread_join(QemuThread *thread)

@@ -1,8 +1,9 @@
 /*
- * Connect task: resolves an address and connects, blocking nobody, and can be
- * cancelled from any thread at any moment.
+ * Connect task: resolves an address and connects without blocking its thread,
+ * and can be cancelled from any thread at any moment.
  *
- * Name resolution runs on a worker thread that nobody waits for.
+ * Name resolution, and connect(2) to a unix path, run on side threads
+ * (qemu/aside.h).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -56,8 +57,9 @@ const char *qio_connect_task_phase(QIOConnectTask *task);
 
 /*
  * Connects and waits.  Another thread ends the wait by cancelling the task,
- * which is handed to @started (may be NULL) before the wait begins.  Main
- * thread; blocks.
+ * which is handed to @started (may be NULL) before the wait begins.  Any
+ * thread that may block.  Returns a channel that the caller owns, or NULL with
+ * errp set.
  */
 QIOChannel *qio_connect_sync(const SocketAddress *addr,
                              void (*started)(QIOConnectTask *task,

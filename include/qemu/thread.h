@@ -14,6 +14,7 @@
 #define QEMU_THREAD_H
 
 #include <pthread.h>
+#include "qapi/error.h"
 
 typedef struct QemuMutex {
     pthread_mutex_t lock;
@@ -55,12 +56,23 @@ bool qemu_cond_timedwait(QemuCond *cond, QemuMutex *mutex, int ms);
 #define QEMU_THREAD_DETACHED false
 
 /*
- * Starts @fn(@arg) on a thread called @name (up to 15 characters), with all
- * signals blocked.  Ends the program when the system has no thread left.
- * @joinable: qemu_thread_join() must be called, else it frees itself.
+ * Starts @fn(@arg) on a thread called @name (at most 15 characters are
+ * shown), with all signals blocked.
+ * @joinable: true: the caller must call qemu_thread_join(); false: the
+ * thread frees itself, and @thread means nothing after this call.
+ * Returns false with errp set when the system refuses another thread.
+ * Any thread; does not block.
+ */
+bool qemu_thread_try_create(QemuThread *thread, const char *name,
+                            void *(*fn)(void *), void *arg, bool joinable,
+                            Error **errp);
+/*
+ * The same for tests, which cannot go on without the thread: ends the
+ * program when the system refuses it.
  */
 void qemu_thread_create(QemuThread *thread, const char *name,
                         void *(*fn)(void *), void *arg, bool joinable);
+/* Waits for @thread to end and returns what its function returned.  Blocks. */
 void *qemu_thread_join(QemuThread *thread);
 
 /*

@@ -1,0 +1,246 @@
+/*
+ * Calls on side threads that may be left behind.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/aside.h"
+#include "qemu/lockable.h"
+#include "qemu/oob.h"
+#include "qemu/thread.h"
+
+struct AsideCall {
+    char *what;
+    AsideFn *fn;
+    void *opaque;
+    GDestroyNotify free_opaque;
+    int64_t begin_us;
+    GMainContext *context; /* where done runs; NULL when the owner waits */
+    AsideFn *done;
+
+    /* All below: aside_lock. */
+    QemuCond cond; /* returned or cancelled was set */
+    unsigned owners;
+    bool running; /* the side thread has not let go yet */
+    bool returned;
+    bool cancelled;
+    GList link; /* in abandoned, while owners is 0 and running is set */
+};
+
+/* Guards what is said above and the list.  Fast; nothing is taken under it. */
+static QemuMutex aside_lock;
+static GQueue abandoned = G_QUEUE_INIT; /* of AsideCall, oldest first */
+
+static void __attribute__((constructor)) aside_init(void)
+{
+    qemu_mutex_init(&aside_lock);
+}
+
+static void aside_free(AsideCall *call)
+{
+    if (call->free_opaque) {
+        call->free_opaque(call->opaque);
+    }
+    if (call->context) {
+        g_main_context_unref(call->context);
+    }
+    qemu_cond_destroy(&call->cond);
+    g_free(call->what);
+    g_free(call);
+}
+
+AsideCall *aside_ref(AsideCall *call)
+{
+    QEMU_LOCK_GUARD(&aside_lock);
+    call->owners++;
+    return call;
+}
+
+void aside_unref(AsideCall *call)
+{
+    bool last;
+
+    if (!call) {
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&aside_lock) {
+        last = --call->owners == 0;
+        if (last && call->running) {
+            g_queue_push_tail_link(&abandoned, &call->link);
+            last = false;
+        }
+    }
+    if (last) {
+        aside_free(call);
+    }
+}
+
+/* On the context of the owner. */
+static gboolean aside_run_done(gpointer opaque)
+{
+    g_autoptr(AsideCall) call = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&aside_lock) {
+        AsideCall *posted = opaque;
+
+        if (posted->owners > 0) {
+            posted->owners++;
+            call = posted;
+        }
+    }
+    if (call) {
+        call->done(call->opaque);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+/* The side thread is done with @call. */
+static void aside_leave(gpointer opaque)
+{
+    AsideCall *call = opaque;
+    bool last;
+
+    WITH_QEMU_LOCK_GUARD(&aside_lock) {
+        call->running = false;
+        last = call->owners == 0;
+        if (last) {
+            g_queue_unlink(&abandoned, &call->link);
+        }
+    }
+    if (last) {
+        aside_free(call);
+    }
+}
+
+/* Hands the side thread's hold on @call over to a source of its context. */
+static void aside_post_done(AsideCall *call)
+{
+    /*
+     * The loop may free @call, and the owner the context, at once.  The call
+     * gives its reference up, since the context will hold the call: when the
+     * context is freed, its source is destroyed and lets go of the call.
+     */
+    g_autoptr(GMainContext) context = g_steal_pointer(&call->context);
+    g_autoptr(GSource) source = g_idle_source_new();
+
+    g_source_set_priority(source, G_PRIORITY_DEFAULT);
+    g_source_set_callback(source, aside_run_done, call, aside_leave);
+    g_source_attach(source, context);
+}
+
+static void *aside_thread(void *opaque)
+{
+    AsideCall *call = opaque;
+    bool notify;
+
+    call->fn(call->opaque);
+    WITH_QEMU_LOCK_GUARD(&aside_lock) {
+        call->returned = true;
+        notify = call->context && call->owners > 0;
+        qemu_cond_broadcast(&call->cond);
+    }
+    if (notify) {
+        aside_post_done(call);
+    } else {
+        aside_leave(call);
+    }
+    return NULL;
+}
+
+static bool aside_has_room(Error **errp)
+{
+    QEMU_LOCK_GUARD(&aside_lock);
+
+    if (abandoned.length < ASIDE_MAX_ABANDONED) {
+        return true;
+    }
+    error_setg(errp,
+               "%u calls were abandoned and have not returned, the oldest "
+               "is %s; no more than that are allowed",
+               abandoned.length, ((AsideCall *)abandoned.head->data)->what);
+    return false;
+}
+
+AsideCall *aside_start_async(const char *what, AsideFn *fn, void *opaque,
+                             GDestroyNotify free_opaque, GMainContext *context,
+                             AsideFn *done, Error **errp)
+{
+    AsideCall *call = g_new0(AsideCall, 1);
+    QemuThread thread;
+
+    call->what = g_strdup(what);
+    call->fn = fn;
+    call->opaque = opaque;
+    call->free_opaque = free_opaque;
+    call->context = context ? g_main_context_ref(context) : NULL;
+    call->done = done;
+    call->begin_us = g_get_monotonic_time();
+    call->owners = 1;
+    call->running = true;
+    call->link.data = call;
+    qemu_cond_init(&call->cond);
+    if (!aside_has_room(errp) ||
+        !qemu_thread_try_create(&thread, "aside", aside_thread, call,
+                                QEMU_THREAD_DETACHED, errp)) {
+        aside_free(call);
+        return NULL;
+    }
+    return call;
+}
+
+AsideCall *aside_start(const char *what, AsideFn *fn, void *opaque,
+                       GDestroyNotify free_opaque, Error **errp)
+{
+    return aside_start_async(what, fn, opaque, free_opaque, NULL, NULL, errp);
+}
+
+bool aside_wait(AsideCall *call, int timeout_ms, Error **errp)
+{
+    int64_t end_us = g_get_monotonic_time() + timeout_ms * INT64_C(1000);
+
+    oob_assert_may_block("aside_wait");
+    QEMU_LOCK_GUARD(&aside_lock);
+    while (!call->returned && !call->cancelled) {
+        int64_t rest_us = end_us - g_get_monotonic_time();
+
+        if (timeout_ms < 0) {
+            qemu_cond_wait(&call->cond, &aside_lock);
+        } else if (rest_us <= 0) {
+            error_setg(errp, "%s did not end within %d ms and was abandoned",
+                       call->what, timeout_ms);
+            return false;
+        } else {
+            qemu_cond_timedwait(&call->cond, &aside_lock, rest_us / 1000 + 1);
+        }
+    }
+    if (!call->returned) {
+        error_setg(errp, "%s was cancelled", call->what);
+    }
+    return call->returned;
+}
+
+bool aside_cancel(AsideCall *call)
+{
+    QEMU_LOCK_GUARD(&aside_lock);
+
+    if (call->returned || call->cancelled) {
+        return false;
+    }
+    call->cancelled = true;
+    qemu_cond_broadcast(&call->cond);
+    return true;
+}
+
+void aside_foreach_abandoned(AsideAbandonedFn *fn, void *opaque)
+{
+    int64_t now_us = g_get_monotonic_time();
+
+    QEMU_LOCK_GUARD(&aside_lock);
+    for (GList *link = abandoned.head; link; link = link->next) {
+        AsideCall *call = link->data;
+
+        if (!call->returned) {
+            fn(call->what, now_us - call->begin_us, opaque);
+        }
+    }
+}
