@@ -93,6 +93,10 @@ int main(int argc, char **argv)
     }
 
     signals_block();
+    if (!iothread_default_init(&err)) {
+        error_report_err(err);
+        return 1;
+    }
     monitor_init();
     shutdown_init(monitor_iothread(), pidfile_remove);
     shutdown_set_timeout(settings.shutdown_timeout_ms);

@@ -1,9 +1,15 @@
 /*
  * IOThread: a named thread with an event loop (a GMainContext).
  *
- * What runs on it must never block on a peer.  Before each poll it runs the
- * functions deferred during that round, so that what many callbacks produced
- * (replies to a client, say) leaves in one system call.
+ * Code on an I/O thread must never block on a peer.  Before each poll the
+ * thread runs the functions deferred during that round, so that the output of
+ * many callbacks (replies to a client, say) leaves in one system call.
+ *
+ * The rule for posts between threads: code that posts to an event loop, an
+ * I/O thread or a session of another thread holds a reference to every object
+ * that the post touches until the post has returned.  The posted function may
+ * run, and its consequences may free those objects, before the post returns.
+ * docs/devel/oob.rst shows the shapes of it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,14 +22,19 @@ typedef struct IOThread IOThread;
 typedef void IOThreadFn(void *opaque);
 
 /*
- * Starts a thread called @name.  Main thread; does not block.  The caller
- * holds a reference; the last iothread_unref() stops and joins it.
+ * Starts a thread called @name.  Any thread; does not block.  The caller
+ * holds a reference; the last iothread_unref() stops and joins the thread.
+ * Returns NULL with errp set when no descriptor or no thread can be had.
  */
-IOThread *iothread_new(const char *name);
-/* The same, or NULL with errp set when the process has no descriptor left. */
 IOThread *iothread_try_new(const char *name, Error **errp);
+/* The same for tests; ends the program when the thread cannot be had. */
+IOThread *iothread_new(const char *name);
+/* Any thread, OOB-safe. */
 IOThread *iothread_ref(IOThread *iothread);
-/* Main thread; waits for the thread to end when it was the last reference. */
+/*
+ * Any thread but @iothread itself; NULL is allowed.  The last reference waits
+ * for the thread to end, which is when what was posted to it has run.
+ */
 void iothread_unref(IOThread *iothread);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IOThread, iothread_unref)
 
@@ -35,7 +46,11 @@ GMainContext *iothread_get_g_main_context(IOThread *iothread);
 /* The IOThread this code runs on, or NULL.  Any thread. */
 IOThread *iothread_current(void);
 
-/* Queues @fn(@opaque) to run on @iothread, in order.  Any thread, OOB-safe. */
+/*
+ * Queues @fn(@opaque) to run on @iothread, in the order of the posts.  Any
+ * thread, OOB-safe.  The caller guarantees that @iothread lives when this is
+ * called; @fn may drop the last reference before this returns.
+ */
 void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque);
 
 /*
@@ -60,7 +75,15 @@ void iothread_undefer(IOThreadFn *fn, void *opaque);
 void iothread_set_poll_max_ns(IOThread *iothread, int64_t ns);
 int64_t iothread_get_poll_max_ns(IOThread *iothread);
 
-/* The default I/O thread for data; made on first use.  Main thread. */
+/*
+ * Starts the default I/O thread for data.  Main thread, once, at startup.
+ * False with errp set when it cannot be had.
+ */
+bool iothread_default_init(Error **errp);
+/*
+ * The default I/O thread.  Tests may leave iothread_default_init() out; then
+ * it is started on first use.  Main thread.
+ */
 IOThread *iothread_default(void);
 /* Ends the default I/O thread.  Main thread, at exit. */
 void iothread_default_cleanup(void);
