@@ -507,7 +507,7 @@ static void test_change_same_path(void)
     ChardevBackend socket = {.type = CHARDEV_BACKEND_KIND_SOCKET,
                              .u.socket.data = &options};
     Yank yank = {.phase = "waiting for a client"};
-    int fd;
+    int fd = -1;
 
     io_fixture_start();
     path = io_fixture_path("s");
