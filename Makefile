@@ -12,7 +12,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 
 .DEFAULT_GOAL := all
 .PHONY: all demo check check-libvirt bench bench-migration
-.PHONY: fuzz format check-format clean help
+.PHONY: fuzz format check-format series clean help
 .PHONY: setup-build setup-demo setup-check setup-libvirt setup-fuzz
 .PHONY: build-all build-debug build-tsan
 
@@ -26,6 +26,7 @@ help:
 	@echo 'make fuzz          look for inputs that break the parsers'
 	@echo 'make format        lay out the C code'
 	@echo 'make check-format  say where the layout is off'
+	@echo 'make series QEMU=PATH  patches of the yank core for a QEMU tree'
 	@echo 'make clean         remove what was built'
 
 setup-build setup-demo setup-check setup-libvirt setup-fuzz:
@@ -85,6 +86,12 @@ format: setup-check
 
 check-format: setup-check
 	@$(FORMAT) --dry-run -Werror $(C_FILES)
+
+# Patches go to the folder SERIES, the commits to a branch of the tree QEMU.
+series: export QEMU := $(QEMU)
+series: export SERIES := $(or $(SERIES),series)
+series:
+	@scripts/series/series.py "$$QEMU" "$$SERIES"
 
 clean:
 	rm -rf build build-debug build-tsan build-fuzz

@@ -38,6 +38,7 @@ demo   qemu-utils          qemu-io        NBD clients; qemu-nbd as a server
 check  clang-format-14     clang-format-14  check the layout of the code
 check  iproute2            ip             networks that lose packets, in tests
 check  libnbd-bin          nbdcopy        NBD clients
+check  git                git            the tree that a patch series is made in
 check  gnutls-bin          certtool       certificates and keys for tests
 check  fio                 fio            load for benchmarks and tests
 check  man-db              man            show the manual pages, and see warnings
