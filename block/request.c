@@ -1,7 +1,7 @@
 /*
  * Requests: on their way to a driver and back, counted and timed.
  *
- * All of it runs on the I/O thread of the node and takes no lock.
+ * All of it runs on the I/O thread of the node and takes no lock itself.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

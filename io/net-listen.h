@@ -18,12 +18,15 @@ typedef struct ListenSockets {
 } ListenSockets;
 
 /*
- * Main thread; may resolve a name, which @cancel_fd (-1: none) ends.  NULL
- * with errp set.
+ * NULL with errp set.  Any thread that may block: it resolves a name, which
+ * @cancel_fd (-1: none) ends, and looks at the file system.
  */
 ListenSockets *listen_sockets_new(const SocketAddress *addr, int backlog,
                                   int cancel_fd, Error **errp);
-/* Main thread; looks at the file system.  True where there is no file. */
+/*
+ * True where there is no file.  Any thread that may block: it looks at the
+ * file system.
+ */
 bool listen_sockets_are_at_path(const ListenSockets *sockets);
 void listen_sockets_free(ListenSockets *sockets);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ListenSockets, listen_sockets_free)

@@ -5,7 +5,8 @@
  * Data I/O belongs to the I/O thread of the node: requests are submitted on
  * it, the driver completes them on it, and neither ever blocks there.  An
  * export runs on the I/O thread of its node, so a request crosses no thread
- * and takes no lock.
+ * between them.  The only lock on its way is that of the node's activity, which
+ * no thread holds for longer than it takes to read or write a few numbers.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

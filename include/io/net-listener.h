@@ -15,15 +15,23 @@ typedef void QIONetListenerFn(QIOChannel *ioc, void *opaque);
 
 /*
  * Binds and listens.  A stale unix socket file is replaced, and the file is
- * removed again by free.  Main thread; may resolve a host name.
+ * removed again by free.  Any thread that may block: it resolves host names
+ * and looks at the file system.
  */
 QIONetListener *qio_net_listener_new(const SocketAddress *addr, int backlog,
                                      Error **errp);
-/* The same; @cancel_fd (an eventfd) ends a resolution, which is an error. */
+/*
+ * The same; a resolution ends with an error when @cancel_fd (an eventfd, a
+ * timerfd; -1: none) becomes readable.
+ */
 QIONetListener *qio_net_listener_new_cancel(const SocketAddress *addr,
                                             int backlog, int cancel_fd,
                                             Error **errp);
-/* Closes the sockets; NULL is fine.  Thread of its context. */
+/*
+ * Closes the sockets and removes the file; NULL is fine.  Any thread that may
+ * touch the file system: that of the context, or another one once no client
+ * function is set.
+ */
 void qio_net_listener_free(QIONetListener *listener);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QIONetListener, qio_net_listener_free)
 
@@ -32,7 +40,7 @@ const SocketAddress *qio_net_listener_address(QIONetListener *listener);
 
 /*
  * False when the file of a unix socket is not there any more, or is another
- * one.  Main thread; looks at the file system.
+ * one.  Any thread that may block: it looks at the file system.
  */
 bool qio_net_listener_is_at_path(QIONetListener *listener);
 
@@ -51,8 +59,8 @@ void qio_net_listener_set_client_fn(QIONetListener *listener,
 bool qio_net_listener_has_client(QIONetListener *listener);
 
 /*
- * Waits for one client.  Main thread; blocks until a client comes or @cancel_fd
- * (an eventfd) becomes readable, which is an error.
+ * Waits for one client, while no client function is set.  Any thread that may
+ * block; ends with an error when @cancel_fd (an eventfd) becomes readable.
  */
 QIOChannel *qio_net_listener_wait_client(QIONetListener *listener,
                                          int cancel_fd, Error **errp);

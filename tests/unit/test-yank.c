@@ -2,7 +2,7 @@
  * The yank registry: names, all or nothing, and many threads at once.
  *
  * Uses only what every QEMU tree offers: an Error is freed by hand, and
- * threads are GLib's, since qemu_thread_create() differs between trees.
+ * threads are GLib's, since qemu_thread_create() is not the same in all.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
