@@ -33,15 +33,19 @@ static void device_free(void *opaque)
     g_free(device);
 }
 
-void monitor_init(void)
+bool monitor_init(Error **errp)
 {
-    monitor_thread = iothread_new("monitor");
+    monitor_thread = iothread_try_new("monitor", errp);
+    if (!monitor_thread) {
+        return false;
+    }
     devices = g_ptr_array_new_with_free_func(device_free);
     closed = false;
     mon_dispatcher_init(NULL);
     mon_stall_watch_init(monitor_thread);
     mon_events_init();
     mon_session_init_replies();
+    return true;
 }
 
 static void device_session_ended(void *opaque)

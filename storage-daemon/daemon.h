@@ -54,6 +54,11 @@ bool option_help_chardev(const char *arg);
 /* ---- daemonize.c ---- */
 
 /*
+ * Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed, so that
+ * no socket or file takes its number.  Before anything else is opened.
+ */
+bool standard_streams_init(Error **errp);
+/*
  * Goes on in the background, in a child; the parent waits for
  * daemonize_complete() and exits with status 0, or with 1 when the child ends
  * before.  Before there are threads.
@@ -64,10 +69,18 @@ bool daemonize_complete(Error **errp);
 
 /* ---- pidfile.c ---- */
 
-/* Writes and locks @path; fails when a running process has locked it. */
+/*
+ * Writes and locks @path; fails when a running process has locked it, or when
+ * the file system does not answer for 10 s.
+ */
 bool pidfile_create(const char *path, Error **errp);
-/* Removes it, if there is one.  Any thread. */
+/*
+ * Removes the file, if there is one and it is still ours.  Any thread; blocks
+ * for as long as the file system does.
+ */
 void pidfile_remove(void);
+/* The same on a side thread, for which it waits for 2 s at most. */
+void pidfile_cleanup(void);
 
 /* ---- signals.c ---- */
 

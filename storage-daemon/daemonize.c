@@ -6,9 +6,26 @@
 #include "qemu/osdep.h"
 #include <sys/stat.h>
 #include "daemon.h"
+#include "qemu/message-thread.h"
 
 /* Where the parent waits; -1 when there is none. */
 static int status_fd = -1;
+
+bool standard_streams_init(Error **errp)
+{
+    int fd;
+
+    /* The lowest number that is free is taken. */
+    do {
+        fd = open("/dev/null", O_RDWR);
+        if (fd < 0) {
+            error_setg_errno(errp, errno, "Cannot open /dev/null");
+            return false;
+        }
+    } while (fd <= STDERR_FILENO);
+    close(fd);
+    return true;
+}
 
 /* The parent's part: exits with what becomes of the child. */
 static void G_GNUC_NORETURN wait_for_child(int fd)
@@ -73,12 +90,12 @@ bool daemonize_complete(Error **errp)
         close(null_fd);
         return false;
     }
+    /* What was said belongs to the old standard error. */
+    message_thread_flush(MESSAGE_FLUSH_MS);
     for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         dup2(null_fd, fd);
     }
-    if (null_fd > STDERR_FILENO) {
-        close(null_fd);
-    }
+    close(null_fd);
     /* A parent that was killed meanwhile changes nothing. */
     if (write(status_fd, "", 1) != 1) {
         warn_report("nobody waits for the end of startup");

@@ -11,6 +11,9 @@
 #include "io/inherited-fd.h"
 #include "migration/migration.h"
 #include "monitor/monitor.h"
+#include "qemu/aside.h"
+#include "qemu/message-thread.h"
+#include "qemu/process-end.h"
 #include "qemu/service-notify.h"
 #include "qemu/shutdown.h"
 #include "qemu/thread-pool.h"
@@ -72,9 +75,32 @@ static void stop(void)
     thread_pool_cleanup();
     object_cleanup();
     iothread_default_cleanup();
+    pidfile_cleanup();
     signals_unwatch();
     monitor_cleanup();
-    pidfile_remove();
+}
+
+static void note_abandoned(const char *what, int64_t age_us, void *opaque)
+{
+    *(bool *)opaque = true;
+}
+
+/*
+ * The end of main(): as a return from it, unless a side thread still waits for
+ * a file system, which then would delay the end.
+ */
+static int end(int status)
+{
+    bool abandoned = false;
+
+    if (!message_thread_stop(MESSAGE_FLUSH_MS)) {
+        process_end(status);
+    }
+    aside_foreach_abandoned(note_abandoned, &abandoned);
+    if (abandoned) {
+        process_end(status);
+    }
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -86,22 +112,25 @@ int main(int argc, char **argv)
 
     inherited_fds_init();
     g_set_prgname(name);
-    if (!options_scan(argc, argv, &settings, &err) ||
+    if (!standard_streams_init(&err) ||
+        !options_scan(argc, argv, &settings, &err) ||
         (settings.daemonize && !daemonize_start(&err))) {
         error_report_err(err);
         return 1;
     }
 
     signals_block();
-    if (!iothread_default_init(&err)) {
+    if (!message_thread_start(&err) || !iothread_default_init(&err) ||
+        !monitor_init(&err)) {
         error_report_err(err);
-        return 1;
+        return end(1);
     }
-    monitor_init();
     shutdown_init(monitor_iothread(), pidfile_remove);
     shutdown_set_timeout(settings.shutdown_timeout_ms);
+    shutdown_set_starting(true);
 
     if (start(argc, argv, &settings, &err)) {
+        shutdown_set_starting(false);
         serve();
     } else {
         error_report_err(err);
@@ -110,5 +139,5 @@ int main(int argc, char **argv)
         shutdown_request(SHUTDOWN_CAUSE_HOST_ERROR);
     }
     stop();
-    return status;
+    return end(status);
 }

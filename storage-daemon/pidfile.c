@@ -1,84 +1,167 @@
 /*
  * The file that holds our process id, locked as long as we live.
  *
+ * Its file system may hang: the file is made and removed on side threads.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include <sys/stat.h>
 #include "daemon.h"
+#include "qemu/aside.h"
 
-/* Absolute, since the daemon changes its folder; NULL when there is none. */
-static char *pidfile_path;
+/* How long the end of the process waits for the removal. */
+#define REMOVE_TIMEOUT_MS 2000
 
-/* Whether @path still names what @fd opened. */
-static bool is_same_file(int fd, const char *path)
+typedef struct Pidfile {
+    char *path;     /* absolute: the daemon changes its folder */
+    int fd;         /* -1, or open: it holds the lock */
+    struct stat st; /* of what is open */
+    Error *err;
+} Pidfile;
+
+/* Made, and not removed yet; NULL when there is none.  Atomic. */
+static Pidfile *current_pidfile;
+
+static void pidfile_free(void *opaque)
 {
-    struct stat by_fd;
-    struct stat by_path;
+    Pidfile *pidfile = opaque;
 
-    return fstat(fd, &by_fd) == 0 && stat(path, &by_path) == 0 &&
-           by_fd.st_dev == by_path.st_dev && by_fd.st_ino == by_path.st_ino;
+    if (!pidfile) {
+        return;
+    }
+    if (pidfile->fd >= 0) {
+        close(pidfile->fd);
+    }
+    error_free(pidfile->err);
+    g_free(pidfile->path);
+    g_free(pidfile);
+}
+
+/* Whether the path names what is open. */
+static bool is_ours(const Pidfile *pidfile)
+{
+    struct stat st;
+
+    return stat(pidfile->path, &st) == 0 && st.st_dev == pidfile->st.st_dev &&
+           st.st_ino == pidfile->st.st_ino;
 }
 
 /*
- * The file, open and locked.  Its last owner may have removed it between our
+ * Opens and locks the file.  Its last owner may have removed it between our
  * open and our lock; the lock is worth nothing then, and we try again.
  */
-static int open_locked(const char *path, Error **errp)
+static bool open_locked(Pidfile *pidfile)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
     for (;;) {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        int fd = open(pidfile->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
         if (fd < 0) {
-            error_setg_errno(errp, errno, "Could not create '%s'", path);
-            return -1;
+            error_setg_errno(&pidfile->err, errno, "Could not create '%s'",
+                             pidfile->path);
+            return false;
         }
         if (fcntl(fd, F_SETLK, &lock) < 0) {
-            error_setg_errno(errp, errno, "Cannot lock pid file");
+            error_setg_errno(&pidfile->err, errno, "Cannot lock pid file");
             close(fd);
-            return -1;
+            return false;
         }
-        if (is_same_file(fd, path)) {
-            return fd;
+        if (fstat(fd, &pidfile->st) == 0 && is_ours(pidfile)) {
+            pidfile->fd = fd;
+            return true;
         }
         close(fd);
     }
 }
 
-bool pidfile_create(const char *path, Error **errp)
+/* A symbolic link that leads to the file is the user's, and stays. */
+static void resolve_links(Pidfile *pidfile)
 {
-    g_autofree char *absolute = g_canonicalize_filename(path, NULL);
+    char *real = realpath(pidfile->path, NULL);
+
+    if (real) {
+        g_free(pidfile->path);
+        pidfile->path = g_strdup(real);
+        free(real);
+    }
+}
+
+/* On a side thread. */
+static void pidfile_make(void *opaque)
+{
+    Pidfile *pidfile = opaque;
     g_autofree char *text =
         g_strdup_printf("%" PRIdMAX "\n", (intmax_t)getpid());
     ssize_t len = strlen(text);
-    int fd = open_locked(absolute, errp);
 
-    if (fd < 0) {
+    if (!open_locked(pidfile)) {
+        return;
+    }
+    if (ftruncate(pidfile->fd, 0) < 0 || write(pidfile->fd, text, len) != len) {
+        error_setg_errno(&pidfile->err, errno, "Could not write '%s'",
+                         pidfile->path);
+        unlink(pidfile->path);
+        return;
+    }
+    resolve_links(pidfile);
+}
+
+bool pidfile_create(const char *path, Error **errp)
+{
+    g_autofree char *what = g_strdup_printf("writing '%s'", path);
+    Pidfile *pidfile = g_new0(Pidfile, 1);
+    g_autoptr(AsideCall) call = NULL;
+    Error *err = NULL;
+
+    pidfile->path = g_canonicalize_filename(path, NULL);
+    pidfile->fd = -1;
+    call = aside_start(what, pidfile_make, pidfile, pidfile_free, &err);
+    if (call && aside_wait(call, ASIDE_TIMEOUT_MS, &err)) {
+        err = g_steal_pointer(&pidfile->err);
+    }
+    if (err) {
+        error_propagate(errp, err);
         error_prepend(errp, "cannot create PID file: ");
         return false;
     }
-    if (ftruncate(fd, 0) < 0 || write(fd, text, len) != len) {
-        error_setg_errno(errp, errno,
-                         "cannot create PID file: Could not write '%s'", path);
-        unlink(absolute);
-        close(fd);
-        return false;
-    }
-    /* The descriptor stays open: it holds the lock. */
-    g_atomic_pointer_set(&pidfile_path, g_steal_pointer(&absolute));
+    /* The call frees what it was given; the content moves. */
+    g_atomic_pointer_set(&current_pidfile,
+                         g_memdup2(pidfile, sizeof(*pidfile)));
+    *pidfile = (Pidfile){.fd = -1};
     return true;
 }
 
 void pidfile_remove(void)
 {
-    g_autofree char *path = NULL;
+    Pidfile *pidfile;
 
     do {
-        path = g_atomic_pointer_get(&pidfile_path);
-    } while (!g_atomic_pointer_compare_and_exchange(&pidfile_path, path, NULL));
-    if (path) {
-        unlink(path);
+        pidfile = g_atomic_pointer_get(&current_pidfile);
+    } while (!g_atomic_pointer_compare_and_exchange(&current_pidfile, pidfile,
+                                                    NULL));
+    if (pidfile && is_ours(pidfile)) {
+        unlink(pidfile->path);
+    }
+    pidfile_free(pidfile);
+}
+
+static void remove_aside(void *opaque)
+{
+    pidfile_remove();
+}
+
+void pidfile_cleanup(void)
+{
+    g_autoptr(AsideCall) call = NULL;
+    Error *err = NULL;
+
+    if (!g_atomic_pointer_get(&current_pidfile)) {
+        return;
+    }
+    call = aside_start("removing the PID file", remove_aside, NULL, NULL, &err);
+    if (!call || !aside_wait(call, REMOVE_TIMEOUT_MS, &err)) {
+        error_report_err(err);
     }
 }

@@ -16,6 +16,7 @@
 static int signals_fd = -1;
 static FdWatch *signals_fd_watch;
 static IOThread *signals_iothread;
+static bool asked_before; /* a signal came; only on signals_iothread */
 
 static sigset_t ending_signals(void)
 {
@@ -37,12 +38,25 @@ void signals_block(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/*
+ * The second signal of a user or service manager that loses patience.  SIGHUP
+ * is none: a manager may send it together with the first SIGTERM.
+ */
+static void ask_to_end(uint32_t signo)
+{
+    if (asked_before && signo != SIGHUP) {
+        shutdown_hurry();
+    }
+    asked_before = true;
+    shutdown_request(SHUTDOWN_CAUSE_HOST_SIGNAL);
+}
+
 static void signal_came(GIOCondition condition, void *opaque)
 {
     struct signalfd_siginfo info;
 
     while (read(signals_fd, &info, sizeof(info)) == sizeof(info)) {
-        shutdown_request(SHUTDOWN_CAUSE_HOST_SIGNAL);
+        ask_to_end(info.ssi_signo);
     }
 }
 

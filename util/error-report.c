@@ -5,16 +5,20 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/message-thread.h"
 #include "qemu/oob.h"
 
 static void print_message(const char *kind, const char *msg)
 {
     const char *program = g_get_prgname();
+    g_autofree char *line = g_strdup_printf(
+        "%s%s%s%s\n", program ? program : "", program ? ": " : "", kind, msg);
 
-    oob_assert_may_block("error_report");
-    /* One call, so that lines of two threads never mix. */
-    fprintf(stderr, "%s%s%s%s\n", program ? program : "", program ? ": " : "",
-            kind, msg);
+    if (!message_thread_put(line)) {
+        oob_assert_may_block("error_report");
+        /* One call, so that lines of two threads never mix. */
+        fputs(line, stderr);
+    }
 }
 
 void error_report_err(Error *err)

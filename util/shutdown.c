@@ -4,14 +4,17 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <poll.h>
 #include "qapi/qapi-events-run-state.h"
 #include "qemu/lockable.h"
+#include "qemu/process-end.h"
 #include "qemu/shutdown.h"
+#include "qemu/thread.h"
 #include "qemu/yank.h"
 
-/* What the hard way gets at least, after the yank. */
+/* How long the process has at least from the yank to the forced end. */
 #define SHUTDOWN_MIN_GRACE_MS 1000
+/* How long the last resort has before the forced end; part of the above. */
+#define SHUTDOWN_LAST_RESORT_MS 300
 #define SHUTDOWN_YANK_AGAIN_MS 100
 
 /*
@@ -21,7 +24,9 @@
 static QemuMutex shutdown_lock;
 static int64_t shutdown_timeout_ms = 10000;
 static ShutdownCause shutdown_cause;
+static bool starting;
 static bool watchdog_started;
+static bool yanked;
 static bool event_sent;
 static IOThread *watchdog_thread;
 static void (*last_resort_fn)(void);
@@ -44,18 +49,6 @@ void shutdown_set_timeout(int64_t ms)
     shutdown_timeout_ms = ms;
 }
 
-/* On the thread that must not block: a line is lost rather than waited for. */
-static void say(const char *what)
-{
-    struct pollfd pfd = {.fd = STDERR_FILENO, .events = POLLOUT};
-    g_autofree char *line = g_strdup_printf("%s: %s\n", g_get_prgname(), what);
-
-    if (poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT) &&
-        write(STDERR_FILENO, line, strlen(line)) < 0) {
-        return; /* nobody is left to be told */
-    }
-}
-
 static GMainContext *watchdog_context(void)
 {
     QEMU_LOCK_GUARD(&shutdown_lock);
@@ -70,18 +63,35 @@ static void watchdog_arm(int64_t ms, GSourceFunc fn)
     g_source_attach(timer, watchdog_context());
 }
 
+/* Nothing that might block comes before this. */
 static gboolean watchdog_end_process(gpointer opaque)
 {
-    void (*last_resort)(void);
+    process_end(1);
+}
 
-    say("yanking all peers did not help either, ending the hard way");
+static void *run_last_resort(void *opaque)
+{
+    void (*last_resort)(void) = opaque;
+
+    last_resort();
+    return NULL;
+}
+
+/* Without a thread there is no last resort: the end must not wait for it. */
+static gboolean watchdog_last_resort(gpointer opaque)
+{
+    void (*last_resort)(void);
+    QemuThread thread;
+
+    error_report("yanking all peers did not help either, ending the hard way");
     WITH_QEMU_LOCK_GUARD(&shutdown_lock) {
         last_resort = last_resort_fn;
     }
     if (last_resort) {
-        last_resort();
+        qemu_thread_try_create(&thread, "last-resort", run_last_resort,
+                               last_resort, QEMU_THREAD_DETACHED, NULL);
     }
-    _exit(1);
+    return G_SOURCE_REMOVE;
 }
 
 static gboolean watchdog_yank_again(gpointer opaque)
@@ -97,17 +107,37 @@ static int64_t get_timeout(void)
 }
 
 /*
- * What still waits in the main thread's queue may hang on peers of its own:
- * hence a yank of those that come up meanwhile, too.
+ * Commands that still wait in the main thread's queue may hang on peers of
+ * their own, so instances that appear later are yanked as well.
  */
-static gboolean watchdog_yank(gpointer opaque)
+static void yank_for_good(const char *why)
 {
-    say("shutdown takes too long, yanking all peers");
+    int64_t grace_ms = MAX(get_timeout(), SHUTDOWN_MIN_GRACE_MS);
+
+    WITH_QEMU_LOCK_GUARD(&shutdown_lock) {
+        if (yanked) {
+            return;
+        }
+        yanked = true;
+    }
+    if (why) {
+        error_report("%s, yanking all peers", why);
+    }
     yank_all_instances();
     watchdog_arm(SHUTDOWN_YANK_AGAIN_MS, watchdog_yank_again);
-    watchdog_arm(MAX(get_timeout(), SHUTDOWN_MIN_GRACE_MS),
-                 watchdog_end_process);
+    watchdog_arm(grace_ms - SHUTDOWN_LAST_RESORT_MS, watchdog_last_resort);
+    watchdog_arm(grace_ms, watchdog_end_process);
+}
+
+static gboolean watchdog_timeout(gpointer opaque)
+{
+    yank_for_good("shutdown takes too long");
     return G_SOURCE_REMOVE;
+}
+
+static void hurry_on_watchdog(void *opaque)
+{
+    yank_for_good(opaque);
 }
 
 void shutdown_announce(void)
@@ -121,7 +151,7 @@ void shutdown_announce(void)
         watchdog_started = true;
         ms = shutdown_timeout_ms;
     }
-    watchdog_arm(ms, watchdog_yank);
+    watchdog_arm(ms, watchdog_timeout);
 }
 
 void shutdown_send_event(void)
@@ -143,20 +173,47 @@ static void send_event_on_watchdog(void *opaque)
     shutdown_send_event();
 }
 
+void shutdown_set_starting(bool on)
+{
+    QEMU_LOCK_GUARD(&shutdown_lock);
+    starting = on;
+}
+
 void shutdown_request(ShutdownCause cause)
 {
+    IOThread *watchdog;
+    bool at_once;
+
     WITH_QEMU_LOCK_GUARD(&shutdown_lock) {
         if (shutdown_cause != SHUTDOWN_CAUSE_NONE) {
             return;
         }
         shutdown_cause = cause;
+        watchdog = watchdog_thread;
+        at_once = starting;
     }
     shutdown_announce();
-    if (watchdog_thread && iothread_current()) {
+    if (watchdog && iothread_current()) {
         /* The main thread may hang.  Posted, so that a reply goes first. */
-        iothread_post(watchdog_thread, send_event_on_watchdog, NULL);
+        iothread_post(watchdog, send_event_on_watchdog, NULL);
+        if (at_once) {
+            iothread_post(watchdog, hurry_on_watchdog, NULL);
+        }
     }
     g_main_context_wakeup(NULL);
+}
+
+void shutdown_hurry(void)
+{
+    IOThread *watchdog;
+
+    WITH_QEMU_LOCK_GUARD(&shutdown_lock) {
+        watchdog = watchdog_thread;
+    }
+    if (watchdog) {
+        iothread_post(watchdog, hurry_on_watchdog,
+                      (void *)"a second signal asks for the end");
+    }
 }
 
 ShutdownCause shutdown_requested(void)

@@ -16,9 +16,10 @@
 
 /*
  * Starts the monitor I/O thread, the in-band dispatcher on the default main
- * context, the stall watch and the delivery of events.  Main thread, once.
+ * context, the stall watch and the delivery of events.  Returns false with errp
+ * set when the thread cannot be had.  Main thread, once.
  */
-void monitor_init(void);
+bool monitor_init(Error **errp);
 
 /*
  * Closes every session, once what is queued was sent to clients that read, for

@@ -3,8 +3,9 @@
  *
  * A request to end starts a watchdog on a thread that never blocks.  When
  * the main thread has not ended the process within the shutdown timeout, all
- * instances are yanked; when that did not help either, within as long again
- * (at least a second), the process ends without further ado, with status 1.
+ * instances are yanked; during startup and on a second signal they are yanked
+ * at once.  When the process has not ended within the same time after the
+ * yank (at least a second), it is ended by _exit(), with status 1.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,14 +16,21 @@
 #include "qemu/iothread.h"
 
 /*
- * Sets up the watchdog with its timer on @watchdog.  @last_resort runs on
- * that thread right before the process is ended the hard way (to remove the
- * pidfile, say); it may be NULL.  Main thread, once.
+ * Sets up the watchdog with its timer on @watchdog.  @last_resort (to remove
+ * the pid file, for example) runs on a thread of its own shortly before the
+ * process is ended by force; nobody waits for it, so it may block.  It may be
+ * NULL.  Main thread, once.
  */
 void shutdown_init(IOThread *watchdog, void (*last_resort)(void));
 
 /* Milliseconds; 10000 to begin with.  Any thread. */
 void shutdown_set_timeout(int64_t ms);
+
+/*
+ * While @on is true, a request from another thread than the main thread yanks
+ * all instances at once: there is nothing to drain yet.  Any thread.
+ */
+void shutdown_set_starting(bool on);
 
 /*
  * Asks the main loop to end and starts the watchdog; the first cause counts.
@@ -42,6 +50,12 @@ void shutdown_send_event(void);
  * only, since the main thread may hang.  Any thread, OOB-safe.
  */
 void shutdown_announce(void);
+
+/*
+ * Yanks all instances now instead of at the end of the shutdown timeout, after
+ * a request to end.  Any thread, OOB-safe.
+ */
+void shutdown_hurry(void);
 
 /* The cause, SHUTDOWN_CAUSE_NONE until there is one.  Any thread. */
 ShutdownCause shutdown_requested(void);

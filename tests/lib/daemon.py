@@ -23,10 +23,11 @@ class Daemon:
     @monitors: how many QMP sockets to open
     @wrapper: a command to run it by, which must end in exec
     @pass_fds: descriptors that it inherits
+    @stderr: a file in the place of the log
     """
 
     def __init__(self, box, kind='yankd', options=(), monitors=1,
-                 env=None, wait=True, wrapper=(), pass_fds=()):
+                 env=None, wait=True, wrapper=(), pass_fds=(), stderr=None):
         self.box = box
         self.kind = kind
         self.sockets = [box.path(box.unique(f'{kind}-qmp') + '.sock')
@@ -41,8 +42,9 @@ class Daemon:
         for i, path in enumerate(self.sockets):
             argv += self._monitor_options(f'mon{i}', path)
         environment = dict(os.environ, **(env or {}))
+        output = {} if stderr is None else {'stderr': stderr}
         self.process = box.spawn([*wrapper, *argv], env=environment,
-                                 pass_fds=pass_fds)
+                                 pass_fds=pass_fds, **output)
         self.pid = self.process.pid
         if wait:
             self.wait_ready()

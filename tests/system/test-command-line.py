@@ -285,6 +285,27 @@ def _(box):
     assert not os.path.exists(path)
 
 
+@test('a pidfile that another process has put in the place of ours stays')
+def _(box):
+    path = box.path('pid')
+    process = box.spawn([YANKD, '--pidfile', path])
+    wait_for('pidfile', lambda: os.path.exists(path))
+    os.rename(path, box.path('old'))
+    box.write('pid', '1\n')
+    assert process.end() == 0
+    assert open(path).read() == '1\n'
+
+
+@test('a pidfile behind a symbolic link is removed, the link stays')
+def _(box):
+    path = box.path('link')
+    os.symlink(box.path('pid'), path)
+    process = box.spawn([YANKD, '--pidfile', path])
+    wait_for('pidfile', lambda: os.path.exists(path))
+    assert process.end() == 0
+    assert os.path.islink(path) and not os.path.exists(box.path('pid'))
+
+
 @test('SIGTERM, SIGINT and SIGHUP end the process with an event')
 def _(box):
     for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
@@ -336,6 +357,39 @@ def ended(pid):
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
         return not os.path.exists(f'/proc/{pid}')
+
+
+def close_all(fds):
+    """A wrapper that closes @fds."""
+    closing = ' '.join(f'{fd}<&-' for fd in fds)
+    return ['sh', '-c', f'exec {closing} "$0" "$@"']
+
+
+def descriptors(pid):
+    return {int(fd): os.readlink(f'/proc/{pid}/fd/{fd}')
+            for fd in os.listdir(f'/proc/{pid}/fd')}
+
+
+@test('closed descriptors 0, 1 and 2 become /dev/null')
+def _(box):
+    for fds in (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2):
+        done = box.run([
+            *close_all(fds), YANKD, '--daemonize', '--pidfile', 'pid',
+            '--chardev', 'socket,id=m,path=qmp.sock,server=on,wait=off',
+            '--monitor', 'm'], cwd=box.dir, check=False)
+        assert done.returncode == 0, (fds, done)
+        pid = int(open(box.path('pid')).read())
+        with daemon.Qmp.negotiated(box.path('qmp.sock')) as qmp:
+            links = descriptors(pid)
+            assert [links[fd] for fd in range(3)] == ['/dev/null'] * 3, links
+            qmp.cmd('quit')
+        wait_for('end', lambda: ended(pid))
+        # In the foreground only those that were closed.
+        d = daemon.Daemon(box, wrapper=close_all(fds))
+        links = descriptors(d.pid)
+        for fd in range(3):
+            assert (fd == 0 or fd in fds) == (links[fd] == '/dev/null'), links
+        assert d.process.end() == 0
 
 
 @test('--daemonize tells of a failure')

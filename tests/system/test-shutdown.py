@@ -7,12 +7,15 @@ itself, after --shutdown-timeout.
 """
 
 import os
+import signal
+import socket
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import Daemon
+from fuse_folder import Folder
 from nbd import NbdClient
 from peers import Blackhole, Listener
 from sandbox import wait_for
@@ -186,6 +189,113 @@ def _(box, how):
         assert qmp.is_silent(0.2)
         ends(daemon, how, qmp)
     server.thaw()
+
+
+def hang(box, qmp):
+    """Blocks the main loop where no yank reaches."""
+    fifo = box.path('fifo')
+    os.mkfifo(fifo)
+    qmp.submit('blockdev-add', {
+        'driver': 'blkdebug', 'node-name': 'd0', 'config': fifo,
+        'image': {'driver': 'null-co', 'node-name': 'n0'}})
+    assert qmp.is_silent(0.2)
+
+
+def answers(qmp):
+    """Out-of-band commands are answered, for a while."""
+    for _ in range(20):
+        qmp.oob('query-yank')
+        time.sleep(0.05)
+
+
+@test('standard error is on a dead file system')
+def _(box):
+    folder = Folder(box)
+    with open(folder.file('log'), 'w') as log:
+        daemon = Daemon(box, options=TIMEOUT, stderr=log)
+    with daemon.qmp() as qmp:
+        hang(box, qmp)
+        folder.freeze()
+        daemon.process.terminate()
+        answers(qmp)
+        status = daemon.process.wait(10 * slowness())
+        assert status in (0, 1), status
+    folder.end()
+
+
+@test('nobody reads standard error')
+def _(box):
+    end, pipe = os.pipe()
+    daemon = Daemon(box, options=TIMEOUT, stderr=pipe)
+    os.set_blocking(pipe, False)
+    try:
+        while True:
+            os.write(pipe, b'x' * 4096)
+    except BlockingIOError:
+        os.set_blocking(pipe, True)
+    with daemon.qmp() as qmp:
+        hang(box, qmp)
+        daemon.process.terminate()
+        answers(qmp)
+        status = daemon.process.wait(10 * slowness())
+        assert status in (0, 1), status
+    os.close(pipe)
+    os.close(end)
+
+
+@test('the pid file is on a dead file system')
+def _(box):
+    folder = Folder(box)
+    daemon = Daemon(box, options=TIMEOUT + ['--pidfile', folder.file('pid')])
+    with daemon.qmp() as qmp:
+        wait_for('pid file', lambda: os.path.exists(folder.file('pid')))
+        folder.freeze()
+        daemon.process.terminate()
+        assert daemon.process.wait(10 * slowness()) in (0, 1)
+        # Nor does a socket stay open that the kernel could close.
+        qmp.wait_closed()
+    folder.end()
+
+
+@test('a dead file system delays startup, which a signal ends')
+def _(box):
+    folder = Folder(box)
+    folder.freeze()
+    daemon = Daemon(box, options=TIMEOUT + ['--pidfile', folder.file('pid')])
+    daemon.process.terminate()
+    assert daemon.process.wait(20 * slowness()) in (0, 1)
+    folder.end()
+
+
+@test('a second signal yanks at once')
+def _(box):
+    listener = Listener(box)
+    daemon = Daemon(box, options=['--shutdown-timeout', '3600'])
+    with daemon.qmp() as qmp:
+        qmp.submit('blockdev-add', {'driver': 'nbd', 'node-name': 'n0',
+                                    'server': listener.address()})
+        listener.accept()
+        daemon.process.send_signal(signal.SIGTERM)
+        qmp.event('SHUTDOWN')
+        # A manager may send it together with the first.
+        daemon.process.send_signal(signal.SIGHUP)
+        answers(qmp)
+        assert daemon.alive()
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(10 * slowness()) == 0
+    assert 'second signal' in daemon.process.output()
+
+
+@test('a signal during startup yanks at once')
+def _(box):
+    listener = Listener(box)
+    daemon = Daemon(box, wait=False, options=[
+        '--shutdown-timeout', '3600', '--blockdev',
+        f'nbd,node-name=n0,server.type=unix,server.path={listener.path}'])
+    listener.accept()
+    daemon.process.terminate()
+    assert daemon.process.wait(10 * slowness()) == 1
+    assert '--blockdev' in daemon.process.output()
 
 
 @test('a client of the export that does not read')

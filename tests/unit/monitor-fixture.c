@@ -430,7 +430,7 @@ void fixture_run(void (*client)(void))
     announced = 0;
     quits = 0;
     client_done = false;
-    monitor_init();
+    monitor_init(&error_abort);
     thread = g_thread_new("client", client_thread, &client);
     while (!__atomic_load_n(&client_done, __ATOMIC_SEQ_CST)) {
         g_main_context_iteration(NULL, TRUE);

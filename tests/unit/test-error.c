@@ -5,6 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/message-thread.h"
+#include "qemu/oob.h"
 
 static void test_set(void)
 {
@@ -167,6 +169,115 @@ static void test_report(void)
                               "yankd: gone\n");
 }
 
+#define N_MESSAGES 8000 /* more than pipe and queue hold */
+
+/* What @fd gives up to the end of the line that contains @last. */
+static char *read_until(int fd, const char *last)
+{
+    GString *text = g_string_new(NULL);
+    char buf[4096];
+    const char *found = NULL;
+
+    while (!found || !strchr(found, '\n')) {
+        ssize_t len = read(fd, buf, sizeof(buf));
+
+        g_assert_cmpint(len, >, 0);
+        g_string_append_len(text, buf, len);
+        found = strstr(text->str, last);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void check_order(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    unsigned lost = 0;
+    int next = 0;
+    int n;
+
+    for (char **line = lines; **line; line++) {
+        if (sscanf(*line, "yankd: message %d ", &n) == 1) {
+            g_assert_cmpint(n, ==, next);
+            next++;
+        } else if (!strcmp(*line, "yankd: last")) {
+            g_assert_cmpint(next, ==, N_MESSAGES);
+            return;
+        } else {
+            g_assert_cmpint(
+                sscanf(*line, "yankd: warning: %u messages were lost", &lost),
+                ==, 1);
+            next += lost;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/*
+ * Nobody reads standard error: messages are queued, those beyond the bound
+ * are counted, and out-of-band code may go on reporting.
+ */
+static void test_report_blocked(void)
+{
+    g_autofree char *text = NULL;
+    int fds[2];
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 60 * G_USEC_PER_SEC, 0);
+        g_test_trap_assert_passed();
+        return;
+    }
+    g_set_prgname("yankd");
+    g_assert_cmpint(pipe(fds), ==, 0);
+    g_assert_cmpint(dup2(fds[1], STDERR_FILENO), ==, STDERR_FILENO);
+    message_thread_start(&error_abort);
+    oob_section_enter("test");
+    for (int i = 0; i < N_MESSAGES; i++) {
+        error_report("message %d %0100d", i, 0);
+    }
+    oob_section_leave();
+    g_assert_false(message_thread_flush(10));
+
+    text = read_until(fds[0], "messages were lost");
+    error_report("last");
+    {
+        g_autofree char *rest = read_until(fds[0], "last");
+        g_autofree char *all = g_strconcat(text, rest, NULL);
+
+        check_order(all);
+    }
+    message_thread_stop(60000);
+    /* Directly again. */
+    error_report("end");
+    g_free(read_until(fds[0], "end"));
+}
+
+/* GLib's warnings take the same way; a blocked thread is left behind. */
+static void test_warning_blocked(void)
+{
+    g_autofree char *text = NULL;
+    int fds[2];
+
+    if (!g_test_subprocess()) {
+        g_test_trap_subprocess(NULL, 60 * G_USEC_PER_SEC, 0);
+        g_test_trap_assert_passed();
+        return;
+    }
+    g_set_prgname("yankd");
+    g_log_set_always_fatal(G_LOG_FATAL_MASK);
+    g_assert_cmpint(pipe(fds), ==, 0);
+    g_assert_cmpint(dup2(fds[1], STDERR_FILENO), ==, STDERR_FILENO);
+    message_thread_start(&error_abort);
+    oob_section_enter("test");
+    g_warning("from %s", "GLib");
+    oob_section_leave();
+    text = read_until(fds[0], "GLib");
+    g_assert_cmpstr(text, ==, "yankd: warning: from GLib\n");
+    for (int i = 0; i < N_MESSAGES; i++) {
+        error_report("message %d %0100d", i, 0);
+    }
+    message_thread_stop(10);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -182,5 +293,7 @@ int main(int argc, char **argv)
     g_test_add_func("/error/fatal", test_fatal);
     g_test_add_func("/error/set-twice", test_set_twice);
     g_test_add_func("/error/report", test_report);
+    g_test_add_func("/error/report-blocked", test_report_blocked);
+    g_test_add_func("/error/warning-blocked", test_warning_blocked);
     return g_test_run();
 }
