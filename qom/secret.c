@@ -59,7 +59,7 @@ static GString *secret_load(const SecretProperties *props, Error **errp)
         error_setg(errp, "Either 'file' or 'data' must be provided");
         return NULL;
     }
-    text = props->file ? object_read_file(props->file, "a secret", errp)
+    text = props->file ? object_read_file(props->file, "a secret", NULL, errp)
                        : g_string_new(props->data);
     if (text && props->format == QCRYPTO_SECRET_FORMAT_BASE64 &&
         !secret_decode_base64(text, errp)) {

@@ -104,18 +104,14 @@ bool tls_creds_read(const char *dir, const char *name, bool optional,
                     GString **text, char **path, Error **errp)
 {
     g_autofree char *full = g_build_filename(dir, name, NULL);
+    bool absent = false;
 
-    if (access(full, F_OK) < 0) {
-        if (optional && errno == ENOENT) {
-            *path = g_steal_pointer(&full);
-            *text = NULL;
-            return true;
-        }
-        error_setg_errno(errp, errno, "Unable to access credentials %s", full);
+    *text = object_read_file(full, "a file of credentials", &absent, errp);
+    if (absent && !optional) {
+        error_setg_errno(errp, ENOENT, "Unable to access credentials %s", full);
         return false;
     }
-    *text = object_read_file(full, "a file of credentials", errp);
-    if (!*text) {
+    if (!*text && !absent) {
         return false;
     }
     *path = g_steal_pointer(&full);

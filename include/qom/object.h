@@ -2,8 +2,9 @@
  * Objects: what a user makes by --object or object-add and names by an id,
  * for other parts to look up.
  *
- * All functions are for the main thread and block on no peer.  Making an object
- * reads the files that it names; deleting an I/O thread waits for it to end.
+ * All functions are for the main thread.  Adding an object that is read from
+ * files waits for these, for a bounded time; deleting an I/O thread waits for
+ * it to end.  Nothing else blocks.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -4,7 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sys/stat.h>
 #include "qom/object.h"
 
 static ObjectOptions iothread_options(const char *id)
@@ -164,6 +166,52 @@ static void test_secret_file(void)
     g_assert_cmpint(g_unlink(path), ==, 0);
 }
 
+static void *write_pipe(void *path)
+{
+    int fd = open(path, O_WRONLY);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(write(fd, "by a pi", 7), ==, 7);
+    /* So that the reader finds nothing in between. */
+    g_usleep(20000);
+    g_assert_cmpint(write(fd, "pe", 2), ==, 2);
+    close(fd);
+    return NULL;
+}
+
+/* A FIFO, and a pipe by its number as a shell gives it. */
+static void test_secret_pipe(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("test-object-XXXXXX", NULL);
+    g_autofree char *fifo = g_build_filename(dir, "fifo", NULL);
+    g_autofree char *number = NULL;
+    g_autofree char *text = NULL;
+    ObjectOptions options = secret_options("s", NULL);
+    GThread *thread;
+    int fds[2];
+
+    g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+    options.u.secret.file = fifo;
+    text = g_strdup_printf("Unable to read %s: "
+                           "nothing has opened the FIFO for writing",
+                           fifo);
+    check_add_fails(&options, text);
+    thread = g_thread_new("writer", write_pipe, fifo);
+    check_secret(&options, "by a pipe");
+    g_thread_join(thread);
+    g_assert_cmpint(g_unlink(fifo), ==, 0);
+    g_assert_cmpint(g_rmdir(dir), ==, 0);
+
+    g_assert_cmpint(pipe(fds), ==, 0);
+    number = g_strdup_printf("/dev/fd/%d", fds[0]);
+    options.u.secret.file = number;
+    g_assert_cmpint(write(fds[1], "by a pipe", 9), ==, 9);
+    close(fds[1]);
+    check_secret(&options, "by a pipe");
+    check_secret(&options, "");
+    close(fds[0]);
+}
+
 static void test_bad_secret(void)
 {
     ObjectOptions options = secret_options("s", NULL);
@@ -197,6 +245,7 @@ int main(int argc, char **argv)
     g_test_add_func("/object/kinds", test_kinds);
     g_test_add_func("/object/secret", test_secret);
     g_test_add_func("/object/secret-file", test_secret_file);
+    g_test_add_func("/object/secret-pipe", test_secret_pipe);
     g_test_add_func("/object/bad-secret", test_bad_secret);
     return g_test_run();
 }
