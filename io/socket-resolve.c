@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/un.h>
 #include "io/inherited-fd.h"
@@ -80,6 +81,24 @@ GArray *socket_resolve_inet(const InetSocketAddress *inet, unsigned flags,
     }
     freeaddrinfo(list);
     return targets;
+}
+
+/* getaddrinfo() would tell as well, but may read files for it. */
+bool socket_address_is_numeric(const SocketAddress *addr)
+{
+    const InetSocketAddress *inet = &addr->u.inet;
+    g_auto(GStrv) parts = NULL; /* address and scope */
+    struct in6_addr bytes;
+
+    if (addr->type != SOCKET_ADDRESS_TYPE_INET) {
+        return true;
+    }
+    if (strspn(inet->port, "0123456789") != strlen(inet->port)) {
+        return false;
+    }
+    parts = g_strsplit(inet->host, "%", 2);
+    return !parts[0] || inet_pton(AF_INET, inet->host, &bytes) == 1 ||
+           inet_pton(AF_INET6, parts[0], &bytes) == 1;
 }
 
 GArray *socket_resolve_unix(const UnixSocketAddress *addr, Error **errp)

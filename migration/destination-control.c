@@ -32,8 +32,17 @@ static void __attribute__((constructor)) destination_init(void)
 static void cut_links(Destination *d, const char *reason, bool report)
 {
     g_autoptr(Link) hello = NULL;
+    g_autofree char *pending = NULL;
 
     QEMU_LOCK_GUARD(&migration_lock);
+    if (report) {
+        g_autofree char *where = destination_give_up_listening(d, reason);
+
+        if (where) {
+            pending = g_strdup_printf("attempt to listen at %s", where);
+            yank_report_cut(pending);
+        }
+    }
     hello = g_steal_pointer(&d->hello_link);
     d->hello_link = link_new();
     link_cut_locked(hello, reason, report);
@@ -90,7 +99,7 @@ void destination_begin_shutdown(Destination *d)
     QEMU_LOCK_GUARD(&migration_lock);
 
     d->shutting_down = true;
-    destination_wake_listener(d);
+    qemu_cond_broadcast(&migration_cond);
 }
 
 /* How long a source that is there may take to say goodbye. */
@@ -138,22 +147,20 @@ void destination_retire(void)
 
 /* What follows, up to the end, holds destination_lock. */
 
-static void set_address(Destination *d, const SocketAddress *address)
+/*
+ * Waits for the outcome in the place of the monitor when the command runs
+ * in-band.  A name may take long to resolve: a client learns the outcome from
+ * the status.
+ */
+static bool await_outcome(Destination *d, unsigned number, bool numeric,
+                          bool replies, bool wait, Error **errp)
 {
-    QEMU_LOCK_GUARD(&migration_lock);
-
-    qapi_free_SocketAddress(d->listen_address);
-    d->listen_address = QAPI_CLONE(SocketAddress, address);
-    d->listens = true;
-    destination_wake_listener(d);
+    return replies || !(numeric || wait) ||
+           destination_await_listening(d, number, errp);
 }
 
-bool destination_listen(const SocketAddress *address, Error **errp)
+static bool may_listen(Destination *d, Error **errp)
 {
-    Destination *d;
-
-    QEMU_LOCK_GUARD(&destination_lock);
-    d = destination;
     if (!d) {
         error_setg(errp, "'-incoming' was not specified on the command line");
         return false;
@@ -167,28 +174,63 @@ bool destination_listen(const SocketAddress *address, Error **errp)
         error_setg(errp, "The incoming migration has already been started");
         return false;
     }
-    if (!d->listens) {
-        if (!yank_register_instance(MIGRATION_YANK_INSTANCE, errp)) {
+    return true;
+}
+
+static bool make_yankable(Destination *d, Error **errp)
+{
+    if (d->listens) {
+        return true;
+    }
+    if (!yank_register_instance(MIGRATION_YANK_INSTANCE, errp)) {
+        return false;
+    }
+    yank_register_function(MIGRATION_YANK_INSTANCE, destination_yank, d);
+    QEMU_LOCK_GUARD(&migration_lock);
+    d->listens = true;
+    return true;
+}
+
+bool destination_listen(const SocketAddress *address, bool wait, Error **errp)
+{
+    bool numeric = socket_address_is_numeric(address);
+    QmpReply *reply = NULL;
+    unsigned number;
+    Destination *d;
+
+    WITH_QEMU_LOCK_GUARD(&destination_lock) {
+        d = destination;
+        if (!may_listen(d, errp)) {
             return false;
         }
-        yank_register_function(MIGRATION_YANK_INSTANCE, destination_yank, d);
+        activity_set_phase(d->activity, numeric ? "bind" : "resolve");
+        if (!make_yankable(d, errp)) {
+            return false;
+        }
+        reply = numeric ? qmp_reply_take() : NULL;
+        number = destination_begin_listening(d, address, true, reply);
     }
-    migration_set_state(migration_state(), MIGRATION_STATUS_SETUP);
-    set_address(d, address);
-    return true;
+    return await_outcome(d, number, numeric, reply != NULL, wait, errp);
 }
 
 bool destination_recover(const SocketAddress *address, Error **errp)
 {
-    QEMU_LOCK_GUARD(&destination_lock);
+    bool numeric = socket_address_is_numeric(address);
+    QmpReply *reply = NULL;
+    unsigned number;
+    Destination *d;
 
-    if (!destination || migration_state() != MIGRATION_STATUS_POSTCOPY_PAUSED) {
-        error_setg(errp,
-                   "Migrate recover can only be run when postcopy is paused.");
-        return false;
+    WITH_QEMU_LOCK_GUARD(&destination_lock) {
+        d = destination;
+        if (!d || migration_state() != MIGRATION_STATUS_POSTCOPY_PAUSED) {
+            error_setg(errp, "Migrate recover can only be run when postcopy is "
+                             "paused.");
+            return false;
+        }
+        reply = numeric ? qmp_reply_take() : NULL;
+        number = destination_begin_listening(d, address, false, reply);
     }
-    set_address(destination, address);
-    return true;
+    return await_outcome(d, number, numeric, reply != NULL, false, errp);
 }
 
 static bool enter_cancelling(void)

@@ -2,8 +2,9 @@
  * The destination finds out who has connected, and which connections belong
  * together.
  *
- * Each connection is read by a thread of its own until its hello is there, so
- * that one that says nothing is in nobody's way.
+ * The loop reads each connection until its hello is there, without waiting for
+ * any of them: whoever connects costs a descriptor and some memory, and is in
+ * nobody's way.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,6 +13,7 @@
 #include "main-call.h"
 #include "migration-internal.h"
 #include "options.h"
+#include "qemu/fd-watch.h"
 #include "state.h"
 #include "stats.h"
 
@@ -19,16 +21,21 @@
  * Connections whose hello is awaited, and for how long.  When there are more,
  * the oldest has to go: a source says hello at once.
  */
-#define MAX_SILENT (STREAM_MAX_CHANNELS + 16)
+#define MAX_GREETERS (STREAM_MAX_CHANNELS + 16)
 #define HELLO_TIMEOUT_MS 10000
-/* Threads at most; those that had to go may wait for the main thread still. */
-#define MAX_GREETERS (2 * MAX_SILENT)
 
+/* A connection from its beginning to its hello; the loop's. */
 typedef struct Greeter {
     Destination *destination;
     Link *link; /* the hello_link of its time */
     QIOChannel *ioc;
+    QIOChannel *spoken;     /* TLS over ioc, or ioc; NULL: creds are awaited */
     QCryptoTLSCreds *creds; /* NULL: no TLS */
+    bool secured;           /* the handshake is done, or there is none */
+    FdWatch *watch;
+    GSource *deadline; /* of the peer; NULL while it does not have to act */
+    uint8_t hello[STREAM_HELLO_SIZE];
+    size_t got; /* bytes of hello */
 } Greeter;
 
 void assembly_free(Assembly *a)
@@ -41,64 +48,6 @@ void assembly_free(Assembly *a)
     }
     link_unref(a->link);
     g_free(a);
-}
-
-/* ---- TLS. ---- */
-
-typedef struct FindCreds {
-    const char *id;
-    QCryptoTLSCreds *creds;
-    Error *err;
-} FindCreds;
-
-static void find_creds(void *opaque)
-{
-    FindCreds *find = opaque;
-
-    find->creds =
-        tls_creds_find(find->id, QCRYPTO_TLS_CREDS_ENDPOINT_SERVER, &find->err);
-}
-
-/*
- * The credentials.  Once only a resume can come they are those of the session:
- * it must not need the main thread, which may be waiting for just that.
- */
-static QCryptoTLSCreds *get_creds(Greeter *g, const char *id, Error **errp)
-{
-    Destination *d = g->destination;
-    FindCreds find = {.id = id};
-
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        if (d->ready_said && d->creds) {
-            return tls_creds_ref(d->creds);
-        }
-    }
-    if (!migration_call_main(g->link, find_creds, &find)) {
-        link_error(g->link, errp);
-        return NULL;
-    }
-    error_propagate(errp, find.err);
-    return find.creds;
-}
-
-/* The channel to speak over; g->ioc itself without TLS. */
-static QIOChannel *secure(Greeter *g, Error **errp)
-{
-    g_autoptr(MigrationParameters) params = migration_parameters();
-    g_autoptr(QIOChannel) tls = NULL;
-
-    if (!params->tls_creds[0]) {
-        return qio_channel_ref(g->ioc);
-    }
-    g->creds = get_creds(g, params->tls_creds, errp);
-    if (!g->creds) {
-        return NULL;
-    }
-    tls = qio_channel_tls_new_server(g->ioc, g->creds, errp);
-    if (!tls || qio_channel_tls_handshake(tls, errp) < 0) {
-        return NULL;
-    }
-    return g_steal_pointer(&tls);
 }
 
 /* ---- Which connections belong together. ---- */
@@ -221,6 +170,8 @@ static const char *take(Greeter *g, const StreamHello *hello, QIOChannel *ioc,
     return NULL;
 }
 
+/* ---- One connection. ---- */
+
 static void say_no(QIOChannel *ioc, const char *why)
 {
     g_autoptr(MigrationChannel) c =
@@ -241,110 +192,303 @@ static void note_stranger(Greeter *g, const Error *err)
     }
 }
 
-/* With the lock held. */
-static void await_hello(Destination *d, Greeter *g)
+static void clear_deadline(Greeter *g)
 {
-    if (g_queue_get_length(&d->silent) >= MAX_SILENT) {
-        Greeter *oldest = g_queue_pop_head(&d->silent);
-
-        qio_channel_shutdown(oldest->ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
-    }
-    g_queue_push_tail(&d->silent, g);
-}
-
-/* Its hello has come, or will not. */
-static void end_silence(Greeter *g)
-{
-    QEMU_LOCK_GUARD(&migration_lock);
-    g_queue_remove(&g->destination->silent, g);
-}
-
-static void read_hello(Greeter *g, QIOChannel *ioc, Error **errp)
-{
-    uint8_t buf[STREAM_HELLO_SIZE];
-    g_autoptr(Link) old = NULL;
-    StreamHello hello;
-    const char *why;
-    int ret = qio_channel_read_all(ioc, buf, sizeof(buf), errp);
-
-    end_silence(g);
-    if (ret == 0) {
-        error_setg(errp, "It said nothing");
-    }
-    if (ret != 1) {
-        return;
-    }
-    if (!stream_hello_unpack(buf, &hello, errp)) {
-        say_no(ioc, error_get_pretty(*errp));
-        return;
-    }
-    if (!qio_channel_set_read_timeout(g->ioc, 0, errp)) {
-        return;
-    }
-    why = take(g, &hello, ioc, &old);
-    if (why && hello.channel == 0) {
-        say_no(ioc, why);
-    }
-    if (old) {
-        link_cut(old, "The source has connected anew");
+    if (g->deadline) {
+        g_source_destroy(g->deadline);
+        g_clear_pointer(&g->deadline, g_source_unref);
     }
 }
 
-static void *greeter_thread(void *opaque)
+/* @err, which it consumes: why there is no hello, or NULL. */
+static void greeter_end(Greeter *g, Error *err)
 {
-    Greeter *g = opaque;
-    Destination *d = g->destination;
-    g_autoptr(QIOChannel) ioc = NULL;
-    Error *err = NULL;
-
-    if (qio_channel_set_blocking(g->ioc, true, &err) &&
-        qio_channel_set_read_timeout(g->ioc, HELLO_TIMEOUT_MS, &err)) {
-        ioc = secure(g, &err);
-    }
-    if (ioc) {
-        read_hello(g, ioc, &err);
-    }
-    end_silence(g);
+    g_queue_remove(&g->destination->greeters, g);
     if (err) {
         note_stranger(g, err);
         error_free(err);
     }
-    tls_creds_unref(g->creds);
+    clear_deadline(g);
+    fd_watch_free(g->watch);
     link_remove_channel(g->link, g->ioc);
-    qio_channel_unref(g->ioc);
     link_unref(g->link);
+    tls_creds_unref(g->creds);
+    qio_channel_unref(g->spoken);
+    qio_channel_unref(g->ioc);
     g_free(g);
+}
+
+static gboolean greeter_timed_out(gpointer opaque)
+{
+    Error *err = NULL;
+
+    error_setg(&err, "It has not said hello within %d ms", HELLO_TIMEOUT_MS);
+    greeter_end(opaque, err);
+    return G_SOURCE_REMOVE;
+}
+
+static void set_deadline(Greeter *g)
+{
+    g->deadline = g_timeout_source_new(HELLO_TIMEOUT_MS);
+    g_source_set_callback(g->deadline, greeter_timed_out, g, NULL);
+    g_source_attach(g->deadline,
+                    iothread_get_g_main_context(g->destination->loop));
+}
+
+/* The threads of a session wait for their channels. */
+static void greet_back(Greeter *g, const StreamHello *hello)
+{
+    g_autoptr(Link) old = NULL;
+    const char *why;
+    Error *err = NULL;
+
+    fd_watch_set_events(g->watch, 0);
+    if (!qio_channel_set_blocking(g->ioc, true, &err)) {
+        greeter_end(g, err);
+        return;
+    }
+    why = take(g, hello, g->spoken, &old);
+    if (why && hello->channel == 0 &&
+        qio_channel_set_blocking(g->ioc, false, NULL)) {
+        say_no(g->spoken, why);
+    }
+    if (old) {
+        link_cut(old, "The source has connected anew");
+    }
+    greeter_end(g, NULL);
+}
+
+static void hello_complete(Greeter *g)
+{
+    StreamHello hello;
+    Error *err = NULL;
+
+    if (stream_hello_unpack(g->hello, &hello, &err)) {
+        greet_back(g, &hello);
+    } else {
+        say_no(g->spoken, error_get_pretty(err));
+        greeter_end(g, err);
+    }
+}
+
+/* True when it is there, or err is set; else more is to come. */
+static bool read_hello(Greeter *g, Error **errp)
+{
+    while (g->got < sizeof(g->hello)) {
+        ssize_t n = qio_channel_read(g->spoken, g->hello + g->got,
+                                     sizeof(g->hello) - g->got, errp);
+
+        if (n == QIO_CHANNEL_ERR_BLOCK) {
+            fd_watch_set_events(g->watch, G_IO_IN);
+            return false;
+        }
+        if (n == 0) {
+            error_setg(errp, g->got ? "It ended within its hello"
+                                    : "It said nothing");
+        }
+        if (n <= 0) {
+            return true;
+        }
+        g->got += n;
+    }
+    return true;
+}
+
+/* True when it is done, or err is set. */
+static bool shake_hands(Greeter *g, Error **errp)
+{
+    if (g->secured) {
+        return true;
+    }
+    switch (qio_channel_tls_handshake_step(g->spoken, errp)) {
+    case QIO_CHANNEL_TLS_WANT_READ:
+        fd_watch_set_events(g->watch, G_IO_IN);
+        return false;
+    case QIO_CHANNEL_TLS_WANT_WRITE:
+        fd_watch_set_events(g->watch, G_IO_OUT);
+        return false;
+    case QIO_CHANNEL_TLS_DONE:
+        g->secured = true;
+        return true;
+    case QIO_CHANNEL_TLS_FAILED:
+    default:
+        return true;
+    }
+}
+
+/* As far as it goes without waiting; it may be the end of @g. */
+static void greeter_go_on(Greeter *g)
+{
+    Error *err = NULL;
+
+    if (!shake_hands(g, &err) || (!err && !read_hello(g, &err))) {
+        return;
+    }
+    if (err) {
+        greeter_end(g, err);
+    } else {
+        hello_complete(g);
+    }
+}
+
+static void greeter_ready(GIOCondition condition, void *opaque)
+{
+    Greeter *g = opaque;
+    Error *err = NULL;
+
+    if (g->spoken) {
+        greeter_go_on(g);
+        return;
+    }
+    error_setg(&err, "It was closed before it could be served");
+    greeter_end(g, err);
+}
+
+/* ---- TLS. ---- */
+
+/* Goes on with @creds; NULL: without TLS. */
+static void start_talking(Greeter *g, QCryptoTLSCreds *creds)
+{
+    Error *err = NULL;
+
+    if (creds) {
+        g->creds = tls_creds_ref(creds);
+        g->spoken = qio_channel_tls_new_server(g->ioc, creds, &err);
+    } else {
+        g->spoken = qio_channel_ref(g->ioc);
+        g->secured = true;
+    }
+    if (!g->spoken) {
+        greeter_end(g, err);
+        return;
+    }
+    set_deadline(g);
+    greeter_go_on(g);
+}
+
+/* What the main thread has found. */
+typedef struct FoundCreds {
+    Destination *destination;
+    QCryptoTLSCreds *creds;
+    Error *err;
+} FoundCreds;
+
+/* The loop. */
+static void creds_found(void *opaque)
+{
+    FoundCreds *found = opaque;
+    GQueue *greeters = g_queue_copy(&found->destination->greeters);
+    Greeter *g;
+
+    found->destination->finding_creds = false;
+    while ((g = g_queue_pop_head(greeters))) {
+        if (g->spoken) {
+            continue; /* it has what it needs */
+        }
+        if (found->creds) {
+            start_talking(g, found->creds);
+        } else {
+            greeter_end(g, error_copy(found->err));
+        }
+    }
+    g_queue_free(greeters);
+    tls_creds_unref(found->creds);
+    error_free(found->err);
+    g_free(found);
+}
+
+/* Main thread. */
+static void find_creds(void)
+{
+    Destination *d = destination_get();
+    g_autoptr(MigrationParameters) params = migration_parameters();
+    FoundCreds *found;
+
+    if (!d || !d->loop) {
+        return;
+    }
+    found = g_new0(FoundCreds, 1);
+    found->destination = d;
+    found->creds = tls_creds_find(
+        params->tls_creds, QCRYPTO_TLS_CREDS_ENDPOINT_SERVER, &found->err);
+    iothread_post(d->loop, creds_found, found);
+}
+
+/*
+ * The credentials of the session, or NULL.  Once only a resume can come it
+ * must not need the main thread, which may be waiting for just that.
+ */
+static QCryptoTLSCreds *session_creds(Destination *d)
+{
     QEMU_LOCK_GUARD(&migration_lock);
-    d->n_greeters--;
-    qemu_cond_broadcast(&migration_cond);
-    return NULL;
+
+    return d->ready_said && d->creds ? tls_creds_ref(d->creds) : NULL;
+}
+
+static void begin_tls(Greeter *g)
+{
+    Destination *d = g->destination;
+    g_autoptr(QCryptoTLSCreds) creds = session_creds(d);
+
+    if (creds) {
+        start_talking(g, creds);
+    } else if (!d->finding_creds) {
+        /* One question for all: the main thread may take long. */
+        d->finding_creds = true;
+        migration_post_main(find_creds);
+    }
+}
+
+/* ---- Coming and going. ---- */
+
+static bool is_welcome(Destination *d)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    return !d->shutting_down && !d->closed;
+}
+
+static void make_room(Destination *d)
+{
+    Error *err = NULL;
+
+    if (g_queue_get_length(&d->greeters) >= MAX_GREETERS) {
+        error_setg(&err, "%d others had not said hello", MAX_GREETERS - 1);
+        greeter_end(g_queue_peek_head(&d->greeters), err);
+    }
 }
 
 void destination_greet(Destination *d, QIOChannel *ioc)
 {
-    Greeter *g = g_new0(Greeter, 1);
-    QemuThread thread;
-    bool welcome = false;
+    g_autoptr(MigrationParameters) params = migration_parameters();
+    Greeter *g;
 
+    if (!is_welcome(d)) {
+        qio_channel_unref(ioc);
+        return;
+    }
+    make_room(d);
+    g = g_new0(Greeter, 1);
     g->destination = d;
     g->ioc = ioc;
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         g->link = link_ref(d->hello_link);
-        welcome =
-            d->n_greeters < MAX_GREETERS && !d->shutting_down && !d->closed;
-        d->n_greeters += welcome;
     }
-    if (!welcome) {
-        link_unref(g->link);
-        qio_channel_unref(ioc);
-        g_free(g);
-        return;
-    }
-    /* After a cut the thread finds its channel shut down. */
+    /* After a cut it is found shut down. */
     link_add_channel(g->link, ioc, NULL);
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        await_hello(d, g);
+    g->watch = fd_watch_new(iothread_get_g_main_context(d->loop),
+                            qio_channel_get_read_fd(ioc), greeter_ready, g);
+    g_queue_push_tail(&d->greeters, g);
+    if (params->tls_creds[0]) {
+        begin_tls(g);
+    } else {
+        start_talking(g, NULL);
     }
-    qemu_thread_create(&thread, "mig-hello", greeter_thread, g,
-                       QEMU_THREAD_DETACHED);
+}
+
+void destination_end_greeters(Destination *d)
+{
+    while (!g_queue_is_empty(&d->greeters)) {
+        greeter_end(g_queue_peek_head(&d->greeters), NULL);
+    }
 }

@@ -1,15 +1,16 @@
 /*
  * The destination listens.
  *
+ * All happens on the loop ("mig-listen"), an I/O thread that also reads the
+ * hellos of those who connect.  It must not wait: a name may have to be
+ * resolved, and a path may lie on a dead file system, so that a side thread
+ * binds such addresses and closes the listener that was there before.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include "destination.h"
-#include "io/connect-task.h"
-#include "io/net-listener.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
 #include "state.h"
@@ -17,31 +18,157 @@
 
 /* Connections that wait to be accepted: all channels of a source at once. */
 #define BACKLOG 256
-/* After a failure to accept, for want of descriptors, say. */
-#define ACCEPT_PAUSE_MS 200
 
-void destination_wake_listener(Destination *d)
+/* ---- Outcome. ---- */
+
+static void attempt_free(ListenAttempt *a)
 {
-    eventfd_write(d->wake_fd, 1);
-    qemu_cond_broadcast(&migration_cond);
-}
-
-static void listening_tried(Destination *d, const Error *err)
-{
-    QEMU_LOCK_GUARD(&migration_lock);
-
-    d->listen_tried = true;
-    g_free(d->listen_error);
-    d->listen_error = err ? g_strdup(error_get_pretty(err)) : NULL;
-    stats_set_error(d->listen_error);
-    if (err) {
-        /* So that it may be tried anew; a resume stays in postcopy-paused. */
-        migration_set_state(MIGRATION_STATUS_SETUP, MIGRATION_STATUS_FAILED);
+    if (a->timer) {
+        g_source_destroy(a->timer);
+        g_source_unref(a->timer);
     }
-    qemu_cond_broadcast(&migration_cond);
+    aside_unref(a->call);
+    if (a->task) {
+        qio_connect_task_abandon(a->task);
+        qio_connect_task_unref(a->task);
+    }
+    g_free(a);
 }
 
-/* A descriptor that is connected already is the only client there will be. */
+/*
+ * The attempt that runs has ended, with @err or, when it is NULL, with
+ * success: all who wait for it are told.
+ */
+static void end_attempt(Destination *d, const Error *err)
+{
+    ListenAttempt *a = g_steal_pointer(&d->attempt);
+
+    if (migration_state() != MIGRATION_STATUS_POSTCOPY_PAUSED) {
+        activity_set_phase(d->activity, err ? "failed" : "listening");
+    }
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        if (a->number == d->listen_begun) {
+            g_clear_pointer(&d->listen_pending, g_free);
+        }
+        d->listen_done = a->number;
+        g_free(d->listen_error);
+        d->listen_error = err ? g_strdup(error_get_pretty(err)) : NULL;
+        stats_set_error(d->listen_error);
+        if (err) {
+            /* So that it may be tried anew; a resume stays as it is. */
+            migration_set_state(MIGRATION_STATUS_SETUP,
+                                MIGRATION_STATUS_FAILED);
+        }
+        qemu_cond_broadcast(&migration_cond);
+    }
+    if (a->reply) {
+        qmp_reply_send(a->reply, err ? error_copy(err) : NULL);
+    }
+    attempt_free(a);
+}
+
+static void fail_attempt(Destination *d, const char *fmt, ...)
+    G_GNUC_PRINTF(2, 3);
+
+static void fail_attempt(Destination *d, const char *fmt, ...)
+{
+    g_autoptr(Error) err = NULL;
+    g_autofree char *why = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    why = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    error_setg(&err, "%s", why);
+    end_attempt(d, err);
+}
+
+/* ---- Binding. ---- */
+
+/* What a side thread works on. */
+typedef struct Bind {
+    Destination *d; /* the loop's */
+    SocketAddress *address;
+    QIONetListener *old; /* closed first: it may be at the same address */
+    QIONetListener *listener;
+    Error *err;
+} Bind;
+
+static void bind_run(void *opaque)
+{
+    Bind *b = opaque;
+
+    g_clear_pointer(&b->old, qio_net_listener_free);
+    b->listener = qio_net_listener_new(b->address, BACKLOG, &b->err);
+}
+
+static void bind_free(void *opaque)
+{
+    Bind *b = opaque;
+
+    qapi_free_SocketAddress(b->address);
+    qio_net_listener_free(b->old);
+    qio_net_listener_free(b->listener);
+    error_free(b->err);
+    g_free(b);
+}
+
+static void accepted(QIOChannel *ioc, void *opaque)
+{
+    destination_greet(opaque, ioc);
+}
+
+static void bind_done(void *opaque)
+{
+    Bind *b = opaque;
+    Destination *d = b->d;
+
+    if (b->listener) {
+        d->listener = g_steal_pointer(&b->listener);
+        stats_set_listening(qio_net_listener_address(d->listener));
+        qio_net_listener_set_client_fn(
+            d->listener, iothread_get_g_main_context(d->loop), accepted, d);
+    }
+    end_attempt(d, b->err);
+}
+
+/* Whether to listen at @address, or to end that, touches a file system. */
+static bool has_path(const SocketAddress *address)
+{
+    return address->type == SOCKET_ADDRESS_TYPE_UNIX &&
+           !(address->u.q_unix.has_abstract && address->u.q_unix.abstract);
+}
+
+static void begin_bind(Destination *d, const SocketAddress *address)
+{
+    g_autofree char *text = socket_address_to_string(address);
+    g_autofree char *what = g_strdup_printf("listening at %s", text);
+    bool aside =
+        has_path(address) || !socket_address_is_numeric(address) ||
+        (d->listener && has_path(qio_net_listener_address(d->listener)));
+    g_autoptr(Error) err = NULL;
+    Bind *b = g_new0(Bind, 1);
+
+    b->d = d;
+    b->address = QAPI_CLONE(SocketAddress, address);
+    b->old = g_steal_pointer(&d->listener);
+    if (!aside) {
+        bind_run(b);
+        bind_done(b);
+        bind_free(b);
+        return;
+    }
+    d->attempt->call = aside_start_async(what, bind_run, b, bind_free,
+                                         iothread_get_g_main_context(d->loop),
+                                         bind_done, &err);
+    if (!d->attempt->call) {
+        end_attempt(d, err);
+    }
+}
+
+/* ---- A descriptor that is connected already. ---- */
+
+/* It is the only client that there will be. */
 static bool is_connected_fd(const SocketAddress *address)
 {
     int fd, listening = 0;
@@ -55,156 +182,169 @@ static bool is_connected_fd(const SocketAddress *address)
            !listening;
 }
 
-static void greet_fd(Destination *d, const SocketAddress *address)
-{
-    Error *err = NULL;
-    QIOChannel *ioc = qio_connect_sync(address, NULL, NULL, &err);
-
-    listening_tried(d, err);
-    if (ioc) {
-        destination_greet(d, ioc);
-    }
-    error_free(err);
-}
-
-/*
- * Listening is begun by a thread of its own: a name server may keep silent for
- * long, and a new address, or the end of the process, is not to wait for it.
- */
-typedef struct Attempt {
-    SocketAddress *address;
-    /* migration_lock. */
-    QIONetListener *listener;
-    Error *err;
-    bool done;
-    bool given_up; /* its thread frees it */
-} Attempt;
-
-static void attempt_free(Attempt *a)
-{
-    qapi_free_SocketAddress(a->address);
-    qio_net_listener_free(a->listener);
-    error_free(a->err);
-    g_free(a);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Attempt, attempt_free)
-
-static void *attempt_thread(void *opaque)
-{
-    Attempt *a = opaque;
-    bool given_up = false;
-    Error *err = NULL;
-    QIONetListener *listener = qio_net_listener_new(a->address, BACKLOG, &err);
-
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        a->listener = listener;
-        a->err = err;
-        a->done = true;
-        given_up = a->given_up;
-        qemu_cond_broadcast(&migration_cond);
-    }
-    if (given_up) {
-        attempt_free(a);
-    }
-    return NULL;
-}
-
-/* False: something else is to be done. */
-static bool attempt_wait(Destination *d, Attempt *a)
-{
-    QEMU_LOCK_GUARD(&migration_lock);
-
-    while (!a->done && !d->shutting_down && !d->closed && !d->listen_address) {
-        qemu_cond_wait(&migration_cond, &migration_lock);
-    }
-    a->given_up = !a->done;
-    return a->done;
-}
-
-static QIONetListener *listen_at(Destination *d, const SocketAddress *address)
-{
-    g_autoptr(Attempt) a = NULL;
-    QemuThread thread;
-
-    if (is_connected_fd(address)) {
-        greet_fd(d, address);
-        return NULL;
-    }
-    a = g_new0(Attempt, 1);
-    a->address = QAPI_CLONE(SocketAddress, address);
-    qemu_thread_create(&thread, "mig-bind", attempt_thread, a,
-                       QEMU_THREAD_DETACHED);
-    if (!attempt_wait(d, a)) {
-        a = NULL; /* its thread's */
-        return NULL;
-    }
-    stats_set_listening(a->listener ? qio_net_listener_address(a->listener)
-                                    : NULL);
-    listening_tried(d, a->err);
-    return g_steal_pointer(&a->listener);
-}
-
-typedef enum ListenStep {
-    LISTEN_ON,
-    LISTEN_ANEW,
-    LISTEN_END
-} ListenStep;
-
-/* What to do; waits while there is neither a listener nor an address. */
-static ListenStep next_step(Destination *d, bool has_listener,
-                            SocketAddress **address)
-{
-    QEMU_LOCK_GUARD(&migration_lock);
-
-    for (;;) {
-        if (d->shutting_down || d->closed) {
-            return LISTEN_END;
-        }
-        if (d->listen_address) {
-            *address = g_steal_pointer(&d->listen_address);
-            return LISTEN_ANEW;
-        }
-        if (has_listener) {
-            return LISTEN_ON;
-        }
-        qemu_cond_wait(&migration_cond, &migration_lock);
-    }
-}
-
-static void accept_one(Destination *d, QIONetListener *listener)
-{
-    QIOChannel *ioc = qio_net_listener_wait_client(listener, d->wake_fd, NULL);
-    eventfd_t value;
-
-    if (ioc) {
-        destination_greet(d, ioc);
-    } else if (eventfd_read(d->wake_fd, &value) < 0) {
-        /* It was not woken: who waits to be accepted would make it spin. */
-        struct pollfd pfd = {d->wake_fd, POLLIN, 0};
-
-        poll(&pfd, 1, ACCEPT_PAUSE_MS);
-    }
-}
-
-void *destination_listener_thread(void *opaque)
+static void fd_connected(QIOChannel *ioc, const Error *err, void *opaque)
 {
     Destination *d = opaque;
-    g_autoptr(QIONetListener) listener = NULL;
 
-    for (;;) {
-        g_autoptr(SocketAddress) address = NULL;
-
-        switch (next_step(d, listener != NULL, &address)) {
-        case LISTEN_ON:
-            accept_one(d, listener);
-            break;
-        case LISTEN_ANEW:
-            g_clear_pointer(&listener, qio_net_listener_free);
-            listener = listen_at(d, address);
-            break;
-        case LISTEN_END:
-            stats_set_listening(NULL);
-            return NULL;
-        }
+    g_clear_pointer(&d->attempt->task, qio_connect_task_unref);
+    if (ioc) {
+        destination_greet(d, ioc);
     }
+    end_attempt(d, err);
+}
+
+/* ---- On the loop. ---- */
+
+/* Nobody is accepted any more; what is left is to be freed. */
+static void stop_accepting(Destination *d)
+{
+    if (d->listener) {
+        qio_net_listener_set_client_fn(d->listener, NULL, NULL, NULL);
+        stats_set_listening(NULL);
+    }
+}
+
+static gboolean attempt_timed_out(gpointer opaque)
+{
+    Destination *d = opaque;
+
+    fail_attempt(d, "Listening has not begun within %d ms", ASIDE_TIMEOUT_MS);
+    return G_SOURCE_REMOVE;
+}
+
+/* Somebody waits for the outcome: what hangs is abandoned after a while. */
+static void start_timer(Destination *d, ListenAttempt *a)
+{
+    a->timer = g_timeout_source_new(ASIDE_TIMEOUT_MS);
+    g_source_set_callback(a->timer, attempt_timed_out, d, NULL);
+    g_source_attach(a->timer, iothread_get_g_main_context(d->loop));
+}
+
+typedef struct Order {
+    Destination *d;
+    SocketAddress *address;
+    ListenAttempt *attempt;
+} Order;
+
+static void carry_out(void *opaque)
+{
+    Order *order = opaque;
+    Destination *d = order->d;
+
+    if (d->attempt) {
+        fail_attempt(d, "Another address was given to listen at");
+    }
+    stop_accepting(d);
+    d->attempt = order->attempt;
+    if (socket_address_is_numeric(order->address)) {
+        start_timer(d, d->attempt);
+    }
+    if (is_connected_fd(order->address)) {
+        d->attempt->task = qio_connect_task_new(
+            order->address, iothread_get_g_main_context(d->loop), fd_connected,
+            d);
+    } else {
+        begin_bind(d, order->address);
+    }
+    qapi_free_SocketAddress(order->address);
+    g_free(order);
+}
+
+unsigned destination_begin_listening(Destination *d,
+                                     const SocketAddress *address, bool setup,
+                                     QmpReply *reply)
+{
+    Order *order = g_new0(Order, 1);
+
+    order->d = d;
+    order->address = QAPI_CLONE(SocketAddress, address);
+    order->attempt = g_new0(ListenAttempt, 1);
+    order->attempt->reply = reply;
+    /* A yank that sees the state finds the attempt, and posts after it. */
+    QEMU_LOCK_GUARD(&migration_lock);
+    order->attempt->number = ++d->listen_begun;
+    g_free(d->listen_pending);
+    d->listen_pending = socket_address_to_string(address);
+    if (setup) {
+        migration_set_state(migration_state(), MIGRATION_STATUS_SETUP);
+    }
+    iothread_post(d->loop, carry_out, order);
+    return d->listen_begun;
+}
+
+/* ---- Ends. ---- */
+
+typedef struct GiveUp {
+    Destination *d;
+    unsigned number;
+    char *why;
+} GiveUp;
+
+static void give_up(void *opaque)
+{
+    GiveUp *g = opaque;
+
+    if (g->d->attempt && g->d->attempt->number == g->number) {
+        fail_attempt(g->d, "%s", g->why);
+    }
+    g_free(g->why);
+    g_free(g);
+}
+
+char *destination_give_up_listening(Destination *d, const char *why)
+{
+    char *pending = g_steal_pointer(&d->listen_pending);
+    GiveUp *g;
+
+    if (pending) {
+        g = g_new0(GiveUp, 1);
+        g->d = d;
+        g->number = d->listen_begun;
+        g->why = g_strdup(why);
+        iothread_post(d->loop, give_up, g);
+    }
+    return pending;
+}
+
+static void free_listener(void *opaque)
+{
+    qio_net_listener_free(opaque);
+}
+
+static void stop(void *opaque)
+{
+    Destination *d = opaque;
+    QIONetListener *listener;
+
+    if (d->attempt) {
+        fail_attempt(d, "No migration is expected here any more");
+    }
+    stop_accepting(d);
+    destination_end_greeters(d);
+    listener = g_steal_pointer(&d->listener);
+    if (listener && has_path(qio_net_listener_address(listener))) {
+        /* Without a thread for it the file stays. */
+        d->closing = aside_start("removing the socket of the migration",
+                                 free_listener, listener, NULL, NULL);
+    } else {
+        qio_net_listener_free(listener);
+    }
+}
+
+void destination_stop_loop(Destination *d)
+{
+    iothread_run(d->loop, stop, d);
+}
+
+bool destination_await_listening(Destination *d, unsigned number, Error **errp)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    while ((int)(d->listen_done - number) < 0) {
+        qemu_cond_wait(&migration_cond, &migration_lock);
+    }
+    if (d->listen_error) {
+        error_setg(errp, "%s", d->listen_error);
+    }
+    return !d->listen_error;
 }

@@ -362,7 +362,7 @@ static void *receiver_thread(void *opaque)
     return NULL;
 }
 
-void destination_start_receivers(Destination *d, Assembly *a)
+bool destination_start_receivers(Destination *d, Assembly *a, Error **errp)
 {
     d->n_receivers = a->hello.channels + 1;
     d->receivers = g_new0(Receiver, d->n_receivers);
@@ -377,20 +377,31 @@ void destination_start_receivers(Destination *d, Assembly *a)
                                            STREAM_FROM_SOURCE, i);
     }
     for (unsigned i = 1; i < d->n_receivers; i++) {
+        Receiver *receiver = &d->receivers[i];
         g_autofree char *name = g_strdup_printf("mig-recv-%u", i);
 
-        qemu_thread_create(&d->receivers[i].thread, name, receiver_thread,
-                           &d->receivers[i], QEMU_THREAD_JOINABLE);
+        receiver->runs =
+            qemu_thread_try_create(&receiver->thread, name, receiver_thread,
+                                   receiver, QEMU_THREAD_JOINABLE, errp);
+        if (!receiver->runs) {
+            return false;
+        }
     }
+    return true;
 }
 
 void destination_join_receivers(Destination *d)
 {
+    /* They look at each other until all have ended. */
+    for (unsigned i = 1; i < d->n_receivers; i++) {
+        if (d->receivers[i].runs) {
+            qemu_thread_join(&d->receivers[i].thread);
+        }
+    }
     for (unsigned i = 0; i < d->n_receivers; i++) {
         Receiver *receiver = &d->receivers[i];
 
         if (i > 0) {
-            qemu_thread_join(&receiver->thread);
             migration_channel_free(receiver->channel);
         } else {
             finish_all(receiver, NULL);

@@ -292,10 +292,7 @@ static bool serve(Destination *d, Error **errp)
     if (!migration_channel_send_type(d->main, SECTION_STARTED, 0, errp)) {
         return false;
     }
-    if (d->is_postcopy) {
-        destination_start_speaker(d);
-    }
-    return true;
+    return !d->is_postcopy || destination_start_speaker(d, errp);
 }
 
 /* ---- The main channel, from setup on. ---- */
@@ -384,8 +381,7 @@ bool destination_run_session(Destination *d, Assembly *a, Error **errp)
     }
     activity_set_phase(d->activity, "active");
     destination_enter_phase(d, PHASE_COPY);
-    destination_start_receivers(d, a);
-    return follow(d, errp);
+    return destination_start_receivers(d, a, errp) && follow(d, errp);
 }
 
 static bool tell_lacks(Destination *d, Error **errp)
@@ -441,12 +437,16 @@ bool destination_resume_session(Destination *d, Assembly *a, Error **errp)
         return false;
     }
     destination_enter_phase(d, phase_after_resume(d));
-    destination_start_receivers(d, a);
+    if (!destination_start_receivers(d, a, errp)) {
+        return false;
+    }
     if (served && d->is_postcopy) {
         migration_set_state(MIGRATION_STATUS_POSTCOPY_RECOVER,
                             MIGRATION_STATUS_POSTCOPY_ACTIVE);
         destination_ask_again(d);
-        destination_start_speaker(d);
+        if (!destination_start_speaker(d, errp)) {
+            return false;
+        }
     }
     return follow(d, errp);
 }

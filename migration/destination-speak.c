@@ -1,7 +1,7 @@
 /*
  * The speaker: tells the source what the destination lacks, when it has
- * everything, and what went wrong.  I/O threads, which must not wait for a channel, leave it to
- * this thread.
+ * everything, and what went wrong.  I/O threads, which must not wait for a
+ * channel, leave it to this thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -95,11 +95,12 @@ static void *speaker_thread(void *opaque)
     }
 }
 
-void destination_start_speaker(Destination *d)
+bool destination_start_speaker(Destination *d, Error **errp)
 {
-    qemu_thread_create(&d->speaker, "mig-speak", speaker_thread, d,
-                       QEMU_THREAD_JOINABLE);
-    d->has_speaker = true;
+    d->has_speaker =
+        qemu_thread_try_create(&d->speaker, "mig-speak", speaker_thread, d,
+                               QEMU_THREAD_JOINABLE, errp);
+    return d->has_speaker;
 }
 
 void destination_join_speaker(Destination *d)

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <sys/eventfd.h>
 #include "block/block.h"
 #include "destination.h"
 #include "main-call.h"
@@ -168,6 +167,16 @@ static void run_sessions(Destination *d)
     }
 }
 
+/* Main thread: nothing is to come any more. */
+static void free_loop(void)
+{
+    Destination *d = destination_get();
+
+    if (d) {
+        g_clear_pointer(&d->loop, iothread_unref);
+    }
+}
+
 static void *coordinator_thread(void *opaque)
 {
     Destination *d = opaque;
@@ -186,63 +195,20 @@ static void *coordinator_thread(void *opaque)
     forget_volumes(d);
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         d->closed = true;
-        destination_wake_listener(d);
     }
     destination_cut_links(d, "No migration is expected here any more");
+    destination_stop_loop(d);
     destination_forget_yank(d);
     g_clear_pointer(&d->activity, activity_free);
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         d->finished = true;
         qemu_cond_broadcast(&migration_cond);
     }
+    migration_post_main(free_loop);
     return NULL;
 }
 
 /* ---- The main thread. ---- */
-
-void destination_expect(void)
-{
-    Destination *d = g_new0(Destination, 1);
-
-    d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (d->wake_fd < 0) {
-        g_error("eventfd: %s", g_strerror(errno));
-    }
-    d->hello_link = link_new();
-    g_queue_init(&d->fetches);
-    g_queue_init(&d->silent);
-    d->activity = activity_new("migration");
-    activity_set_phase(d->activity, "listening");
-    destination_publish(d);
-    block_inactivate(NULL, NULL);
-    qemu_thread_create(&d->listener, "mig-listen", destination_listener_thread,
-                       d, QEMU_THREAD_JOINABLE);
-    qemu_thread_create(&d->coordinator, "migration", coordinator_thread, d,
-                       QEMU_THREAD_JOINABLE);
-}
-
-bool destination_wait_listening(Error **errp)
-{
-    Destination *d = destination_get();
-
-    QEMU_LOCK_GUARD(&migration_lock);
-    while (!d->listen_tried) {
-        qemu_cond_wait(&migration_cond, &migration_lock);
-    }
-    if (d->listen_error) {
-        error_setg(errp, "%s", d->listen_error);
-    }
-    return !d->listen_error;
-}
-
-static void wait_for_greeters(Destination *d)
-{
-    QEMU_LOCK_GUARD(&migration_lock);
-
-    while (d->n_greeters) {
-        qemu_cond_wait(&migration_cond, &migration_lock);
-    }
-}
 
 static void destination_free(Destination *d)
 {
@@ -256,10 +222,36 @@ static void destination_free(Destination *d)
     link_unref(d->link);
     link_unref(d->hello_link);
     tls_creds_unref(d->creds);
-    qapi_free_SocketAddress(d->listen_address);
+    g_free(d->listen_pending);
     g_free(d->listen_error);
-    close(d->wake_fd);
+    aside_unref(d->closing);
+    iothread_unref(d->loop);
     g_free(d);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Destination, destination_free)
+
+bool destination_expect(Error **errp)
+{
+    g_autoptr(Destination) d = g_new0(Destination, 1);
+
+    g_queue_init(&d->fetches);
+    g_queue_init(&d->greeters);
+    d->hello_link = link_new();
+    d->loop = iothread_try_new("mig-listen", errp);
+    if (!d->loop) {
+        return false;
+    }
+    d->activity = activity_new("migration");
+    destination_publish(d);
+    block_inactivate(NULL, NULL);
+    if (!qemu_thread_try_create(&d->coordinator, "migration",
+                                coordinator_thread, d, QEMU_THREAD_JOINABLE,
+                                errp)) {
+        destination_publish(NULL);
+        return false;
+    }
+    g_steal_pointer(&d);
+    return true;
 }
 
 void destination_shutdown(void)
@@ -271,9 +263,10 @@ void destination_shutdown(void)
     }
     destination_begin_shutdown(d);
     destination_cut_links(d, "The process ends");
-    qemu_thread_join(&d->listener);
-    wait_for_greeters(d);
     qemu_thread_join(&d->coordinator);
+    if (!d->closed) {
+        destination_stop_loop(d);
+    }
     if (d->listens && !d->closed) {
         destination_forget_yank(d);
     }
@@ -281,5 +274,9 @@ void destination_shutdown(void)
     destination_free_missing(d, d->is_postcopy && !d->all_here);
     forget_session(d);
     destination_publish(NULL);
+    /* The file of the socket is removed before the process ends. */
+    if (d->closing) {
+        aside_wait(d->closing, ASIDE_TIMEOUT_MS, NULL);
+    }
     destination_free(d);
 }

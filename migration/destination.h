@@ -1,9 +1,8 @@
 /*
  * The destination of a migration: what its files offer each other.
  *
- * Threads: the listener ("mig-listen") accepts, where a thread for that
- * ("mig-bind") has begun to listen; a greeter for each new
- * connection ("mig-hello") reads its hello, and gathers those that belong
+ * Threads: the loop ("mig-listen") listens, accepts, reads the hello of each
+ * new connection, and gathers those that belong
  * together; the coordinator ("migration") runs one session after another and
  * reads the main channel; receivers ("mig-recv-N") read the others; the
  * speaker ("mig-speak") says what I/O threads want said.
@@ -15,8 +14,12 @@
 
 #include "channel.h"
 #include "io/channel-tls.h"
+#include "io/net-listener.h"
 #include "link.h"
+#include "qapi/qmp-reply.h"
 #include "qemu/activity.h"
+#include "qemu/aside.h"
+#include "qemu/iothread.h"
 #include "volume.h"
 
 typedef struct Destination Destination;
@@ -35,8 +38,18 @@ typedef struct Receiver {
     MigrationChannel *channel;
     VolumeIO *io;
     QemuThread thread;
+    bool runs;     /* the thread is there */
     uint64_t pass; /* the last one that has ended; migration_lock */
 } Receiver;
+
+/* An attempt to begin to listen; see destination-listen.c. */
+typedef struct ListenAttempt {
+    unsigned number;
+    QmpReply *reply;      /* to the command that asked for it, or NULL */
+    AsideCall *call;      /* NULL: no side thread is needed */
+    QIOConnectTask *task; /* takes a connected descriptor */
+    GSource *timer;       /* NULL: it takes as long as it takes */
+} ListenAttempt;
 
 /* What is expected from the source. */
 typedef enum DestinationPhase {
@@ -87,23 +100,32 @@ struct Destination {
     bool all_here;          /* nothing is missing any more */
     Error *store_error;     /* what has come is not stored; for the speaker */
 
-    /* How connections come; destination-listen.c; migration_lock. */
+    /* How connections come; migration_lock. */
     bool listens; /* it was told where, and is a yank instance */
-    SocketAddress *listen_address; /* to be listened at; NULL: as it is */
-    bool listen_tried;             /* and an error, if it failed */
-    char *listen_error;
-    int wake_fd; /* an eventfd that ends the listener's wait */
     bool shutting_down;
-    bool closed;      /* no more sessions: the listener ends */
-    bool finished;    /* and nothing is left but this */
-    Link *hello_link; /* connections without a session yet */
-    unsigned n_greeters;
-    GQueue silent; /* of Greeter, the oldest first: their hello is awaited */
+    bool closed;           /* no more sessions */
+    bool finished;         /* and nothing is left but this */
+    unsigned listen_begun; /* attempts to listen, and the last that ended */
+    unsigned listen_done;
+    char *listen_pending;   /* where the last attempt is to listen, or NULL */
+    char *listen_error;     /* of the last one that ended, or NULL */
+    Link *hello_link;       /* connections without a session yet */
     Assembly *assembly;     /* not all channels are there */
     Assembly *waiting;      /* all are there, for the coordinator */
     StreamHello last_hello; /* of the last one whose channels all came */
     QCryptoTLSCreds *creds;
-    QemuThread listener;
+
+    /*
+     * The loop, and what belongs to it.  Others post to it until it is
+     * stopped; it lives until the main thread frees it after that.
+     */
+    IOThread *loop;
+    QIONetListener *listener;
+    ListenAttempt *attempt; /* the one that runs, or NULL */
+    GQueue greeters;        /* of Greeter, the oldest first */
+    bool finding_creds;     /* the main thread was asked for them */
+    AsideCall *closing;     /* frees the last listener, or NULL */
+
     QemuThread coordinator;
 };
 
@@ -136,14 +158,34 @@ void destination_forget_yank(Destination *d);
 
 /* ---- destination-listen.c ---- */
 
-void *destination_listener_thread(void *opaque);
-/* Makes the listener look at what has changed.  Any thread, OOB-safe. */
-void destination_wake_listener(Destination *d);
+/*
+ * Begins to listen at @address, in the place of where it listens; with @setup
+ * the state becomes that.  Returns the number of the attempt.  @reply, which it consumes, gets the outcome; it may
+ * be NULL.  Any thread, OOB-safe; destination_lock is held.
+ */
+unsigned destination_begin_listening(Destination *d,
+                                     const SocketAddress *address, bool setup,
+                                     QmpReply *reply);
+/*
+ * Waits for the outcome of that attempt, or a later one.  A yank ends the
+ * wait.  Main thread; blocks.
+ */
+bool destination_await_listening(Destination *d, unsigned number, Error **errp);
+/*
+ * Has the attempt that runs fail for the reason @why.  Returns where it was to
+ * listen (g_free() it), or NULL when there is none.  Any thread, OOB-safe;
+ * migration_lock is held.
+ */
+char *destination_give_up_listening(Destination *d, const char *why);
+/* Closes all that the loop has, for good.  Not the loop itself; waits for it. */
+void destination_stop_loop(Destination *d);
 
 /* ---- destination-hello.c ---- */
 
-/* Takes @ioc over and reads its hello on a thread of its own. */
+/* Takes @ioc over and reads its hello.  The loop. */
 void destination_greet(Destination *d, QIOChannel *ioc);
+/* Closes all connections that have not said hello.  The loop. */
+void destination_end_greeters(Destination *d);
 /* NULL is fine. */
 void assembly_free(Assembly *a);
 
@@ -165,8 +207,11 @@ void destination_channel_failed(Destination *d, Error *err);
 
 /* ---- destination-receive.c ---- */
 
-/* Sets up receivers, and threads for all but the first, which has none. */
-void destination_start_receivers(Destination *d, Assembly *a);
+/*
+ * Sets up receivers, and threads for all but the first, which has none.  On
+ * failure some may run; destination_join_receivers() ends them.
+ */
+bool destination_start_receivers(Destination *d, Assembly *a, Error **errp);
 /* The link must be cut. */
 void destination_join_receivers(Destination *d);
 /* DATA, ZERO or PASS_END that came on @receiver's channel. */
@@ -210,7 +255,7 @@ void destination_give_up_missing(Destination *d);
  * hears of it or not.  Blocks on storage.
  */
 bool destination_complete(Destination *d, Error **errp);
-void destination_start_speaker(Destination *d);
+bool destination_start_speaker(Destination *d, Error **errp);
 /* The link must be cut. */
 void destination_join_speaker(Destination *d);
 

@@ -32,18 +32,20 @@ bool source_continue(MigrationStatus state, Error **errp);
 
 /*
  * Makes this process expect a migration.  Before the first node is made.
- * Main thread.
+ * False with errp set when there is no thread or descriptor left.  Main
+ * thread.
  */
-void destination_expect(void);
+bool destination_expect(Error **errp);
 /*
- * Starts to listen; errors that come later are told by query-migrate.  Any
- * thread, OOB-safe.
+ * Starts to listen.  The outcome is that of the command: in-band this waits
+ * for it, out-of-band the reply is sent later.  Only when @address has a name
+ * to be resolved, and @wait is false, query-migrate tells it.  Any thread,
+ * OOB-safe; on the main thread it blocks, until a yank or for
+ * ASIDE_TIMEOUT_MS where there is no name.
  */
-bool destination_listen(const SocketAddress *address, Error **errp);
-/* Listens anew for a source that resumes.  Any thread, OOB-safe. */
+bool destination_listen(const SocketAddress *address, bool wait, Error **errp);
+/* Listens anew for a source that resumes; the same without @wait. */
 bool destination_recover(const SocketAddress *address, Error **errp);
-/* Waits until listening has begun or failed.  Main thread, at startup. */
-bool destination_wait_listening(Error **errp);
 void destination_shutdown(void);
 /*
  * Everything is here and served, and something else begins: the goodbye of the

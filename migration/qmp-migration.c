@@ -32,7 +32,7 @@ void qmp_migrate_incoming(const char *uri, Error **errp)
     g_autoptr(SocketAddress) address = migration_uri_parse(uri, errp);
 
     if (address) {
-        destination_listen(address, errp);
+        destination_listen(address, false, errp);
     }
 }
 
@@ -96,13 +96,12 @@ bool migration_listen(const char *uri, Error **errp)
         return true;
     }
     address = migration_uri_parse(uri, errp);
-    return address && destination_listen(address, errp) &&
-           destination_wait_listening(errp);
+    return address && destination_listen(address, true, errp);
 }
 
-void migration_expect(void)
+bool migration_expect(Error **errp)
 {
-    destination_expect();
+    return destination_expect(errp);
 }
 
 void migration_shutdown(void)

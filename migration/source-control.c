@@ -121,6 +121,25 @@ static bool source_prepare(Source *s, const SocketAddress *address,
     return s->set != NULL;
 }
 
+/*
+ * A cancel that sees the state finds the source, and what the thread does
+ * comes after the state.
+ */
+static bool start(Source *s, Error **errp)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    if (!qemu_thread_try_create(&s->thread, "migration", source_thread, s,
+                                QEMU_THREAD_JOINABLE, errp)) {
+        return false;
+    }
+    stats_begin(true);
+    stats_set_volumes(s->set);
+    migration_set_state(migration_state(), MIGRATION_STATUS_SETUP);
+    source = s;
+    return true;
+}
+
 bool source_begin(const SocketAddress *address, Error **errp)
 {
     g_autoptr(Source) s = g_new0(Source, 1);
@@ -146,15 +165,11 @@ bool source_begin(const SocketAddress *address, Error **errp)
     }
     yank_register_function(MIGRATION_YANK_INSTANCE, source_yank, s);
     s->activity = activity_new("migration");
-    stats_begin(true);
-    stats_set_volumes(s->set);
-    /* A cancel that sees the state finds the source. */
-    WITH_QEMU_LOCK_GUARD(&migration_lock) {
-        migration_set_state(migration_state(), MIGRATION_STATUS_SETUP);
-        source = g_steal_pointer(&s);
+    if (!start(s, errp)) {
+        source_forget_yank(s);
+        return false;
     }
-    qemu_thread_create(&source->thread, "migration", source_thread, source,
-                       QEMU_THREAD_JOINABLE);
+    g_steal_pointer(&s);
     return true;
 }
 

@@ -181,7 +181,7 @@ bool source_resume(Source *s, Error **errp)
                                      s->set->volumes[i].size);
         }
     }
-    source_start_reader(s);
-    return source_wait(s, role_is_known, errp) &&
+    return source_start_reader(s, errp) &&
+           source_wait(s, role_is_known, errp) &&
            source_wait(s, lacks_are_known, errp) && resume_go(s, errp);
 }

@@ -176,11 +176,11 @@ static void *reader_thread(void *opaque)
     return NULL;
 }
 
-void source_start_reader(Source *s)
+bool source_start_reader(Source *s, Error **errp)
 {
-    qemu_thread_create(&s->reader, "mig-reply", reader_thread, s,
-                       QEMU_THREAD_JOINABLE);
-    s->has_reader = true;
+    s->has_reader = qemu_thread_try_create(
+        &s->reader, "mig-reply", reader_thread, s, QEMU_THREAD_JOINABLE, errp);
+    return s->has_reader;
 }
 
 void source_join_reader(Source *s)

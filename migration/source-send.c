@@ -319,7 +319,7 @@ void source_command(Source *s, SourceWork work)
     qemu_cond_broadcast(&migration_cond);
 }
 
-void source_start_senders(Source *s)
+bool source_start_senders(Source *s, Error **errp)
 {
     s->work_number = 0;
     for (unsigned i = 0; i < s->n_senders; i++) {
@@ -332,9 +332,14 @@ void source_start_senders(Source *s)
         if (s->params->multifd_compression == MULTI_FD_COMPRESSION_ZSTD) {
             sender->compressor = compressor_new();
         }
-        qemu_thread_create(&sender->thread, name, sender_thread, sender,
-                           QEMU_THREAD_JOINABLE);
+        sender->runs =
+            qemu_thread_try_create(&sender->thread, name, sender_thread, sender,
+                                   QEMU_THREAD_JOINABLE, errp);
+        if (!sender->runs) {
+            return false;
+        }
     }
+    return true;
 }
 
 void source_join_senders(Source *s)
@@ -342,10 +347,11 @@ void source_join_senders(Source *s)
     for (unsigned i = 0; i < s->n_senders; i++) {
         SourceSender *sender = &s->senders[i];
 
-        if (sender->io) {
+        if (sender->runs) {
             qemu_thread_join(&sender->thread);
-            g_clear_pointer(&sender->io, volume_io_free);
-            g_clear_pointer(&sender->compressor, compressor_free);
+            sender->runs = false;
         }
+        g_clear_pointer(&sender->io, volume_io_free);
+        g_clear_pointer(&sender->compressor, compressor_free);
     }
 }

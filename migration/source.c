@@ -81,8 +81,7 @@ static bool set_up(Source *s, Error **errp)
         return false;
     }
     activity_set_phase(s->activity, "setup");
-    source_start_reader(s);
-    if (!source_compare_volumes(s, errp) ||
+    if (!source_start_reader(s, errp) || !source_compare_volumes(s, errp) ||
         !enter(s, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_ACTIVE, errp)) {
         return false;
     }
@@ -108,11 +107,8 @@ static bool finish_postcopy(Source *s, MigrationStatus from, Error **errp)
 
 static bool run(Source *s, Error **errp)
 {
-    if (!set_up(s, errp)) {
-        return false;
-    }
-    source_start_senders(s);
-    return source_run_precopy(s, errp) &&
+    return set_up(s, errp) && source_start_senders(s, errp) &&
+           source_run_precopy(s, errp) &&
            finish_postcopy(s, MIGRATION_STATUS_DEVICE, errp);
 }
 
@@ -122,11 +118,8 @@ static bool run_again(Source *s, Error **errp)
         return false;
     }
     activity_set_phase(s->activity, "postcopy-recover");
-    if (!source_resume(s, errp)) {
-        return false;
-    }
-    source_start_senders(s);
-    return finish_postcopy(s, MIGRATION_STATUS_POSTCOPY_RECOVER, errp);
+    return source_resume(s, errp) && source_start_senders(s, errp) &&
+           finish_postcopy(s, MIGRATION_STATUS_POSTCOPY_RECOVER, errp);
 }
 
 /*

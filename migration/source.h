@@ -37,6 +37,7 @@ typedef struct SourceSender {
     VolumeIO *io;
     Compressor *compressor; /* NULL: none */
     QemuThread thread;
+    bool runs; /* the thread is there */
 } SourceSender;
 
 struct Source {
@@ -148,13 +149,14 @@ void source_stop_tracking(Source *s);
 
 /* ---- source-reply.c ---- */
 
-void source_start_reader(Source *s);
+bool source_start_reader(Source *s, Error **errp);
 /* The link must be cut. */
 void source_join_reader(Source *s);
 
 /* ---- source-send.c ---- */
 
-void source_start_senders(Source *s);
+/* On failure some may run; source_join_senders() ends them. */
+bool source_start_senders(Source *s, Error **errp);
 /* Gives all senders a command; waits for those before. */
 void source_command(Source *s, SourceWork work);
 /* Whether all senders have carried out the last command; migration_lock. */

@@ -26,8 +26,9 @@ static bool start(int argc, char **argv, const DaemonSettings *settings,
     if (!signals_watch(monitor_iothread(), errp)) {
         return false;
     }
-    if (settings->incoming) {
-        migration_expect();
+    if (settings->incoming && !migration_expect(errp)) {
+        error_prepend(errp, "--incoming %s: ", settings->incoming);
+        return false;
     }
     nbd_server_hold();
     if (!options_apply(argc, argv, settings, errp)) {

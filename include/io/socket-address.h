@@ -14,6 +14,12 @@ char *socket_address_to_string(const SocketAddress *addr);
 /* The flat form of an address; qapi_free_SocketAddress() it. */
 SocketAddress *socket_address_flatten(const SocketAddressLegacy *addr);
 
+/*
+ * Whether @addr can be used without asking anybody for a name: not so for a
+ * host or a port that has a name.  Any thread, OOB-safe.
+ */
+bool socket_address_is_numeric(const SocketAddress *addr);
+
 /* The local and remote address of a connected socket; NULL on error. */
 SocketAddress *socket_local_address(int fd, Error **errp);
 SocketAddress *socket_remote_address(int fd, Error **errp);

@@ -13,9 +13,10 @@
 
 /*
  * This process expects a migration, and serves nothing until then.  Before
- * the first node is made, once.
+ * the first node is made, once.  False with errp set when there is no thread
+ * or descriptor left.
  */
-void migration_expect(void);
+bool migration_expect(Error **errp);
 
 /*
  * Listens at @uri, or waits for migrate-incoming when it is "defer".  After

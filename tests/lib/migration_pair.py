@@ -219,7 +219,7 @@ class Pair:
         """A new address, a new link."""
         address = new_address(self.box, self.tcp)
         self.destination.qmp.oob('migrate-recover', {'uri': uri_of(address)})
-        self._wait_listening(address)
+        assert self._listens(address)
         self.link.target = address
 
     def _wait_listening(self, address):

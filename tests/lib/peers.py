@@ -6,6 +6,7 @@ does next, so nothing depends on timing.
 """
 
 import contextlib
+import os
 import socket
 import struct
 
@@ -73,14 +74,14 @@ class SilentResolver:
     """A name server that never answers, and a wrapper for programs that are
     to ask it.  Needs root; raises PermissionError or OSError without."""
 
-    ADDRESS = '127.0.0.77'
-
     def __init__(self, box):
+        # Tests may run at the same time.
+        address = f'127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}.77'
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         box.on_exit(self.sock.close)
-        self.sock.bind((self.ADDRESS, 53))
+        self.sock.bind((address, 53))
         self.sock.settimeout(10)
-        config = box.write('resolv.conf', f'nameserver {self.ADDRESS}\n'
+        config = box.write('resolv.conf', f'nameserver {address}\n'
                            'options timeout:30 attempts:2\n')
         script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
         self.wrapper = ['unshare', '--mount', 'sh', '-c', script, config]

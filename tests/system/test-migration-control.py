@@ -13,13 +13,15 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import free_port, program
+from hang import block_main_loop
 from migration import (GRANULE, MIB, MIGRATION, Pair, Side, Volume, Writer,
-                       noise, unix_uri)
+                       noise, tcp_uri, unix_uri)
+from peers import SilentResolver
 from qmp import QmpError
 from relay import Relay
 from sandbox import wait_for
 from servers import Nbdkit
-from suite import run, slowness, test
+from suite import Skip, run, slowness, test
 
 
 def refused(function, *args, **kwargs):
@@ -231,16 +233,85 @@ def _(box):
         there = pair.destination
         assert 'protocol' in refused(there.cmd, 'migrate-incoming',
                                      uri='exec:true')
-        there.control.oob('migrate-incoming',
-                          {'uri': 'unix:/nowhere/at/all'})
-        info = wait_for('error', lambda: there.info() if
-                        'error-desc' in there.info() else None)
-        assert info['status'] == 'failed', info
-        assert 'socket-address' not in info, info
+        for text, command in (
+                ('/nowhere/at/all: No such', there.cmd),
+                ('/nowhere/at/all: No such', lambda name, uri:
+                 there.control.oob(name, {'uri': uri}))):
+            said = refused(command, 'migrate-incoming',
+                           uri='unix:/nowhere/at/all')
+            assert text in said, said
+            info = there.info()
+            assert info['status'] == 'failed', info
+            assert text in info['error-desc'], info
+            assert 'socket-address' not in info, info
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            s.listen()
+            said = refused(there.control.oob, 'migrate-incoming', {
+                'uri': f'tcp:127.0.0.1:{s.getsockname()[1]}'})
+            assert 'available port' in said, said
         there.cmd('migrate-incoming', uri=pair.uri)
-        wait_for('listening', lambda: 'socket-address' in there.info())
-        assert 'error-desc' not in there.info()
+        info = there.info()
+        assert info['status'] == 'setup', info
+        assert info['socket-address'][0]['path'] == pair.uri[5:], info
+        assert 'error-desc' not in info, info
         pair.run()
+
+
+@test('a listener is there when the command that asked for it has replied')
+def _(box):
+    for kind in unix_uri, lambda box: tcp_uri():
+        for oob in False, True:
+            with Side(box, incoming='defer') as there, Side(box) as source:
+                uri = kind(box)
+                if oob:
+                    with there.qmp() as qmp:
+                        hang = block_main_loop(box, there, qmp)
+                        there.control.oob('migrate-incoming', {'uri': uri})
+                        knock(uri).close()
+                        hang.release()
+                else:
+                    there.cmd('migrate-incoming', uri=uri)
+                    knock(uri).close()
+                source.cmd('migrate', uri=uri)
+                source.await_status('completed')
+
+
+def knock(uri):
+    kind, _, where = uri.partition(':')
+    if kind == 'unix':
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(where)
+        return sock
+    host, _, port = where.partition(':')
+    return socket.create_connection((host, int(port)))
+
+
+@test('migrate-incoming of a name: listening is what it says, and can be '
+      'yanked', needs=['unshare'])
+def _(box):
+    try:
+        resolver = SilentResolver(box)
+    except (OSError, RuntimeError) as error:
+        raise Skip(f'no silent name server: {error}') from None
+    with Side(box, incoming='defer', wrapper=resolver.wrapper) as there:
+        for oob in False, True:
+            if oob:
+                there.control.oob('migrate-incoming',
+                                  {'uri': 'tcp:yankd.example:0'})
+            else:
+                there.cmd('migrate-incoming', uri='tcp:yankd.example:0')
+            resolver.wait_asked()
+            assert there.status() == 'setup'
+            status, = there.cmd('query-yank-status')
+            assert status['phase'] == 'resolve', status
+            assert 'yankd.example' in there.yank()['cut'][0]
+            info = there.await_status('failed')
+            assert info['error-desc'] == 'The migration was yanked', info
+        there.cmd('migrate-incoming', uri=unix_uri(box))
+        status, = there.cmd('query-yank-status')
+        assert status['phase'] == 'listening', status
+        there.cmd('quit')
 
 
 # ---- What can be set. ----

@@ -410,9 +410,8 @@ def _(box):
     side = pair.destination
     for uri, text in (('unix:/nowhere/at/all', '/nowhere/at/all: No such'),
                       ('fd:77', "'77' is not a socket")):
-        side.qmp.oob('migrate-recover', {'uri': uri})
-        wait_for(text, lambda text=text: text in side.query()['error-desc'],
-                 5 * slowness())
+        refused(text, side.qmp.oob, 'migrate-recover', {'uri': uri})
+        assert text in side.query()['error-desc'], side.query()
         assert side.status() == 'postcopy-paused'
     refused('', side.qmp.oob, 'migrate-recover', {'uri': 'carrier-pigeon:'})
     # One after the other, the last one counts.
@@ -433,7 +432,14 @@ def _(box):
     pair = postcopy(box, wrapper=resolver.wrapper)
     lose_link(pair)
     silent = {'uri': 'tcp:yankd.example:0'}
-    pair.destination.qmp.oob('migrate-recover', silent)
+    side = pair.destination
+    side.qmp.oob('migrate-recover', silent)
+    resolver.wait_asked()
+    cut = side.qmp.oob('yank', {'instances': [{'type': 'migration'}]})
+    assert 'yankd.example' in cut['yanked'][0]['cut'][0], cut
+    wait_for('yank', lambda: 'was yanked' in side.query()['error-desc'], 10)
+    assert side.status() == 'postcopy-paused'
+    side.qmp.oob('migrate-recover', silent)
     resolver.wait_asked()
     pair.recover()
     pair.resume()

@@ -11,13 +11,15 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
+import tls
+from hang import block_main_loop
 from migration import (MIB, Pair, Side, Volume, noise, tcp_uri,
                        threads_named, unix_uri)
 from relay import Relay
 from sandbox import wait_for
 from suite import run, test
 
-# More than the destination has threads for.
+# More than the destination waits for at a time.
 CROWD = 600
 
 
@@ -127,15 +129,45 @@ def _(box):
 @test(f'{CROWD} connections that say nothing', seconds=60)
 def _(box):
     with Pair(box) as pair:
+        there = pair.destination
         pair.source.set('multifd', multifd_channels=4)
+        before = len(threads_named(there.pid, ''))
         crowd = [connect(box, pair.uri) for _ in range(CROWD)]
-        wait_for('greeters', lambda: len(threads_named(
-            pair.destination.pid, 'mig-hello')) >= 256)
+        # Who came first has to go.
+        assert receive_end(crowd[0]) == b''
+        assert len(threads_named(there.pid, '')) == before
         still_works(pair)
         for sock in crowd:
             assert receive_end(sock) == b''
         wait_for('end of threads', lambda: not threads_named(
-            pair.destination.pid, 'mig-'))
+            there.pid, 'mig-'))
+
+
+@test(f'{CROWD} connections, and a main loop that hangs', seconds=60,
+      needs=['certtool'])
+def _(box):
+    creds = tls.Credentials(box.path('tls'))
+    uri = unix_uri(box)
+    with Side(box, options=['--object', tls.x509(
+            'tls0', 'client', creds.client)]) as source, \
+            Side(box, incoming=uri, options=['--object', tls.x509(
+                'tls0', 'server', creds.server)]) as there:
+        for side in source, there:
+            side.set(tls_creds='tls0')
+        source.set(tls_hostname='localhost')
+        before = len(threads_named(there.pid, ''))
+        with there.qmp() as qmp:
+            hang = block_main_loop(box, there, qmp)
+            crowd = [connect(box, uri) for _ in range(CROWD)]
+            assert receive_end(crowd[0]) == b''
+            assert len(threads_named(there.pid, '')) == before
+            # It waits for the credentials as all others do.
+            source.cmd('migrate', uri=uri)
+            for sock in crowd[-20:]:
+                sock.sendall(b'x' * 100)
+            hang.release()
+        source.await_status('completed')
+        there.await_status('completed')
 
 
 @test('a source that comes and goes before all its channels are there')

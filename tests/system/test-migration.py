@@ -89,8 +89,7 @@ def _(box):
         info = pair.source.wait_status('failed')
         assert 'onnect' in info['error-desc'], info
         pair.destination.control.oob('migrate-incoming', {'uri': pair.uri})
-        wait_for('listening', lambda:
-                 'socket-address' in pair.destination.info())
+        assert 'socket-address' in pair.destination.info()
         content = filled(pair)
         pair.run()
         check_content(pair.destination, content)
