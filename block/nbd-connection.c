@@ -12,8 +12,9 @@
  *        +--------------------------------------------------------+
  *
  * A yank leads from any phase to yanked, and blockdev-reconnect from there to
- * connect.  Closing leads from any phase to closed.  All phase changes happen
- * in enter(), on the I/O thread.  The main thread posts its wishes there and
+ * connect; by way of close-wait when the server has not closed the connection
+ * that was yanked.  Closing leads from any phase to closed.  All phase changes
+ * happen in enter(), on the I/O thread.  The main thread posts its wishes there and
  * waits on a condition; a yank sets a mark, cuts what there is, and posts.
  *
  * The mark is what makes a yank stick: a connect task or handshake which
@@ -23,9 +24,16 @@
  */
 #include "qemu/osdep.h"
 #include "nbd-internal.h"
+#include "qapi/qapi-events-block-core.h"
 #include "qemu/lockable.h"
 
 #define BACKOFF_MAX 16 /* seconds */
+/* The same while requests wait. */
+#define BACKOFF_HELD 1
+/* Requests start attempts, but no more than one in this time. */
+#define REQUEST_PAUSE_US 100000
+/* Seconds that an attempt may take, where open-timeout does not say. */
+#define ATTEMPT_TIMEOUT_S 10
 #define TO(phase) (1u << NBD_PHASE_##phase)
 
 static const char *const phase_names[NBD_PHASE__MAX] = {
@@ -36,6 +44,7 @@ static const char *const phase_names[NBD_PHASE__MAX] = {
     [NBD_PHASE_RECONNECT_WAIT] = "reconnect-wait",
     [NBD_PHASE_DISCONNECT] = "disconnecting",
     [NBD_PHASE_YANKED] = "yanked",
+    [NBD_PHASE_CLOSE_WAIT] = "close-wait",
 };
 
 static const unsigned allowed[NBD_PHASE__MAX] = {
@@ -48,10 +57,17 @@ static const unsigned allowed[NBD_PHASE__MAX] = {
                                TO(DISCONNECT) | TO(YANKED) | TO(CLOSED),
     [NBD_PHASE_RECONNECT_WAIT] = TO(CONNECT) | TO(YANKED) | TO(CLOSED),
     [NBD_PHASE_DISCONNECT] = TO(CLOSED),
-    [NBD_PHASE_YANKED] = TO(CONNECT) | TO(CLOSED),
+    [NBD_PHASE_YANKED] = TO(CONNECT) | TO(CLOSE_WAIT) | TO(CLOSED),
+    [NBD_PHASE_CLOSE_WAIT] = TO(CONNECT) | TO(YANKED) | TO(CLOSED),
 };
 
 static void enter(NbdState *s, NbdPhase to);
+static void revive(NbdState *s);
+
+static uint32_t attempt_timeout(const NbdState *s)
+{
+    return s->open_timeout ? s->open_timeout : ATTEMPT_TIMEOUT_S;
+}
 
 static bool is_yanked(NbdState *s)
 {
@@ -93,10 +109,21 @@ static void enter_yanked_and_settle(NbdState *s)
 
 /* ---- One attempt to connect. ---- */
 
+/* As it was before blockdev-reconnect. */
+static void revival_failed(NbdState *s, const Error *err)
+{
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->yanked = true;
+    }
+    enter(s, NBD_PHASE_YANKED);
+    settle(s, err);
+}
+
 static void attempt_failed(NbdState *s, const Error *err)
 {
     error_free(s->last_error);
     s->last_error = error_copy(err);
+    activity_set_reason(s->activity, error_get_pretty(err));
     if (is_yanked(s)) {
         enter_yanked_and_settle(s);
     } else if (s->opening && !s->open_timer) {
@@ -105,15 +132,24 @@ static void attempt_failed(NbdState *s, const Error *err)
     } else if (s->opening) {
         enter(s, NBD_PHASE_RECONNECT_WAIT);
     } else if (s->reviving) {
-        WITH_QEMU_LOCK_GUARD(&s->lock) {
-            s->yanked = true;
-        }
-        enter(s, NBD_PHASE_YANKED);
-        settle(s, err);
+        revival_failed(s, err);
     } else {
         enter(s, NBD_PHASE_RECONNECT_WAIT);
         settle(s, err);
+        nbd_io_attempt_failed(s);
     }
+}
+
+static void attempt_expired(void *opaque)
+{
+    NbdState *s = opaque;
+    g_autoptr(Error) err = NULL;
+
+    s->attempt_timer = NULL;
+    error_setg(&err, "Failed to %s '%s': no answer within %u s",
+               s->phase == NBD_PHASE_CONNECT ? "connect to" : "negotiate with",
+               s->address_str, attempt_timeout(s));
+    attempt_failed(s, err);
 }
 
 static void attempt_done(QIOChannel *ioc, const Error *err, void *opaque)
@@ -129,6 +165,36 @@ static void attempt_done(QIOChannel *ioc, const Error *err, void *opaque)
         enter(s, NBD_PHASE_HANDSHAKE);
     } else {
         attempt_failed(s, err);
+    }
+}
+
+static bool main_thread_waits(NbdState *s)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    return s->outcome == NBD_OUTCOME_PENDING;
+}
+
+/*
+ * From here to attempt_end() it is a request like any other, unless the main
+ * thread waits, which is one already.
+ */
+static void attempt_begin(NbdState *s)
+{
+    s->attempt_counts = !main_thread_waits(s);
+    if (s->attempt_counts) {
+        activity_begin(s->activity, &s->attempt);
+    }
+    s->attempt_us = g_get_monotonic_time();
+    s->attempt_timer = block_timer_start(
+        s->timers, attempt_timeout(s) * NS_PER_S, attempt_expired, s);
+}
+
+static void attempt_end(NbdState *s)
+{
+    block_timer_cancel(s->timers, s->attempt_timer);
+    s->attempt_timer = NULL;
+    if (s->attempt_counts) {
+        activity_end(s->activity, &s->attempt);
     }
 }
 
@@ -159,6 +225,28 @@ static void attempt_abandon(NbdState *s)
     }
 }
 
+/* Under the lock, so that a resize sees the size of the server it relies on. */
+static bool server_is_same(NbdState *s, const NbdInfo *info, Error **errp)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    if (!nbd_handshake_same(&s->info, block_node_size(s->node), info, errp)) {
+        return false;
+    }
+    s->server_size = info->size;
+    return true;
+}
+
+static void report_refused(NbdState *s, const Error *err)
+{
+    const char *reason = error_get_pretty(err);
+
+    if (g_strcmp0(s->refused, reason) != 0) {
+        g_free(s->refused);
+        s->refused = g_strdup(reason);
+        qapi_event_send_block_connection_refused(s->node->name, reason);
+    }
+}
+
 void nbd_on_handshake(NbdState *s, GIOCondition condition)
 {
     g_autoptr(Error) err = NULL;
@@ -173,8 +261,12 @@ void nbd_on_handshake(NbdState *s, GIOCondition condition)
         nbd_socket_touch(s);
         return;
     }
-    if (!nbd_handshake_info(s, &info, &err) ||
-        (s->has_info && !nbd_handshake_same(&s->info, &info, &err))) {
+    if (!nbd_handshake_info(s, &info, &err)) {
+        attempt_failed(s, err);
+        return;
+    }
+    if (s->has_info && !server_is_same(s, &info, &err)) {
+        report_refused(s, err);
         attempt_failed(s, err);
         return;
     }
@@ -184,7 +276,7 @@ void nbd_on_handshake(NbdState *s, GIOCondition condition)
     }
     if (!s->has_info) {
         s->info = info;
-        s->has_info = true;
+        s->server_size = info.size;
     }
     enter(s, NBD_PHASE_TRANSMISSION);
 }
@@ -197,16 +289,38 @@ void nbd_on_lost(NbdState *s)
     } else if (is_yanked(s)) {
         enter_yanked_and_settle(s);
     } else {
-        nbd_io_hold_begin(s);
+        nbd_io_lost(s);
         if (s->progress) {
             s->backoff = 0;
             enter(s, NBD_PHASE_CONNECT);
         } else {
             enter(s, NBD_PHASE_RECONNECT_WAIT);
         }
-        if (!s->hold) {
-            nbd_io_fail_waiting(s);
-        }
+        nbd_io_attempt_failed(s);
+    }
+}
+
+void nbd_on_old_closed(NbdState *s)
+{
+    nbd_socket_drop_old(s);
+    if (s->phase == NBD_PHASE_CLOSE_WAIT) {
+        revive(s);
+    }
+}
+
+static void retry_at(NbdState *s, int64_t us);
+
+void nbd_on_request_waits(NbdState *s)
+{
+    if (s->phase == NBD_PHASE_RECONNECT_WAIT) {
+        retry_at(s, s->attempt_us + REQUEST_PAUSE_US);
+    }
+}
+
+void nbd_on_last_attempt(NbdState *s)
+{
+    if (s->phase == NBD_PHASE_RECONNECT_WAIT) {
+        enter(s, NBD_PHASE_CONNECT);
     }
 }
 
@@ -242,6 +356,52 @@ static void retry(void *opaque)
     enter(s, NBD_PHASE_CONNECT);
 }
 
+static void start_retry_timer(NbdState *s, int64_t us)
+{
+    int64_t now = g_get_monotonic_time();
+
+    s->retry_us = us;
+    s->retry_timer =
+        block_timer_start(s->timers, MAX(us - now, 0) * 1000, retry, s);
+}
+
+/* Waits no longer than until then for the next attempt. */
+static void retry_at(NbdState *s, int64_t us)
+{
+    if (us < s->retry_us) {
+        block_timer_cancel(s->timers, s->retry_timer);
+        start_retry_timer(s, us);
+    }
+}
+
+/* After a yank; what is known of the yanked connection does not matter now. */
+static void revive(NbdState *s)
+{
+    nbd_socket_drop_old(s);
+    nbd_io_reset_patience(s);
+    s->backoff = 0;
+    enter(s, NBD_PHASE_CONNECT);
+}
+
+static void close_expired(void *opaque)
+{
+    NbdState *s = opaque;
+    g_autoptr(Error) err = NULL;
+
+    s->close_timer = NULL;
+    if (s->force) {
+        revive(s);
+        return;
+    }
+    error_setg(&err,
+               "The server at '%s' has not closed the connection that was "
+               "yanked, within %u s: it may still carry out old writes, after "
+               "newer ones. Stop that server or cut it off from its storage "
+               "(fencing), or use 'force' to take the risk",
+               s->address_str, s->close_timeout);
+    revival_failed(s, err);
+}
+
 static void open_expired(void *opaque)
 {
     NbdState *s = opaque;
@@ -258,11 +418,25 @@ static void open_expired(void *opaque)
     settle(s, err);
 }
 
-static void cancel_timers(NbdState *s)
+static void cancel_open_timer(NbdState *s)
 {
-    nbd_io_hold_end(s);
     block_timer_cancel(s->timers, s->open_timer);
     s->open_timer = NULL;
+}
+
+static void report_lost(NbdState *s)
+{
+    g_autofree char *text = NULL;
+
+    if (is_yanked(s)) {
+        text = g_strdup("The connection was yanked");
+    } else {
+        text = g_strdup_printf(
+            "Lost the connection to '%s': %s", s->address_str,
+            s->lost_reason ? s->lost_reason : "the server closed it");
+    }
+    activity_set_reason(s->activity, text);
+    qapi_event_send_block_connection_lost(s->node->name, text);
 }
 
 static void leave(NbdState *s, NbdPhase from, NbdPhase to)
@@ -271,17 +445,26 @@ static void leave(NbdState *s, NbdPhase from, NbdPhase to)
     case NBD_PHASE_CONNECT:
         if (to != NBD_PHASE_HANDSHAKE) {
             attempt_abandon(s);
+            attempt_end(s);
         }
         break;
     case NBD_PHASE_HANDSHAKE:
         if (to != NBD_PHASE_TRANSMISSION) {
             nbd_socket_drop(s);
         }
+        attempt_end(s);
         break;
     case NBD_PHASE_TRANSMISSION:
-        if (to != NBD_PHASE_DISCONNECT) {
-            nbd_socket_drop(s);
+        if (to == NBD_PHASE_DISCONNECT) {
+            break;
         }
+        if (to != NBD_PHASE_CLOSED) {
+            report_lost(s);
+        }
+        if (to == NBD_PHASE_YANKED) {
+            nbd_socket_keep_old(s);
+        }
+        nbd_socket_drop(s);
         break;
     case NBD_PHASE_RECONNECT_WAIT:
         block_timer_cancel(s->timers, s->retry_timer);
@@ -290,25 +473,62 @@ static void leave(NbdState *s, NbdPhase from, NbdPhase to)
     case NBD_PHASE_DISCONNECT:
         nbd_socket_drop(s);
         break;
+    case NBD_PHASE_CLOSE_WAIT:
+        block_timer_cancel(s->timers, s->close_timer);
+        s->close_timer = NULL;
+        break;
     default:
         break;
     }
 }
 
+/*
+ * The server may be another process than before, which has not seen what the
+ * old one had not made stable.
+ */
+static void check_unflushed(NbdState *s)
+{
+    bool lost = nbd_io_is_unflushed(s);
+
+    if (lost) {
+        s->n_flushed = s->n_written;
+        s->flush_owed = true;
+    }
+    activity_set_reason(s->activity,
+                        s->flush_owed
+                            ? "Writes that were acknowledged before the "
+                              "connection was lost were not flushed: the next "
+                              "flush fails"
+                            : NULL);
+    qapi_event_send_block_connection_regained(s->node->name, lost);
+}
+
 static void enter_transmission(NbdState *s)
 {
-    cancel_timers(s);
+    cancel_open_timer(s);
     s->opening = false;
     s->reviving = false;
+    g_clear_pointer(&s->refused, g_free);
+    if (s->has_info) {
+        check_unflushed(s);
+    } else {
+        activity_set_reason(s->activity, NULL);
+    }
+    s->has_info = true;
+    nbd_io_connected(s);
     settle(s, NULL);
     nbd_io_resend(s);
 }
 
 static void enter_reconnect_wait(NbdState *s)
 {
+    unsigned pause;
+
     s->backoff = MIN(MAX(s->backoff * 2, 1), BACKOFF_MAX);
-    s->retry_timer =
-        block_timer_start(s->timers, s->backoff * NS_PER_S, retry, s);
+    pause = s->patience == NBD_PATIENCE_WAITING && s->waiting.head
+                ? MIN(s->backoff, BACKOFF_HELD)
+                : s->backoff;
+    start_retry_timer(s, g_get_monotonic_time() + pause * G_USEC_PER_SEC);
 }
 
 static void enter_disconnect(NbdState *s)
@@ -322,14 +542,24 @@ static void enter_disconnect(NbdState *s)
 
 static void enter_yanked(NbdState *s)
 {
-    cancel_timers(s);
+    cancel_open_timer(s);
+    nbd_io_reset_patience(s);
     s->reviving = false;
     nbd_io_fail_waiting(s);
 }
 
+static void enter_close_wait(NbdState *s)
+{
+    s->close_timer = block_timer_start(s->timers, s->close_timeout * NS_PER_S,
+                                       close_expired, s);
+    nbd_socket_check_old(s);
+}
+
 static void enter_closed(NbdState *s)
 {
-    cancel_timers(s);
+    cancel_open_timer(s);
+    nbd_io_reset_patience(s);
+    nbd_socket_drop_old(s);
     nbd_io_fail_waiting(s);
     QEMU_LOCK_GUARD(&s->lock);
     s->closed = true;
@@ -348,6 +578,7 @@ static void enter(NbdState *s, NbdPhase to)
     leave(s, from, to);
     switch (to) {
     case NBD_PHASE_CONNECT:
+        attempt_begin(s);
         attempt_start(s);
         break;
     case NBD_PHASE_HANDSHAKE:
@@ -364,6 +595,9 @@ static void enter(NbdState *s, NbdPhase to)
         break;
     case NBD_PHASE_YANKED:
         enter_yanked(s);
+        break;
+    case NBD_PHASE_CLOSE_WAIT:
+        enter_close_wait(s);
         break;
     default:
         enter_closed(s);
@@ -390,12 +624,26 @@ void nbd_on_open(void *opaque)
     enter(s, NBD_PHASE_CONNECT);
 }
 
+/*
+ * Takes the mark away, unless a yank came after the command had begun.  Only
+ * here, where all that the earlier ones posted has run: otherwise a connection
+ * that they cut would look like one that was lost.
+ */
+static void forgive(NbdState *s)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    if (s->n_forgiven == s->n_yanks) {
+        s->yanked = false;
+    }
+}
+
 void nbd_on_reconnect(void *opaque)
 {
     NbdState *s = opaque;
 
     nbd_socket_settle(s);
     begin_outcome(s);
+    forgive(s);
     switch (s->phase) {
     case NBD_PHASE_TRANSMISSION:
         settle(s, NULL);
@@ -409,9 +657,11 @@ void nbd_on_reconnect(void *opaque)
             break;
         }
         s->reviving = true;
-        s->backoff = 0;
-        nbd_io_hold_begin(s);
-        enter(s, NBD_PHASE_CONNECT);
+        if (s->old) {
+            enter(s, NBD_PHASE_CLOSE_WAIT);
+        } else {
+            revive(s);
+        }
         break;
     default:
         break; /* the attempt that runs decides */
@@ -440,6 +690,7 @@ void nbd_on_detach(void *opaque)
         attempt_abandon(s);
     }
     nbd_socket_unwatch(s);
+    g_clear_pointer(&s->old_watch, fd_watch_free);
     block_timers_detach(s->timers);
 }
 
@@ -452,6 +703,9 @@ void nbd_on_attach(void *opaque)
         nbd_socket_watch(s);
     } else if (s->phase == NBD_PHASE_CONNECT) {
         attempt_start(s);
+    }
+    if (s->old) {
+        nbd_socket_watch_old(s);
     }
     if (is_yanked(s)) {
         nbd_on_yank(s);

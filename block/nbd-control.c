@@ -31,6 +31,10 @@ static void report_cut(NbdState *s, NbdPhase phase, const char *task_phase)
     case NBD_PHASE_RECONNECT_WAIT:
         what = g_strdup_printf("wait to reconnect to %s", s->address_str);
         break;
+    case NBD_PHASE_CLOSE_WAIT:
+        what = g_strdup_printf("wait for the end of the connection to %s",
+                               s->address_str);
+        break;
     case NBD_PHASE_TRANSMISSION:
     case NBD_PHASE_DISCONNECT:
         what = g_strdup_printf("connection to %s", s->address_str);
@@ -55,12 +59,21 @@ void nbd_connection_yank(void *opaque)
         /* What was cut already is not cut again. */
         phase = s->yanked ? NBD_PHASE_YANKED : s->phase;
         s->yanked = true;
+        s->n_yanks++;
         if (s->task) {
             task_phase = qio_connect_task_phase(s->task);
             qio_connect_task_cancel(s->task);
         }
         if (s->ioc) {
-            qio_channel_shutdown(s->ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+            /*
+             * In transmission the server can still send, so that its end of
+             * the connection is seen: see nbd_socket_keep_old().
+             */
+            qio_channel_shutdown(s->ioc,
+                                 s->phase == NBD_PHASE_TRANSMISSION
+                                     ? QIO_CHANNEL_SHUTDOWN_WRITE
+                                     : QIO_CHANNEL_SHUTDOWN_BOTH,
+                                 NULL);
         }
         if (s->iothread) {
             iothread_post(s->iothread, nbd_on_yank, s);
@@ -98,10 +111,13 @@ bool nbd_connection_open(NbdState *s, Error **errp)
     return ask_and_wait(s, nbd_on_open, errp);
 }
 
-bool nbd_connection_reconnect(NbdState *s, Error **errp)
+bool nbd_connection_reconnect(NbdState *s, uint32_t close_timeout, bool force,
+                              Error **errp)
 {
+    s->close_timeout = close_timeout;
+    s->force = force;
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->yanked = false;
+        s->n_forgiven = s->n_yanks;
     }
     return ask_and_wait(s, nbd_on_reconnect, errp);
 }

@@ -9,8 +9,7 @@
 #include "qemu/osdep.h"
 #include "nbd-internal.h"
 
-/* libnbd's words for what just failed, without the name of its function. */
-static const char *nbd_error_text(void)
+const char *nbd_error_text(void)
 {
     const char *text = nbd_get_error();
     const char *colon = text ? strstr(text, ": ") : NULL;
@@ -178,13 +177,14 @@ bool nbd_handshake_info(const NbdState *s, NbdInfo *info, Error **errp)
     return true;
 }
 
-bool nbd_handshake_same(const NbdInfo *before, const NbdInfo *now, Error **errp)
+bool nbd_handshake_same(const NbdInfo *before, uint64_t size,
+                        const NbdInfo *now, Error **errp)
 {
-    if (now->size != before->size) {
+    if (now->size < size) {
         error_setg(errp,
                    "The export has %" PRIu64 " bytes now, and had %" PRIu64
                    " before",
-                   now->size, before->size);
+                   now->size, size);
         return false;
     }
     if (now->read_only && !before->read_only) {

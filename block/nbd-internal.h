@@ -32,6 +32,7 @@ typedef enum NbdPhase {
     NBD_PHASE_RECONNECT_WAIT, /* the next attempt comes by a timer */
     NBD_PHASE_DISCONNECT,     /* says good-bye before it closes */
     NBD_PHASE_YANKED,         /* until blockdev-reconnect */
+    NBD_PHASE_CLOSE_WAIT,     /* the server shall close what was yanked */
     NBD_PHASE__MAX,
 } NbdPhase;
 
@@ -50,6 +51,14 @@ typedef enum NbdOutcome {
     NBD_OUTCOME_CONNECTED,
     NBD_OUTCOME_FAILED,
 } NbdOutcome;
+
+/* How requests are treated while there is no connection. */
+typedef enum NbdPatience {
+    NBD_PATIENCE_FRESH,   /* the first request that waits starts the time */
+    NBD_PATIENCE_WAITING, /* requests wait until the time is up */
+    NBD_PATIENCE_LAST,    /* they wait for one attempt */
+    NBD_PATIENCE_SPENT,   /* the next one will do so */
+} NbdPatience;
 
 typedef struct NbdState {
     /* Constant. */
@@ -70,13 +79,20 @@ typedef struct NbdState {
     QemuCond cond;  /* outcome, closed or n_attempts changed */
     NbdPhase phase; /* written by the I/O thread only */
     bool yanked;    /* the mark that sticks until blockdev-reconnect */
+    unsigned n_yanks;
+    unsigned n_forgiven; /* of these: before blockdev-reconnect was called */
     QIOConnectTask *task;
     QIOChannel *ioc;
     IOThread *iothread; /* NULL while it moves */
     NbdOutcome outcome;
     Error *outcome_error;
     bool closed;
+    uint64_t server_size; /* bytes; of the current or last connection */
     /* ---- */
+
+    /* Set by the main thread before it posts its wish to reconnect. */
+    uint32_t close_timeout; /* seconds */
+    bool force;
 
     /* The I/O thread's. */
     struct nbd_handle *h;
@@ -86,19 +102,36 @@ typedef struct NbdState {
     unsigned direction; /* what the watch waits for, as libnbd says it */
     bool watch_stale;   /* it is set anew before the next poll */
     bool lost;          /* h is dead; handled before the next poll */
+    char *lost_reason;  /* or NULL: the server closed the connection */
     bool opening;       /* there was no connection yet */
     bool reviving;      /* a failure leads back to yanked */
     bool progress;      /* a reply came over this connection */
     unsigned backoff;   /* seconds until the next attempt */
     Error *last_error;  /* of the last attempt */
+    char *refused;      /* why the server that came back is refused, or NULL */
     bool has_info;
     NbdInfo info; /* of the first connection; constant from then on */
+    ActivityRequest attempt; /* from connect to transmission */
+    bool attempt_counts;     /* as a request of the activity */
+    int64_t attempt_us;      /* when the last attempt began, monotonic */
+    int64_t retry_us;        /* when the next one begins, in reconnect-wait */
     BlockTimers *timers;
+    BlockTimer *attempt_timer; /* the end of the attempt */
     BlockTimer *retry_timer;
     BlockTimer *hold_timer;
     BlockTimer *open_timer;
+    BlockTimer *close_timer;
+    QIOChannel *old;    /* yanked, and not closed by the server, or NULL */
+    FdWatch *old_watch; /* NULL when nothing more will be known of it */
 
-    bool hold;               /* requests wait for a connection */
+    /*
+     * Writes that were acknowledged and need a flush, counted; and how many
+     * of them a flush has covered.
+     */
+    uint64_t n_written, n_flushed;
+    bool flush_owed; /* the next flush fails: writes may be lost */
+
+    NbdPatience patience;
     BlockQueue waiting;      /* for a connection */
     BlockQueue done;         /* replies that libnbd has just received */
     BlockRequest *in_flight; /* newest first, linked both ways */
@@ -108,8 +141,13 @@ typedef struct NbdState {
 
 /* Connects for the first time; blocks until it is done or yanked. */
 bool nbd_connection_open(NbdState *s, Error **errp);
-/* Connects again, or does so at once instead of later; blocks likewise. */
-bool nbd_connection_reconnect(NbdState *s, Error **errp);
+/*
+ * Connects again, or does so at once instead of later; blocks likewise.  After
+ * a yank it first waits for up to @close_timeout seconds for the server to
+ * close the old connection; if it does not, fails, or goes on with @force.
+ */
+bool nbd_connection_reconnect(NbdState *s, uint32_t close_timeout, bool force,
+                              Error **errp);
 /* Says good-bye and closes; blocks likewise. */
 void nbd_connection_close(NbdState *s);
 /* Leaves and enters an I/O thread. */
@@ -135,6 +173,12 @@ void nbd_on_handshake(NbdState *s, GIOCondition condition);
 void nbd_on_disconnect(NbdState *s);
 /* The handle is dead. */
 void nbd_on_lost(NbdState *s);
+/* The server has closed the connection that was yanked. */
+void nbd_on_old_closed(NbdState *s);
+/* A request waits for a connection: tries to make one. */
+void nbd_on_request_waits(NbdState *s);
+/* Requests fail soon unless there is a connection: a last attempt. */
+void nbd_on_last_attempt(NbdState *s);
 
 /* ---- nbd-socket.c; the I/O thread. ---- */
 
@@ -143,12 +187,22 @@ void nbd_socket_watch(NbdState *s);
 void nbd_socket_unwatch(NbdState *s);
 /* Follows libnbd's wishes before the next poll. */
 void nbd_socket_touch(NbdState *s);
-/* The handle died; acted upon before the next poll. */
-void nbd_socket_lost(NbdState *s);
+/* The handle died, for @reason if not NULL; acted upon before the next poll. */
+void nbd_socket_lost(NbdState *s, const char *reason);
 /* The same, now, if it did. */
 void nbd_socket_settle(NbdState *s);
 /* Closes everything; after this libnbd touches no buffer any more. */
 void nbd_socket_drop(NbdState *s);
+/*
+ * The connection was yanked: keeps it, with its sending side shut, as s->old
+ * until the server has closed it.
+ */
+void nbd_socket_keep_old(NbdState *s);
+/* Looks whether the server has closed it. */
+void nbd_socket_check_old(NbdState *s);
+/* Forgets it. */
+void nbd_socket_drop_old(NbdState *s);
+void nbd_socket_watch_old(NbdState *s);
 
 /* ---- nbd-handshake.c; the I/O thread. ---- */
 
@@ -162,9 +216,14 @@ bool nbd_handshake_step(NbdState *s, GIOCondition condition, bool *ready,
                         Error **errp);
 /* Reads what the server offers, and checks it. */
 bool nbd_handshake_info(const NbdState *s, NbdInfo *info, Error **errp);
-/* Whether a server that came back still is what the node has promised. */
-bool nbd_handshake_same(const NbdInfo *before, const NbdInfo *now,
-                        Error **errp);
+/*
+ * Whether a server that came back still is what the node, which has @size
+ * bytes, has promised.
+ */
+bool nbd_handshake_same(const NbdInfo *before, uint64_t size,
+                        const NbdInfo *now, Error **errp);
+/* libnbd's words for what just failed, without the name of its function. */
+const char *nbd_error_text(void);
 
 /* ---- nbd-io.c; the I/O thread. ---- */
 
@@ -178,10 +237,20 @@ void nbd_io_resend(NbdState *s);
 /* Fails what waits. */
 void nbd_io_fail_waiting(NbdState *s);
 /*
- * From now on requests wait for a connection, if the node is to be patient,
- * and for so long as it is to be; or they do so no more.
+ * The connection is lost, and the phase is about to change: what is in flight
+ * shall wait for another connection, if the node is to be patient.
  */
-void nbd_io_hold_begin(NbdState *s);
-void nbd_io_hold_end(NbdState *s);
+void nbd_io_lost(NbdState *s);
+/*
+ * There is no connection, and no attempt runs: fails what waited for no more
+ * than that.
+ */
+void nbd_io_attempt_failed(NbdState *s);
+/* There is a connection. */
+void nbd_io_connected(NbdState *s);
+/* Writes were acknowledged, and no flush has covered them. */
+bool nbd_io_is_unflushed(const NbdState *s);
+/* Patience as at the start: there is no time running. */
+void nbd_io_reset_patience(NbdState *s);
 
 #endif

@@ -44,6 +44,37 @@ static void unlink_in_flight(NbdState *s, BlockRequest *req)
     }
 }
 
+/* ---- Writes that are acknowledged, and may be lost with the server. ---- */
+
+/* Of discards the content is not defined, whether they are lost or not. */
+static void note_success(NbdState *s, const BlockRequest *req)
+{
+    bool writes = req->op == BLOCK_OP_WRITE || req->op == BLOCK_OP_WRITE_ZEROES;
+
+    if (writes && !(req->flags & BLOCK_REQ_FUA)) {
+        s->n_written++;
+    } else if (req->op == BLOCK_OP_FLUSH) {
+        s->n_flushed = MAX(s->n_flushed, GPOINTER_TO_SIZE(req->driver_data));
+    }
+}
+
+bool nbd_io_is_unflushed(const NbdState *s)
+{
+    return s->info.caps.flush && !s->node->no_flush &&
+           s->n_written != s->n_flushed;
+}
+
+/*
+ * Whether @req is a flush that somebody asked for.  The one that makes a
+ * write stable (see block/split.c) covers that write, which is not lost.
+ */
+static bool is_plain_flush(const BlockRequest *req)
+{
+    return req->op == BLOCK_OP_FLUSH && !req->split;
+}
+
+/* ---- Requests and replies. ---- */
+
 /*
  * libnbd is done with a request: within one of its calls.  ENOTCONN is its
  * word for a connection that is gone; no server's error is turned into it.
@@ -54,10 +85,13 @@ static int reply_received(void *opaque, int *error)
     NbdState *s = req->node->opaque;
 
     if (*error == ENOTCONN) {
-        nbd_socket_lost(s);
+        nbd_socket_lost(s, NULL);
         return 1;
     }
     unlink_in_flight(s, req);
+    if (*error == 0) {
+        note_success(s, req);
+    }
     req->driver_data = GINT_TO_POINTER(*error);
     block_queue_push(&s->done, req);
     return 1;
@@ -108,6 +142,8 @@ static int64_t issue(NbdState *s, BlockRequest *req)
         return nbd_aio_pwrite(s->h, req->buf, req->bytes, req->offset, cb,
                               flags);
     case BLOCK_OP_FLUSH:
+        /* It covers what was acknowledged so far. */
+        req->driver_data = GSIZE_TO_POINTER(s->n_written);
         return nbd_aio_flush(s->h, cb, 0);
     case BLOCK_OP_DISCARD:
         return nbd_aio_trim(s->h, req->bytes, req->offset, cb, flags);
@@ -121,7 +157,7 @@ static void send_request(NbdState *s, BlockRequest *req)
     link_in_flight(s, req);
     if (issue(s, req) < 0) {
         if (nbd_aio_is_dead(s->h) == 1 || nbd_aio_is_closed(s->h) == 1) {
-            nbd_socket_lost(s);
+            nbd_socket_lost(s, nbd_error_text());
         } else {
             int err = nbd_get_errno();
 
@@ -133,6 +169,119 @@ static void send_request(NbdState *s, BlockRequest *req)
     nbd_socket_touch(s);
 }
 
+/* Not what completions submit meanwhile. */
+void nbd_io_fail_waiting(NbdState *s)
+{
+    BlockQueue queue = s->waiting;
+    BlockRequest *req;
+
+    if (!queue.head) {
+        return;
+    }
+    block_queue_init(&s->waiting);
+    while ((req = block_queue_pop(&queue))) {
+        complete(s, req, -EIO);
+    }
+}
+
+/* ---- Requests while there is no connection. ---- */
+
+/* Seconds that a request waits for one attempt. */
+#define LAST_ATTEMPT_S 2
+
+static void patience_expired(void *opaque);
+
+static void set_patience(NbdState *s, NbdPatience patience, uint32_t seconds)
+{
+    block_timer_cancel(s->timers, s->hold_timer);
+    s->hold_timer = NULL;
+    s->patience = patience;
+    if (seconds) {
+        s->hold_timer = block_timer_start(s->timers, seconds * NS_PER_S,
+                                          patience_expired, s);
+    }
+}
+
+void nbd_io_reset_patience(NbdState *s)
+{
+    set_patience(
+        s, s->reconnect_delay ? NBD_PATIENCE_FRESH : NBD_PATIENCE_SPENT, 0);
+}
+
+static void patience_expired(void *opaque)
+{
+    NbdState *s = opaque;
+
+    s->hold_timer = NULL;
+    if (s->patience == NBD_PATIENCE_WAITING && s->waiting.head) {
+        set_patience(s, NBD_PATIENCE_LAST, LAST_ATTEMPT_S);
+        nbd_on_last_attempt(s);
+    } else {
+        set_patience(s, NBD_PATIENCE_SPENT, 0);
+        nbd_io_fail_waiting(s);
+    }
+}
+
+static bool may_wait(const NbdState *s)
+{
+    return s->phase == NBD_PHASE_TRANSMISSION ||
+           s->phase == NBD_PHASE_RECONNECT_WAIT ||
+           s->phase == NBD_PHASE_CONNECT || s->phase == NBD_PHASE_HANDSHAKE;
+}
+
+static void request_waits(NbdState *s)
+{
+    if (s->patience == NBD_PATIENCE_FRESH) {
+        set_patience(s, NBD_PATIENCE_WAITING, s->reconnect_delay);
+    } else if (s->patience == NBD_PATIENCE_SPENT) {
+        set_patience(s, NBD_PATIENCE_LAST, LAST_ATTEMPT_S);
+    }
+    nbd_on_request_waits(s);
+}
+
+void nbd_io_lost(NbdState *s)
+{
+    if (s->progress) {
+        nbd_io_reset_patience(s);
+    }
+    if (s->patience == NBD_PATIENCE_FRESH &&
+        (s->in_flight || s->waiting.head)) {
+        set_patience(s, NBD_PATIENCE_WAITING, s->reconnect_delay);
+    }
+}
+
+void nbd_io_attempt_failed(NbdState *s)
+{
+    if (s->patience == NBD_PATIENCE_LAST || s->patience == NBD_PATIENCE_SPENT) {
+        set_patience(s, NBD_PATIENCE_SPENT, 0);
+        nbd_io_fail_waiting(s);
+    }
+}
+
+/* Only a reply gives patience anew: a server may take requests and die. */
+void nbd_io_connected(NbdState *s)
+{
+    if (s->patience == NBD_PATIENCE_LAST) {
+        set_patience(s, NBD_PATIENCE_SPENT, 0);
+    }
+}
+
+static void fail_owed_flush(NbdState *s, BlockRequest *req)
+{
+    s->flush_owed = false;
+    activity_set_reason(s->activity, NULL);
+    complete(s, req, -EIO);
+}
+
+static void send_or_fail(NbdState *s, BlockRequest *req)
+{
+    if (G_UNLIKELY(s->flush_owed) && is_plain_flush(req)) {
+        fail_owed_flush(s, req);
+    } else {
+        send_request(s, req);
+    }
+}
+
 void nbd_submit(BlockNode *node, BlockRequest *req)
 {
     NbdState *s = node->opaque;
@@ -142,9 +291,10 @@ void nbd_submit(BlockNode *node, BlockRequest *req)
         (req->flags & BLOCK_REQ_NO_FALLBACK) && !s->info.fast_zero) {
         complete(s, req, -ENOTSUP);
     } else if (s->phase == NBD_PHASE_TRANSMISSION && !s->lost) {
-        send_request(s, req);
-    } else if (s->phase == NBD_PHASE_TRANSMISSION || s->hold) {
+        send_or_fail(s, req);
+    } else if (may_wait(s)) {
         block_queue_push(&s->waiting, req);
+        request_waits(s);
     } else {
         complete(s, req, -EIO);
     }
@@ -169,9 +319,10 @@ static void read_replies(NbdState *s)
     bool first = true;
 
     do {
-        if (nbd_aio_notify_read(s->h) < 0 ||
-            (!s->in_flight && nbd_aio_is_closed(s->h) == 1)) {
-            nbd_socket_lost(s);
+        if (nbd_aio_notify_read(s->h) < 0) {
+            nbd_socket_lost(s, nbd_error_text());
+        } else if (!s->in_flight && nbd_aio_is_closed(s->h) == 1) {
+            nbd_socket_lost(s, NULL);
         }
         taken = complete_done(s);
         s->progress |= taken > 0;
@@ -193,7 +344,7 @@ void nbd_io_ready(NbdState *s, GIOCondition condition)
 
     if ((direction & LIBNBD_AIO_DIRECTION_WRITE) && (condition & G_IO_OUT)) {
         if (nbd_aio_notify_write(s->h) < 0) {
-            nbd_socket_lost(s);
+            nbd_socket_lost(s, nbd_error_text());
         }
         activity_progress(s->activity);
         complete_done(s);
@@ -230,61 +381,25 @@ void nbd_io_requeue(NbdState *s)
 
 void nbd_io_resend(NbdState *s)
 {
-    BlockQueue queue = s->waiting;
+    BlockQueue queue = s->waiting, failed;
+    bool writes_lost = s->flush_owed;
     BlockRequest *req;
 
     if (!queue.head) {
         return;
     }
     block_queue_init(&s->waiting);
+    block_queue_init(&failed);
     while ((req = block_queue_pop(&queue))) {
-        if (s->lost) {
+        if (writes_lost && is_plain_flush(req)) {
+            block_queue_push(&failed, req);
+        } else if (s->lost) {
             block_queue_push(&s->waiting, req);
         } else {
             send_request(s, req);
         }
     }
-}
-
-/* Not what completions submit meanwhile. */
-void nbd_io_fail_waiting(NbdState *s)
-{
-    BlockQueue queue = s->waiting;
-    BlockRequest *req;
-
-    if (!queue.head) {
-        return;
-    }
-    block_queue_init(&s->waiting);
-    while ((req = block_queue_pop(&queue))) {
-        complete(s, req, -EIO);
-    }
-}
-
-/* ---- Requests while there is no connection. ---- */
-
-static void hold_expired(void *opaque)
-{
-    NbdState *s = opaque;
-
-    s->hold_timer = NULL;
-    s->hold = false;
-    nbd_io_fail_waiting(s);
-}
-
-void nbd_io_hold_end(NbdState *s)
-{
-    block_timer_cancel(s->timers, s->hold_timer);
-    s->hold_timer = NULL;
-    s->hold = false;
-}
-
-void nbd_io_hold_begin(NbdState *s)
-{
-    nbd_io_hold_end(s);
-    if (s->reconnect_delay) {
-        s->hold = true;
-        s->hold_timer = block_timer_start(
-            s->timers, s->reconnect_delay * NS_PER_S, hold_expired, s);
+    while ((req = block_queue_pop(&failed))) {
+        fail_owed_flush(s, req);
     }
 }

@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/socket.h>
 #include "nbd-internal.h"
 #include "qemu/lockable.h"
 
@@ -44,8 +45,11 @@ static void handle_lost(void *opaque)
     nbd_on_lost(opaque);
 }
 
-void nbd_socket_lost(NbdState *s)
+void nbd_socket_lost(NbdState *s, const char *reason)
 {
+    if (reason && !s->lost_reason) {
+        s->lost_reason = g_strdup(reason);
+    }
     if (!s->lost) {
         s->lost = true;
         iothread_defer(handle_lost, s);
@@ -83,12 +87,61 @@ void nbd_socket_drop(NbdState *s)
 
     nbd_socket_unwatch(s);
     s->lost = false;
+    g_clear_pointer(&s->lost_reason, g_free);
     g_clear_pointer(&s->h, nbd_close);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         ioc = g_steal_pointer(&s->ioc);
     }
     nbd_io_requeue(s);
 }
+
+/* ---- The connection that was yanked. ---- */
+
+/*
+ * A server that wants to send the rest of a reply must be able to, to get to
+ * the end of its connection; so what comes is thrown away.
+ */
+void nbd_socket_check_old(NbdState *s)
+{
+    char buf[16 * 1024];
+    ssize_t n = recv(qio_channel_get_read_fd(s->old), buf, sizeof(buf), 0);
+
+    if (n == 0 || (n < 0 && (errno == ECONNRESET || errno == EPIPE))) {
+        nbd_on_old_closed(s);
+    } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        /* The network gave up: what the server does is not known. */
+        g_clear_pointer(&s->old_watch, fd_watch_free);
+    }
+}
+
+static void old_ready(GIOCondition condition, void *opaque)
+{
+    nbd_socket_check_old(opaque);
+}
+
+void nbd_socket_watch_old(NbdState *s)
+{
+    s->old_watch = fd_watch_new(iothread_get_g_main_context(s->node->iothread),
+                                qio_channel_get_read_fd(s->old), old_ready, s);
+    fd_watch_set_events(s->old_watch, G_IO_IN);
+}
+
+void nbd_socket_keep_old(NbdState *s)
+{
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->old = g_steal_pointer(&s->ioc);
+    }
+    qio_channel_shutdown(s->old, QIO_CHANNEL_SHUTDOWN_WRITE, NULL);
+    nbd_socket_watch_old(s);
+}
+
+void nbd_socket_drop_old(NbdState *s)
+{
+    g_clear_pointer(&s->old_watch, fd_watch_free);
+    g_clear_pointer(&s->old, qio_channel_unref);
+}
+
+/* ---- The socket in the event loop. ---- */
 
 static void socket_ready(GIOCondition condition, void *opaque)
 {

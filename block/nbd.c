@@ -7,6 +7,7 @@
 #include "nbd-internal.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
+#include "qemu/lockable.h"
 #include "qemu/yank.h"
 
 #define EXPORT_NAME_MAX 4096
@@ -37,6 +38,7 @@ static bool nbd_state_init(BlockNode *node, const BlockdevOptionsNbd *opts,
     s->iothread = node->iothread;
     block_queue_init(&s->waiting);
     block_queue_init(&s->done);
+    nbd_io_reset_patience(s);
     return true;
 }
 
@@ -48,6 +50,7 @@ static void nbd_state_destroy(NbdState *s)
     activity_free(s->activity);
     error_free(s->last_error);
     error_free(s->outcome_error);
+    g_free(s->refused);
     g_free(s->export_name);
     g_free(s->address_str);
     qapi_free_SocketAddress(s->address);
@@ -115,13 +118,18 @@ static bool nbd_open(BlockNode *node, const BlockdevOptions *options,
     return true;
 }
 
+/* As far as the server has grown. */
 static bool nbd_truncate(BlockNode *node, uint64_t size, Error **errp)
 {
-    if (size != node->size) {
+    NbdState *s = node->opaque;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (size < node->size || size > s->server_size) {
         error_setg(errp, "Cannot %s NBD nodes",
                    size > node->size ? "grow" : "shrink");
         return false;
     }
+    __atomic_store_n(&node->size, size, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -135,9 +143,10 @@ static void nbd_attach(BlockNode *node)
     nbd_connection_attach(node->opaque);
 }
 
-static bool nbd_reconnect(BlockNode *node, Error **errp)
+static bool nbd_reconnect(BlockNode *node, uint32_t close_timeout, bool force,
+                          Error **errp)
 {
-    return nbd_connection_reconnect(node->opaque, errp);
+    return nbd_connection_reconnect(node->opaque, close_timeout, force, errp);
 }
 
 /* As an URI, which the tools of the field understand. */

@@ -9,6 +9,9 @@
 #include "qapi/qapi-commands-block-core.h"
 #include "qapi/util.h"
 
+/* Seconds that blockdev-reconnect waits for the end of a connection. */
+#define CLOSE_TIMEOUT_S 10
+
 void qmp_blockdev_add(BlockdevOptions *options, Error **errp)
 {
     block_node_add(options, errp);
@@ -19,7 +22,9 @@ void qmp_blockdev_del(const char *node_name, Error **errp)
     block_node_del(node_name, errp);
 }
 
-void qmp_blockdev_reconnect(const char *node_name, Error **errp)
+void qmp_blockdev_reconnect(const char *node_name, bool has_close_timeout,
+                            uint32_t close_timeout, bool has_force, bool force,
+                            Error **errp)
 {
     BlockNode *node = block_node_find(node_name, errp);
 
@@ -31,7 +36,8 @@ void qmp_blockdev_reconnect(const char *node_name, Error **errp)
                    node->name, node->driver->format_name);
         return;
     }
-    node->driver->reconnect(node, errp);
+    node->driver->reconnect(
+        node, has_close_timeout ? close_timeout : CLOSE_TIMEOUT_S, force, errp);
 }
 
 void qmp_block_resize(const char *device, const char *node_name, int64_t size,

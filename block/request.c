@@ -164,7 +164,8 @@ static void start(BlockNode *node, BlockRequest *req)
     }
     req->start_ns = now_ns();
     req->split = NULL;
-    if (node->no_flush) {
+    /* Without a flush there is no cache that a write could stay in. */
+    if (node->no_flush || (!node->caps.flush && !node->caps.fua)) {
         req->flags &= ~BLOCK_REQ_FUA;
     }
     if (!node->unmap) {

@@ -23,6 +23,7 @@ struct Activity {
     uint64_t n_requests;
     uint64_t n_sessions;
     char peer[sizeof(((ActivitySnapshot *)NULL)->peer)];
+    char reason[sizeof(((ActivitySnapshot *)NULL)->reason)];
 };
 
 /* Guards the table.  Fast; only the lock of an activity is taken under it. */
@@ -126,6 +127,13 @@ void activity_set_peer(Activity *activity, const char *peer)
     g_strlcpy(activity->peer, peer ? peer : "", sizeof(activity->peer));
 }
 
+void activity_set_reason(Activity *activity, const char *reason)
+{
+    QEMU_LOCK_GUARD(&activity->lock);
+
+    g_strlcpy(activity->reason, reason ? reason : "", sizeof(activity->reason));
+}
+
 /* The clock of progress starts with the first request after a pause. */
 static void leave_pause_locked(Activity *activity)
 {
@@ -222,6 +230,7 @@ bool activity_snapshot(const char *name, ActivitySnapshot *out)
     out->oldest_us = oldest_us_locked(activity, now, out->idle_us);
     out->phase = __atomic_load_n(&activity->phase, __ATOMIC_RELAXED);
     g_strlcpy(out->peer, activity->peer, sizeof(out->peer));
+    g_strlcpy(out->reason, activity->reason, sizeof(out->reason));
     return true;
 }
 

@@ -28,6 +28,8 @@ YankInstanceStatus *yank_instance_status(const YankInstance *instance,
         status->oldest_ms = activity.oldest_us / 1000;
         status->phase = g_strdup(activity.phase);
         status->peer = activity.peer[0] ? g_strdup(activity.peer) : NULL;
+        status->reason =
+            activity.reason[0] ? g_utf8_make_valid(activity.reason, -1) : NULL;
         status->stalled = activity.oldest_us >= ACTIVITY_STALL_US;
     }
     return status;

@@ -43,8 +43,12 @@ typedef struct BlockDriver {
      */
     void (*detach)(BlockNode *node);
     void (*attach)(BlockNode *node);
-    /* Main thread; blocks; NULL when there is nothing to connect. */
-    bool (*reconnect)(BlockNode *node, Error **errp);
+    /*
+     * Main thread; blocks; NULL when there is nothing to connect.  The
+     * parameters are those of blockdev-reconnect.
+     */
+    bool (*reconnect)(BlockNode *node, uint32_t close_timeout, bool force,
+                      Error **errp);
     /* What query-named-block-nodes calls "file"; g_free() it. */
     char *(*filename)(BlockNode *node);
     /* Bytes taken on disk, -1 when unknown; NULL: none. */

@@ -44,6 +44,7 @@ typedef struct ActivitySnapshot {
     int64_t oldest_us;
     const char *phase; /* static string, such as "transmission" */
     char peer[160];    /* "" when there is none */
+    char reason[240];  /* of the phase, in words; "" when there is none */
 } ActivitySnapshot;
 
 /* Any thread; makes an activity known under @name. */
@@ -55,6 +56,9 @@ void activity_free(Activity *activity);
 void activity_set_phase(Activity *activity, const char *phase);
 /* Any thread, OOB-safe.  Copies @peer; NULL for none. */
 void activity_set_peer(Activity *activity, const char *peer);
+
+/* The same: why it is in its phase, or what else users have to know. */
+void activity_set_reason(Activity *activity, const char *reason);
 
 /* Any thread, OOB-safe: a request began, or ended, which is progress. */
 void activity_begin(Activity *activity, ActivityRequest *request);

@@ -216,6 +216,8 @@ static bool describe(FakeServer *s, int fd)
         return put_export(fd, UINT64_MAX, EXPORT_FLAGS_FULL);
     case FAKE_SMALLER:
         return put_export(fd, FAKE_SIZE / 2, EXPORT_FLAGS_FULL);
+    case FAKE_LARGER:
+        return put_export(fd, FAKE_SIZE * 2, EXPORT_FLAGS_FULL);
     case FAKE_READ_ONLY:
         return put_export(fd, FAKE_SIZE,
                           EXPORT_FLAGS_BARE | EXPORT_FLAG_READ_ONLY);
@@ -326,8 +328,18 @@ static bool answer_well(FakeServer *s, int fd, const Request *r)
            (r->type != CMD_READ || put(fd, data, r->bytes));
 }
 
+/* Storage that hangs. */
+static void sleep_on(FakeServer *s)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    while (s->mode == FAKE_ASLEEP && !s->quit) {
+        qemu_cond_wait(&s->cond, &s->lock);
+    }
+}
+
 static bool answer(FakeServer *s, int fd, const Request *r)
 {
+    sleep_on(s);
     switch (get_mode(s)) {
     case FAKE_FROZEN:
         return true;
@@ -471,6 +483,7 @@ void fake_server_set(FakeServer *s, FakeMode mode)
 {
     QEMU_LOCK_GUARD(&s->lock);
     s->mode = mode;
+    qemu_cond_broadcast(&s->cond);
 }
 
 static void cut(FakeServer *s)

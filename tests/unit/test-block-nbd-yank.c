@@ -20,7 +20,7 @@ static int do_read(BlockNode *node)
 
 static bool reconnect(BlockNode *node, Error **errp)
 {
-    return node->driver->reconnect(node, errp);
+    return node->driver->reconnect(node, 10, false, errp);
 }
 
 /* ---- While the node is opened. ---- */

@@ -17,7 +17,7 @@ static int do_read(BlockNode *node)
 
 static bool reconnect(BlockNode *node, Error **errp)
 {
-    return node->driver->reconnect(node, errp);
+    return node->driver->reconnect(node, 10, false, errp);
 }
 
 static void reconnect_fails(BlockNode *node, const char *format)
@@ -93,7 +93,10 @@ static void test_many(void)
     server_end();
 }
 
-/* What the server lacks is made of what it has. */
+/*
+ * What the server lacks is made of what it has; without a flush each write is
+ * stable.
+ */
 static void test_bare(void)
 {
     BlockNode *node;
@@ -104,6 +107,9 @@ static void test_bare(void)
     g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE_ZEROES, 1000, 5000,
                                        NULL, BLOCK_REQ_FUA),
                     ==, 0);
+    g_assert_cmpint(
+        block_request_sync(node, BLOCK_OP_WRITE, 8192, 3, "abc", BLOCK_REQ_FUA),
+        ==, 0);
     g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE_ZEROES, 0, 512,
                                        NULL, BLOCK_REQ_NO_FALLBACK),
                     ==, -ENOTSUP);
@@ -114,7 +120,7 @@ static void test_bare(void)
     g_assert_cmpint(fake_server_data(server)[5999], ==, 0);
     g_assert_cmpint(fake_server_data(server)[6000], ==, 1);
     nbd_del();
-    g_assert_cmpuint(fake_server_count(server, FAKE_WRITES), ==, 1);
+    g_assert_cmpuint(fake_server_count(server, FAKE_WRITES), ==, 2);
     g_assert_cmpuint(fake_server_count(server, FAKE_TRIMS), ==, 0);
     g_assert_cmpuint(fake_server_count(server, FAKE_FUAS), ==, 0);
     g_assert_cmpuint(fake_server_count(server, FAKE_FLUSHES), ==, 0);
