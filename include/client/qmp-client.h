@@ -9,6 +9,9 @@
  *    they happened.  A callback may call any function here but yc_cleanup();
  *    while it waits for something (a synchronous call, a lock that is held
  *    long), the callbacks of all clients wait with it.
+ * An attempt to connect has a third one for as long as it resolves a name or
+ * looks for the path of a unix socket, which may never return; it runs no code
+ * of the user either.
  * Any function here may be called on any thread; those that may block say
  * so.  None is async-signal-safe, and no client survives a fork().
  *
@@ -227,10 +230,11 @@ guint64 yc_qmp_client_dropped(YcQmpClient *client, YcQmpDropped what);
 
 /*
  * Ends the two threads of the library, for those who must leave nothing
- * behind (a test, a plug-in).  Blocks up to @timeout_ms until all clients that
- * were let go are gone; false, with nothing ended, when some are still held.
- * No other call may run at the same time.  Later calls start the threads
- * again.  Not in a callback.
+ * behind (a test, a plug-in); a thread whose name resolution or path does not
+ * return stays.  Blocks up to @timeout_ms until all clients that were let go
+ * are gone; false, with nothing ended, when some are still held.  No other call
+ * may run at the same time.  Later calls start the threads again.  Not in a
+ * callback.
  */
 bool yc_cleanup(int timeout_ms);
 
