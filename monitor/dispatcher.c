@@ -114,10 +114,8 @@ static void finish_request(MonSession *session)
 
 static void run_request(MonSession *session, MonRequest *req)
 {
-    GString *text = mon_request_run(req, mon_session_pretty(session));
-
-    mon_session_reply(session, text);
-    g_string_free(text, TRUE);
+    mon_session_reply(session,
+                      mon_request_run(req, mon_session_pretty(session)));
     mon_request_free(req);
 }
 
@@ -205,10 +203,14 @@ bool mon_dispatcher_notify_idle(MonSession *session)
 bool mon_dispatcher_forget(MonSession *session)
 {
     MonSessionDispatch *d = mon_session_dispatch(session);
+    MonQueue forgotten = {.requests = G_QUEUE_INIT};
 
-    QEMU_LOCK_GUARD(&dispatcher.lock);
-    d->notify_idle = false;
-    return mon_queue_clear(&d->queue);
+    WITH_QEMU_LOCK_GUARD(&dispatcher.lock) {
+        d->notify_idle = false;
+        mon_queue_move(&forgotten, &d->queue);
+    }
+    /* Which may take long. */
+    return mon_queue_clear(&forgotten);
 }
 
 void mon_dispatcher_queued(MonSession *session, size_t *requests, size_t *bytes)

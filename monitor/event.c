@@ -14,35 +14,46 @@ typedef struct Event {
     const char *name;
     const char *data; /* JSON text, or NULL */
     int64_t time_us;
-    GString *text[2]; /* compact and pretty, made when first needed */
+    bool wanted[2];   /* compact and pretty: some session does */
+    MonText *text[2]; /* those that are wanted */
 } Event;
 
-static const GString *event_text(Event *event, bool pretty)
+static void event_want(MonSession *session, void *opaque)
 {
-    GString **text = &event->text[pretty];
+    Event *event = opaque;
 
-    if (!*text) {
-        *text = g_string_sized_new(256);
-        mon_message_event(*text, event->name, event->data, event->time_us,
-                          pretty);
-    }
-    return *text;
+    event->wanted[mon_session_pretty(session)] = true;
 }
 
-static void event_free_text(Event *event)
+static void event_make_text(Event *event)
 {
-    for (int i = 0; i < 2; i++) {
-        if (event->text[i]) {
-            g_string_free(event->text[i], TRUE);
+    for (int pretty = 0; pretty < 2; pretty++) {
+        GString *text;
+
+        if (event->wanted[pretty]) {
+            text = g_string_sized_new(256);
+            mon_message_event(text, event->name, event->data, event->time_us,
+                              pretty);
+            event->text[pretty] = mon_text_new(text);
         }
     }
 }
 
+static void event_free_text(Event *event)
+{
+    g_clear_pointer(&event->text[false], mon_text_unref);
+    g_clear_pointer(&event->text[true], mon_text_unref);
+}
+
+/* A session that came after event_want() gets no events yet. */
 static void event_send(MonSession *session, void *opaque)
 {
-    const GString *text = event_text(opaque, mon_session_pretty(session));
+    Event *event = opaque;
+    MonText *text = event->text[mon_session_pretty(session)];
 
-    mon_output_event(mon_session_output(session), text->str, text->len);
+    if (text) {
+        mon_output_event(mon_session_output(session), text);
+    }
 }
 
 static void event_emit(const char *name, const char *data, void *opaque)
@@ -53,6 +64,9 @@ static void event_emit(const char *name, const char *data, void *opaque)
         .time_us = g_get_real_time(),
     };
 
+    /* Not under the lock of the list: an event may be long. */
+    mon_sessions_foreach(event_want, &event);
+    event_make_text(&event);
     mon_sessions_foreach(event_send, &event);
     event_free_text(&event);
 }
@@ -76,6 +90,8 @@ void mon_event_command_dropped(MonSession *session, const MonRequest *req)
     }
     g_string_append_c(data, '}');
     event.data = data->str;
+    event_want(session, &event);
+    event_make_text(&event);
     event_send(session, &event);
     event_free_text(&event);
 }

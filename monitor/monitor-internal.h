@@ -2,10 +2,13 @@
  * What the files of the monitor offer each other.
  *
  * A request travels: session.c reads and frames it, request.c checks it, and
- * then it either runs at once on the monitor thread (out-of-band, and all of
+ * then it either runs at once on the session's thread (out-of-band, and all of
  * the negotiation) or waits in its session's queue (queue.c) for the main
  * thread (dispatcher.c).  Either way request.c runs it, message.c words the
  * reply, and output.c writes it.
+ *
+ * The thread of a session is the monitor thread, and the bulk thread (bulk.c)
+ * while a message of it is long.
  *
  * Locks, all fast, in the order in which they are taken:
  *
@@ -34,7 +37,22 @@
 /* A session whose client leaves more than this unread is closed. */
 #define MON_OUTPUT_MAX_BYTES (16 * MiB)
 
+/* A message that is longer than this is for the bulk thread. */
+#define MON_LONG_MESSAGE (16 * KiB)
+
 typedef struct MonSession MonSession;
+
+/* ---- bulk.c: the thread for what takes long because it is long ---- */
+
+bool mon_bulk_init(Error **errp);
+/* Ends the thread; when all sessions have ended. */
+void mon_bulk_cleanup(void);
+IOThread *mon_bulk_iothread(void);
+/*
+ * A message of this length, or a piece of output, was freed: gives memory back
+ * to the system, if it is worth it.  Any thread, OOB-safe.
+ */
+void mon_bulk_freed(size_t bytes);
 
 /* ---- message.c: the words on the wire; any thread, OOB-safe ---- */
 
@@ -79,12 +97,15 @@ typedef enum MonMode {
  * fails: what is wrong with it is its reply.  Any thread, OOB-safe.
  */
 MonRequest *mon_request_new(json_object *doc, Error *err, MonMode mode);
+/* A long one is freed on the bulk thread if this is the monitor thread. */
 void mon_request_free(MonRequest *req);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonRequest, mon_request_free)
 /* True when it would end the process, were it to run. */
 bool mon_request_is_quit(const MonRequest *req);
-/* Runs it and words the reply, which is the caller's.  Main or monitor
- * thread. */
+/*
+ * Runs it and words the reply, which is the caller's.  Main thread or the
+ * session's.
+ */
 GString *mon_request_run(MonRequest *req, bool pretty);
 
 /* ---- queue.c: in-band requests of a session; its owner locks ---- */
@@ -99,25 +120,43 @@ bool mon_queue_is_full(const MonQueue *queue, size_t size);
 void mon_queue_push(MonQueue *queue, MonRequest *req);
 /* The oldest, or NULL; it is the caller's. */
 MonRequest *mon_queue_pop(MonQueue *queue);
+/* Moves all of @from to the end of @to. */
+void mon_queue_move(MonQueue *to, MonQueue *from);
 /* Frees what is queued; true when one of it would have run quit. */
 bool mon_queue_clear(MonQueue *queue);
+
+/* ---- output.c: text that several sessions may send ---- */
+
+/* Does not change; any thread. */
+typedef struct MonText {
+    int refcount; /* atomic */
+    char *data;
+    size_t len;
+} MonText;
+
+/* Consumes @text. */
+MonText *mon_text_new(GString *text);
+void mon_text_unref(MonText *text);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonText, mon_text_unref)
 
 /* ---- output.c: what a client has not read yet ---- */
 
 typedef struct MonOutput {
-    QIOChannel *ioc;     /* written and closed by one thread at a time */
-    QemuMutex lock;      /* guards all below; nobody writes under it */
-    GByteArray *buf;     /* what was appended */
-    GByteArray *sending; /* what is written; changed by whoever writes */
-    size_t sent;         /* of it */
-    bool writing;        /* a thread does */
-    bool events;         /* the client wants events */
-    bool blocked;        /* the socket takes nothing just now */
-    bool broken;         /* the client is gone, or does not read: overflow */
+    QIOChannel *ioc;  /* written and closed by one thread at a time */
+    QemuMutex lock;   /* guards all below; nobody writes under it */
+    MonText *sending; /* what is written; NULL between two of them */
+    size_t sent;      /* of it */
+    GQueue chunks;    /* of MonText, to be sent after it */
+    GString *buf;     /* small pieces, to be sent after those */
+    size_t unread;    /* bytes in all three, without those sent */
+    bool writing;     /* a thread does */
+    bool events;      /* the client wants events */
+    bool blocked;     /* the socket takes nothing just now */
+    bool broken;      /* the client is gone, or does not read: overflow */
     bool overflow;
     bool closed;
     bool kicked; /* @kick was called, mon_output_service() was not yet */
-    void (*kick)(void *opaque); /* asks the monitor thread for a service */
+    void (*kick)(void *opaque); /* asks the session's thread for a service */
     void *opaque;
 } MonOutput;
 
@@ -133,19 +172,27 @@ void mon_output_init(MonOutput *out, QIOChannel *ioc,
                      void (*kick)(void *opaque), void *opaque);
 void mon_output_destroy(MonOutput *out);
 
-/* Appends; the caller calls mon_output_flush() soon.  Any thread, OOB-safe. */
-void mon_output_append(MonOutput *out, const char *text, size_t len);
-/* Writes what the socket takes.  Any thread, OOB-safe. */
+/*
+ * Appends @text, which it consumes; the caller calls mon_output_flush() soon.
+ * Any thread, OOB-safe.
+ */
+void mon_output_append(MonOutput *out, GString *text);
+/*
+ * Writes what the socket takes, for one turn; the session's thread does the
+ * rest.  Any thread, OOB-safe.
+ */
 void mon_output_flush(MonOutput *out);
 /* Both at once. */
-void mon_output_send(MonOutput *out, const char *text, size_t len);
+void mon_output_send(MonOutput *out, GString *text);
 
 /* From here on the client gets events; before, they are dropped. */
 void mon_output_enable_events(MonOutput *out);
-/* Appends an event and has the monitor thread write.  Any thread, OOB-safe. */
-void mon_output_event(MonOutput *out, const char *text, size_t len);
+/*
+ * Appends an event and has the session's thread write.  Any thread, OOB-safe.
+ */
+void mon_output_event(MonOutput *out, MonText *text);
 
-/* After a kick, or when the socket is @writable; monitor thread. */
+/* After a kick, or when the socket is @writable; session's thread. */
 MonOutputState mon_output_service(MonOutput *out, bool writable);
 /* Waits until all is written or @deadline_us (monotonic).  Main; blocks. */
 void mon_output_drain(MonOutput *out, int64_t deadline_us);
@@ -172,19 +219,26 @@ void mon_session_init_replies(void);
 MonSession *mon_session_ref(MonSession *session);
 void mon_session_unref(MonSession *session);
 
-/* The session whose request this thread runs, on the monitor thread only. */
+/* The session whose request this thread runs, on the session's thread only. */
 MonSession *mon_session_current(void);
 /* Ends the negotiation of mon_session_current(). */
 void mon_session_negotiated(MonSession *session, bool oob);
+/* The process is to end once mon_session_current() has its reply. */
+void mon_session_quit(MonSession *session);
 
-/* The reply to an in-band request, from the main thread. */
-void mon_session_reply(MonSession *session, const GString *text);
+/* The reply to an in-band request (consumed), from the main thread. */
+void mon_session_reply(MonSession *session, GString *text);
 bool mon_session_pretty(const MonSession *session);
 /* The dispatcher has run all of the session's requests.  Any thread. */
 void mon_session_idle(MonSession *session);
 
-/* Stops reading, for good; monitor thread. */
-void mon_session_detach(MonSession *session);
+/*
+ * Takes all sessions out of the list and stops reading, for good.  The
+ * references are the caller's.  Main thread; waits for the sessions' threads.
+ */
+GPtrArray *mon_sessions_detach_all(void);
+/* Before the first session. */
+void mon_sessions_init(void);
 
 /* The dispatcher's part of a session; under its lock. */
 typedef struct MonSessionDispatch {

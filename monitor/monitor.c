@@ -36,7 +36,8 @@ static void device_free(void *opaque)
 bool monitor_init(Error **errp)
 {
     monitor_thread = iothread_try_new("monitor", errp);
-    if (!monitor_thread) {
+    if (!monitor_thread || !mon_bulk_init(errp)) {
+        g_clear_pointer(&monitor_thread, iothread_unref);
         return false;
     }
     devices = g_ptr_array_new_with_free_func(device_free);
@@ -45,6 +46,7 @@ bool monitor_init(Error **errp)
     mon_stall_watch_init(monitor_thread);
     mon_events_init();
     mon_session_init_replies();
+    mon_sessions_init();
     return true;
 }
 
@@ -89,16 +91,10 @@ bool monitor_add(const char *chardev_id, bool pretty, Error **errp)
     return true;
 }
 
-static void let_sessions_go(void *opaque)
+static void close_monitor(void *opaque)
 {
-    GPtrArray **sessions = opaque;
-
     closed = true;
     mon_stall_watch_cleanup();
-    *sessions = mon_sessions_steal();
-    for (guint i = 0; i < (*sessions)->len; i++) {
-        mon_session_detach(g_ptr_array_index(*sessions, i));
-    }
 }
 
 static void finish_sessions(GPtrArray *sessions)
@@ -116,20 +112,24 @@ static void finish_sessions(GPtrArray *sessions)
 }
 
 /*
- * The monitor thread lets go of the sessions first; then the main thread,
- * which may block, writes what is left.
+ * The sessions' threads let go of them first; then the main thread, which may
+ * block, writes what is left.
  */
 void monitor_close_sessions(void)
 {
-    GPtrArray *sessions;
-
-    iothread_run(monitor_thread, let_sessions_go, &sessions);
-    finish_sessions(sessions);
+    iothread_run(monitor_thread, close_monitor, NULL);
+    finish_sessions(mon_sessions_detach_all());
 }
 
 void monitor_cleanup(void)
 {
     mon_dispatcher_cleanup();
-    g_clear_pointer(&monitor_thread, iothread_unref);
+    /*
+     * What is still posted to the monitor thread may leave work to the bulk
+     * thread, and asks which thread it runs on.
+     */
+    iothread_unref(monitor_thread);
+    monitor_thread = NULL;
+    mon_bulk_cleanup();
     g_clear_pointer(&devices, g_ptr_array_unref);
 }

@@ -1,11 +1,15 @@
 /*
- * What a client has not read yet: a bounded buffer, written without ever
+ * What a client has not read yet: a bounded queue, written without ever
  * waiting for the client.
  *
  * Any thread may append and write, so that a reply leaves from the thread
  * that made it.  One thread writes at a time, without the lock, and goes on
- * with what others append meanwhile.  Only what the socket does not take at
- * once is left to the monitor thread, which can wait for the socket.
+ * with what others append meanwhile.  What the socket does not take at once,
+ * and what is too much for one turn, is left to the session's thread, which
+ * can wait for the socket and serves other sessions in between.
+ *
+ * Small pieces are collected in a buffer; a large one is kept as it is, so
+ * that nothing long happens under the lock.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,50 +20,74 @@
 /* Appending writes once so much has come together. */
 #define FLUSH_BYTES (64 * KiB)
 
-/* An empty buffer that has grown past this is given back. */
-#define KEEP_BYTES (256 * KiB)
+/* A larger piece is not copied. */
+#define SMALL_BYTES (4 * KiB)
+
+/* A thread that writes goes on to other work after this much. */
+#define TURN_BYTES (256 * KiB)
+
+MonText *mon_text_new(GString *text)
+{
+    MonText *t = g_new(MonText, 1);
+
+    t->refcount = 1;
+    t->len = text->len;
+    t->data = g_string_free(text, FALSE);
+    return t;
+}
+
+static MonText *text_ref(MonText *text)
+{
+    __atomic_fetch_add(&text->refcount, 1, __ATOMIC_RELAXED);
+    return text;
+}
+
+void mon_text_unref(MonText *text)
+{
+    size_t len;
+
+    if (!text || __atomic_sub_fetch(&text->refcount, 1, __ATOMIC_ACQ_REL) > 0) {
+        return;
+    }
+    len = text->len;
+    g_free(text->data);
+    g_free(text);
+    mon_bulk_freed(len);
+}
 
 void mon_output_init(MonOutput *out, QIOChannel *ioc,
                      void (*kick)(void *opaque), void *opaque)
 {
     *out = (MonOutput){
         .ioc = qio_channel_ref(ioc),
-        .buf = g_byte_array_new(),
-        .sending = g_byte_array_new(),
+        .buf = g_string_new(NULL),
+        .chunks = G_QUEUE_INIT,
         .kick = kick,
         .opaque = opaque,
     };
     qemu_mutex_init(&out->lock);
 }
 
-void mon_output_destroy(MonOutput *out)
+static void text_free(void *opaque)
 {
-    qio_channel_unref(out->ioc);
-    g_byte_array_unref(out->buf);
-    g_byte_array_unref(out->sending);
-    qemu_mutex_destroy(&out->lock);
-}
-
-static size_t unread_locked(const MonOutput *out)
-{
-    return out->buf->len + out->sending->len - out->sent;
-}
-
-static void empty(GByteArray **buf)
-{
-    if ((*buf)->len > KEEP_BYTES) {
-        g_byte_array_unref(*buf);
-        *buf = g_byte_array_new();
-    } else {
-        g_byte_array_set_size(*buf, 0);
-    }
+    mon_text_unref(opaque);
 }
 
 static void empty_locked(MonOutput *out)
 {
+    g_string_truncate(out->buf, 0);
+    g_queue_clear_full(&out->chunks, text_free);
+    g_clear_pointer(&out->sending, mon_text_unref);
     out->sent = 0;
-    empty(&out->sending);
-    empty(&out->buf);
+    out->unread = 0;
+}
+
+void mon_output_destroy(MonOutput *out)
+{
+    qio_channel_unref(out->ioc);
+    empty_locked(out);
+    g_string_free(out->buf, TRUE);
+    qemu_mutex_destroy(&out->lock);
 }
 
 static void kick_locked(MonOutput *out)
@@ -83,7 +111,7 @@ static void close_locked(MonOutput *out)
 
 static bool can_write_locked(const MonOutput *out)
 {
-    return !dead_locked(out) && !out->blocked && unread_locked(out) > 0;
+    return !dead_locked(out) && !out->blocked && out->unread > 0;
 }
 
 static bool begin_flush(MonOutput *out)
@@ -97,35 +125,53 @@ static bool begin_flush(MonOutput *out)
     return true;
 }
 
-/* What to write next; false, and the end of writing, when there is nothing. */
-static bool next_chunk(MonOutput *out, const guint8 **data, size_t *len)
+/* Makes a chunk of what was collected. */
+static void seal_locked(MonOutput *out)
+{
+    if (out->buf->len) {
+        g_queue_push_tail(&out->chunks, mon_text_new(out->buf));
+        out->buf = g_string_new(NULL);
+    }
+}
+
+static void end_flush_locked(MonOutput *out)
+{
+    out->writing = false;
+    if (out->closed) {
+        close_locked(out);
+    } else if (out->broken) {
+        empty_locked(out);
+    } else if (can_write_locked(out)) {
+        kick_locked(out);
+    }
+}
+
+/*
+ * What to write next; false, and the end of writing, when there is nothing or
+ * @turn_left is used up.
+ */
+static bool next_piece(MonOutput *out, size_t turn_left, const char **data,
+                       size_t *len)
 {
     QEMU_LOCK_GUARD(&out->lock);
-
-    if (!can_write_locked(out)) {
-        out->writing = false;
-        if (out->closed) {
-            close_locked(out);
-        } else if (out->broken) {
-            empty_locked(out);
-        }
+    if (!can_write_locked(out) || turn_left == 0) {
+        end_flush_locked(out);
         return false;
     }
-    if (out->sent == out->sending->len) {
-        GByteArray *swap = out->sending;
-
-        out->sending = out->buf;
-        out->buf = swap;
+    if (!out->sending) {
+        if (g_queue_is_empty(&out->chunks)) {
+            seal_locked(out);
+        }
+        out->sending = g_queue_pop_head(&out->chunks);
         out->sent = 0;
-        empty(&out->buf);
     }
     *data = out->sending->data + out->sent;
-    *len = out->sending->len - out->sent;
+    *len = MIN(out->sending->len - out->sent, turn_left);
     return true;
 }
 
-/* @n: what the write gave. */
-static void finish_chunk(MonOutput *out, ssize_t n)
+/* @n: what the write gave.  Returns a chunk that was sent, or NULL. */
+static MonText *finish_piece(MonOutput *out, ssize_t n)
 {
     QEMU_LOCK_GUARD(&out->lock);
 
@@ -137,60 +183,86 @@ static void finish_chunk(MonOutput *out, ssize_t n)
         kick_locked(out);
     } else {
         out->sent += n;
-        if (unread_locked(out) == 0) {
-            empty_locked(out);
+        out->unread -= n;
+        if (out->sent == out->sending->len) {
+            return g_steal_pointer(&out->sending);
         }
     }
+    return NULL;
 }
 
 void mon_output_flush(MonOutput *out)
 {
-    const guint8 *data;
+    size_t turn_left = TURN_BYTES;
+    const char *data;
     size_t len;
 
     if (!begin_flush(out)) {
         return;
     }
-    while (next_chunk(out, &data, &len)) {
-        finish_chunk(out, qio_channel_write(out->ioc, data, len, NULL));
+    while (next_piece(out, turn_left, &data, &len)) {
+        ssize_t n = qio_channel_write(out->ioc, data, len, NULL);
+
+        mon_text_unref(finish_piece(out, n));
+        turn_left -= MAX(n, 0);
     }
 }
 
 /*
- * The bound counts what was there before: however long a single reply is, a
- * client that reads gets it.
+ * Whether something may be appended.  The bound counts what was there before:
+ * however long a single reply is, a client that reads gets it.
  */
-static void append_locked(MonOutput *out, const char *text, size_t len)
+static bool admit_locked(MonOutput *out)
 {
     if (dead_locked(out)) {
-        return;
+        return false;
     }
-    if (unread_locked(out) > MON_OUTPUT_MAX_BYTES) {
+    if (out->unread > MON_OUTPUT_MAX_BYTES) {
         out->broken = true;
         out->overflow = true;
         kick_locked(out);
-        return;
+        return false;
     }
-    g_byte_array_append(out->buf, (const guint8 *)text, len);
+    return true;
 }
 
-void mon_output_append(MonOutput *out, const char *text, size_t len)
+static void append_locked(MonOutput *out, MonText *text)
 {
+    if (!admit_locked(out)) {
+        return;
+    }
+    out->unread += text->len;
+    if (text->len > SMALL_BYTES) {
+        seal_locked(out);
+        g_queue_push_tail(&out->chunks, text_ref(text));
+        return;
+    }
+    g_string_append_len(out->buf, text->data, text->len);
+    if (out->buf->len >= FLUSH_BYTES) {
+        seal_locked(out);
+    }
+}
+
+void mon_output_append(MonOutput *out, GString *text)
+{
+    g_autoptr(MonText) consumed = mon_text_new(text);
     size_t unread;
 
     WITH_QEMU_LOCK_GUARD(&out->lock) {
-        append_locked(out, text, len);
-        unread = unread_locked(out);
+        append_locked(out, consumed);
+        unread = out->unread;
     }
     if (unread > FLUSH_BYTES) {
         mon_output_flush(out);
     }
 }
 
-void mon_output_send(MonOutput *out, const char *text, size_t len)
+void mon_output_send(MonOutput *out, GString *text)
 {
+    g_autoptr(MonText) consumed = mon_text_new(text);
+
     WITH_QEMU_LOCK_GUARD(&out->lock) {
-        append_locked(out, text, len);
+        append_locked(out, consumed);
     }
     mon_output_flush(out);
 }
@@ -202,12 +274,12 @@ void mon_output_enable_events(MonOutput *out)
     out->events = true;
 }
 
-void mon_output_event(MonOutput *out, const char *text, size_t len)
+void mon_output_event(MonOutput *out, MonText *text)
 {
     QEMU_LOCK_GUARD(&out->lock);
 
     if (out->events && !dead_locked(out)) {
-        append_locked(out, text, len);
+        append_locked(out, text);
         if (!out->blocked) {
             kick_locked(out);
         }
@@ -240,14 +312,16 @@ void mon_output_drain(MonOutput *out, int64_t deadline_us)
         .events = POLLOUT,
     };
 
-    while (mon_output_service(out, true) == MON_OUTPUT_BLOCKED) {
+    do {
         int64_t left_ms = (deadline_us - g_get_monotonic_time()) / 1000;
 
         if (left_ms <= 0) {
             return;
         }
-        poll(&poll_fd, 1, left_ms);
-    }
+        if (mon_output_service(out, true) == MON_OUTPUT_BLOCKED) {
+            poll(&poll_fd, 1, left_ms);
+        }
+    } while (mon_output_unread(out) > 0);
 }
 
 void mon_output_close(MonOutput *out)
@@ -268,5 +342,5 @@ size_t mon_output_unread(MonOutput *out)
 {
     QEMU_LOCK_GUARD(&out->lock);
 
-    return dead_locked(out) ? 0 : unread_locked(out);
+    return dead_locked(out) ? 0 : out->unread;
 }

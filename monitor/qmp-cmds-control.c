@@ -63,9 +63,19 @@ NameInfo *qmp_query_name(Error **errp)
     return g_new0(NameInfo, 1);
 }
 
+/*
+ * Out-of-band, the main thread must not say SHUTDOWN before this thread has
+ * sent the reply.
+ */
 void qmp_quit(Error **errp)
 {
-    shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
+    MonSession *session = mon_session_current();
+
+    if (session) {
+        mon_session_quit(session);
+    } else {
+        shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
+    }
 }
 
 anyList *qmp_query_qmp_schema(Error **errp)

@@ -33,6 +33,15 @@ MonRequest *mon_queue_pop(MonQueue *queue)
     return req;
 }
 
+void mon_queue_move(MonQueue *to, MonQueue *from)
+{
+    MonRequest *req;
+
+    while ((req = mon_queue_pop(from))) {
+        mon_queue_push(to, req);
+    }
+}
+
 bool mon_queue_clear(MonQueue *queue)
 {
     bool quit = false;

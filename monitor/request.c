@@ -197,12 +197,27 @@ MonRequest *mon_request_new(json_object *doc, Error *err, MonMode mode)
     return req;
 }
 
+static void request_free(void *opaque)
+{
+    MonRequest *req = opaque;
+    size_t size = req->size;
+
+    json_object_put(req->doc);
+    error_free(req->err);
+    g_free(req);
+    mon_bulk_freed(size);
+}
+
 void mon_request_free(MonRequest *req)
 {
-    if (req) {
-        json_object_put(req->doc);
-        error_free(req->err);
-        g_free(req);
+    if (!req) {
+        return;
+    }
+    if (req->size > MON_LONG_MESSAGE &&
+        iothread_current() == monitor_iothread()) {
+        iothread_post(mon_bulk_iothread(), request_free, req);
+    } else {
+        request_free(req);
     }
 }
 

@@ -1,8 +1,11 @@
 /*
  * A session: one client of QMP, from its greeting to its end.
  *
- * All of it happens on the monitor thread, but for the replies to in-band
- * requests, which the main thread writes.
+ * All of it happens on the session's thread, but for the replies to in-band
+ * requests, which the main thread writes.  That thread is the monitor thread;
+ * while a message is long it is the bulk thread.  The session moves between
+ * two reads: the old thread lets go of it, and from then on only the new one
+ * touches it.  What was posted to the old thread goes after it.
  *
  * Without out-of-band execution a session runs one request at a time.  Its
  * requests are nevertheless read ahead, up to the bounds of the queue, so
@@ -18,30 +21,35 @@
 #include "qemu/shutdown.h"
 
 struct MonSession {
-    int refcount; /* atomic */
-    int mode;     /* MonMode; atomic, written by the monitor thread */
+    int refcount;   /* atomic */
+    int mode;       /* MonMode; atomic, written by the monitor thread */
+    IOThread *home; /* the session's thread; atomic, written by that thread */
     uint64_t number;
     char *chardev;
     bool pretty;
     MonOutput output;
     MonSessionDispatch dispatch;
 
-    /* The monitor thread's. */
-    QIOChannel *ioc; /* NULL when the session is over */
-    FdWatch *in_watch;
+    /* The session's thread. */
+    QIOChannel *ioc;    /* NULL when the session is over */
+    FdWatch *in_watch;  /* NULL while it moves, too */
     FdWatch *out_watch; /* while the socket takes nothing */
     JSONFramer *framer;
     bool paused;           /* the queue is full; reads again when it is empty */
     bool eof;              /* ends when all that was read is answered */
     unsigned late_replies; /* out-of-band requests whose handler has returned */
+    bool quit;             /* the request that runs asks the process to end */
     MonSessionEndFn *ended;
     void *opaque;
 };
 
-/* All sessions read by turns into this; the monitor thread's. */
-static char read_buf[64 * KiB];
+/* The sessions of each thread read by turns into its buffer. */
+static char monitor_buf[16 * KiB];
+static char bulk_buf[64 * KiB];
 
-static uint64_t last_number; /* the monitor thread's, too */
+/* The monitor thread's, too. */
+static uint64_t last_number;
+static bool closing; /* sessions move to the bulk thread no more */
 
 static __thread MonSession *current_session;
 
@@ -92,10 +100,34 @@ void mon_session_negotiated(MonSession *session, bool oob)
                      __ATOMIC_RELAXED);
 }
 
-/* Has the monitor thread look after the output. */
+static IOThread *session_home(const MonSession *session)
+{
+    return __atomic_load_n(&session->home, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * What every function that was posted to the session's thread asks first: when
+ * the session has moved meanwhile, the call goes after it.
+ */
+static bool session_is_here(const MonSession *session, IOThreadFn *fn,
+                            void *opaque)
+{
+    IOThread *home = session_home(session);
+
+    if (home == iothread_current()) {
+        return true;
+    }
+    iothread_post(home, fn, opaque);
+    return false;
+}
+
+/* Has the session's thread look after the output. */
 static void session_kick(void *opaque)
 {
-    iothread_post(monitor_iothread(), session_kicked, mon_session_ref(opaque));
+    MonSession *session = opaque;
+
+    iothread_post(session_home(session), session_kicked,
+                  mon_session_ref(session));
 }
 
 static void session_writable(GIOCondition condition, void *opaque)
@@ -109,7 +141,7 @@ static void session_watch_output(MonSession *session, bool blocked)
         g_clear_pointer(&session->out_watch, fd_watch_free);
     } else if (!session->out_watch) {
         session->out_watch = fd_watch_new(
-            iothread_get_g_main_context(monitor_iothread()),
+            iothread_get_g_main_context(iothread_current()),
             qio_channel_get_write_fd(session->ioc), session_writable, session);
         fd_watch_set_events(session->out_watch, G_IO_OUT);
     }
@@ -151,6 +183,9 @@ static void session_kicked(void *opaque)
 {
     MonSession *session = opaque;
 
+    if (!session_is_here(session, session_kicked, session)) {
+        return;
+    }
     if (session->ioc) {
         session_service(session, false);
     }
@@ -176,6 +211,15 @@ static void session_free_input(MonSession *session)
     g_clear_pointer(&session->ioc, qio_channel_unref);
 }
 
+/* Consumes a reference. */
+static void session_tell_end(void *opaque)
+{
+    MonSession *session = opaque;
+
+    session->ended(session->opaque);
+    mon_session_unref(session);
+}
+
 /* Must not be called from the framer's callback, which it frees. */
 static void session_end(MonSession *session)
 {
@@ -188,7 +232,8 @@ static void session_end(MonSession *session)
     mon_output_close(&session->output);
     mon_sessions_remove(session);
     if (session->ended) {
-        session->ended(session->opaque);
+        iothread_post(monitor_iothread(), session_tell_end,
+                      mon_session_ref(session));
     }
     mon_session_unref(session);
 }
@@ -219,12 +264,20 @@ static void session_run(MonSession *session, MonRequest *req)
         keep_reply(req, reply);
         return;
     }
-    mon_output_append(&session->output, reply->str, reply->len);
+    mon_output_append(&session->output, reply);
     if (negotiating && session_mode(session) != MON_MODE_NEGOTIATION) {
         mon_output_enable_events(&session->output);
     }
-    g_string_free(reply, TRUE);
     mon_request_free(req);
+    if (session->quit) {
+        session->quit = false;
+        shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
+    }
+}
+
+void mon_session_quit(MonSession *session)
+{
+    session->quit = true;
 }
 
 static QmpReply *take_reply(void)
@@ -238,24 +291,25 @@ static QmpReply *take_reply(void)
     return taken_reply;
 }
 
-/* On the monitor thread, where the request ran. */
 static void send_late_reply(void *opaque)
 {
     QmpReply *reply = opaque;
     MonSession *session = reply->session;
 
+    if (!session_is_here(session, send_late_reply, reply)) {
+        return;
+    }
     session->late_replies--;
     if (reply->err) {
         g_string_truncate(reply->text, 0);
         mon_message_error(reply->text, reply->err, reply->req->has_id,
                           reply->req->id, session->pretty);
     }
-    mon_output_send(&session->output, reply->text->str, reply->text->len);
+    mon_output_send(&session->output, reply->text);
     if (session->ioc) {
         session_service(session, false);
     }
     error_free(reply->err);
-    g_string_free(reply->text, TRUE);
     mon_request_free(reply->req);
     mon_session_unref(session);
     g_free(reply);
@@ -264,7 +318,7 @@ static void send_late_reply(void *opaque)
 static void post_late_reply(QmpReply *reply, Error *err)
 {
     reply->err = err;
-    iothread_post(monitor_iothread(), send_late_reply, reply);
+    iothread_post(session_home(reply->session), send_late_reply, reply);
 }
 
 void mon_session_init_replies(void)
@@ -340,15 +394,60 @@ static void session_eof(MonSession *session, bool hung_up)
     }
 }
 
+static void session_watch_input(MonSession *session);
+
+/* Consumes a reference. */
+static void session_arrived(void *opaque)
+{
+    MonSession *session = opaque;
+
+    if (!session_is_here(session, session_arrived, session)) {
+        return;
+    }
+    /* What came before it may have ended the session. */
+    if (session->ioc) {
+        session_watch_input(session);
+        session_service(session, false);
+    }
+    mon_session_unref(session);
+}
+
+/* The last thing that this thread does with the session. */
+static void session_move(MonSession *session, IOThread *home)
+{
+    g_clear_pointer(&session->in_watch, fd_watch_free);
+    g_clear_pointer(&session->out_watch, fd_watch_free);
+    mon_session_ref(session);
+    __atomic_store_n(&session->home, home, __ATOMIC_RELEASE);
+    iothread_post(home, session_arrived, session);
+}
+
+static void session_find_home(MonSession *session)
+{
+    bool is_long = json_framer_pending(session->framer) > MON_LONG_MESSAGE;
+
+    if (iothread_current() == monitor_iothread()) {
+        if (is_long && !closing) {
+            session_move(session, mon_bulk_iothread());
+        }
+    } else if (!is_long) {
+        session_move(session, monitor_iothread());
+    }
+}
+
 static void session_readable(GIOCondition condition, void *opaque)
 {
     MonSession *session = opaque;
+    bool on_monitor = iothread_current() == monitor_iothread();
+    char *buf = on_monitor ? monitor_buf : bulk_buf;
     ssize_t n;
 
     if (session->paused) {
         return;
     }
-    n = qio_channel_read(session->ioc, read_buf, sizeof(read_buf), NULL);
+    n = qio_channel_read(session->ioc, buf,
+                         on_monitor ? sizeof(monitor_buf) : sizeof(bulk_buf),
+                         NULL);
     if (n == QIO_CHANNEL_ERR_BLOCK) {
         return;
     }
@@ -356,18 +455,24 @@ static void session_readable(GIOCondition condition, void *opaque)
         session_eof(session, n < 0 || (condition & (G_IO_HUP | G_IO_ERR)));
         return;
     }
-    json_framer_feed(session->framer, read_buf, n);
+    json_framer_feed(session->framer, buf, n);
     mon_output_flush(&session->output);
     session_check_pause(session);
+    session_find_home(session);
 }
 
 static void session_idle(void *opaque)
 {
     MonSession *session = opaque;
 
+    if (!session_is_here(session, session_idle, session)) {
+        return;
+    }
     if (session->ioc && session->paused) {
         session->paused = false;
-        fd_watch_set_events(session->in_watch, G_IO_IN);
+        if (session->in_watch) {
+            fd_watch_set_events(session->in_watch, G_IO_IN);
+        }
     }
     if (session->ioc && session_is_done(session)) {
         session_end(session);
@@ -377,12 +482,13 @@ static void session_idle(void *opaque)
 
 void mon_session_idle(MonSession *session)
 {
-    iothread_post(monitor_iothread(), session_idle, mon_session_ref(session));
+    iothread_post(session_home(session), session_idle,
+                  mon_session_ref(session));
 }
 
-void mon_session_reply(MonSession *session, const GString *text)
+void mon_session_reply(MonSession *session, GString *text)
 {
-    mon_output_send(&session->output, text->str, text->len);
+    mon_output_send(&session->output, text);
 }
 
 static void session_greet(MonSession *session)
@@ -390,16 +496,15 @@ static void session_greet(MonSession *session)
     GString *text = g_string_sized_new(256);
 
     mon_message_greeting(text, session->pretty);
-    mon_output_send(&session->output, text->str, text->len);
-    g_string_free(text, TRUE);
+    mon_output_send(&session->output, text);
 }
 
 static void session_watch_input(MonSession *session)
 {
     session->in_watch = fd_watch_new_shared(
-        iothread_get_g_main_context(monitor_iothread()),
+        iothread_get_g_main_context(iothread_current()),
         qio_channel_get_read_fd(session->ioc), session_readable, session);
-    fd_watch_set_events(session->in_watch, G_IO_IN);
+    fd_watch_set_events(session->in_watch, session->paused ? 0 : G_IO_IN);
 }
 
 void mon_session_new(QIOChannel *ioc, const char *chardev, bool pretty,
@@ -408,6 +513,7 @@ void mon_session_new(QIOChannel *ioc, const char *chardev, bool pretty,
     MonSession *session = g_new0(MonSession, 1);
 
     session->refcount = 1;
+    session->home = monitor_iothread();
     session->number = ++last_number;
     session->mode = MON_MODE_NEGOTIATION;
     session->chardev = g_strdup(chardev);
@@ -423,10 +529,43 @@ void mon_session_new(QIOChannel *ioc, const char *chardev, bool pretty,
     mon_session_unref(session);
 }
 
-void mon_session_detach(MonSession *session)
+static void detach_here(void *opaque)
 {
-    mon_dispatcher_forget(session);
-    session_free_input(session);
+    GPtrArray *sessions = opaque;
+
+    for (guint i = 0; i < sessions->len; i++) {
+        MonSession *session = g_ptr_array_index(sessions, i);
+
+        if (session->home == iothread_current() && session->ioc) {
+            mon_dispatcher_forget(session);
+            session_free_input(session);
+        }
+    }
+}
+
+static void detach_first(void *opaque)
+{
+    GPtrArray **sessions = opaque;
+
+    closing = true;
+    *sessions = mon_sessions_steal();
+    detach_here(*sessions);
+}
+
+/* Those that the bulk thread has at first may be back on the monitor thread. */
+GPtrArray *mon_sessions_detach_all(void)
+{
+    GPtrArray *sessions;
+
+    iothread_run(monitor_iothread(), detach_first, &sessions);
+    iothread_run(mon_bulk_iothread(), detach_here, sessions);
+    iothread_run(monitor_iothread(), detach_here, sessions);
+    return sessions;
+}
+
+void mon_sessions_init(void)
+{
+    closing = false;
 }
 
 MonSessionDispatch *mon_session_dispatch(MonSession *session)

@@ -199,6 +199,11 @@ void json_framer_feed(JSONFramer *framer, const char *buf, size_t len)
     }
 }
 
+uint64_t json_framer_pending(const JSONFramer *framer)
+{
+    return framer->in_value ? framer->lexer.pos - framer->start : 0;
+}
+
 void json_framer_flush(JSONFramer *framer)
 {
     json_lexer_flush(&framer->lexer);

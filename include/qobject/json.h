@@ -31,6 +31,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(JSONFramer, json_framer_free)
 
 /* Takes the next @len bytes, split anywhere; calls fn for what they end. */
 void json_framer_feed(JSONFramer *framer, const char *buf, size_t len);
+/* How long the value at hand is so far; 0 between two values. */
+uint64_t json_framer_pending(const JSONFramer *framer);
 /* End of stream: an unfinished value is an error. */
 void json_framer_flush(JSONFramer *framer);
 

@@ -84,6 +84,33 @@ def _(box):
         assert daemon.rss() < 1024 * MIB, daemon.rss()
 
 
+@test('a long message does not occupy the monitor thread, and its memory is '
+      'given back', seconds=120)
+def _(box):
+    messages = {
+        'a long string': b'"' + b'a' * (30 * MIB) + b'"',
+        'many keys': b'{' + b','.join(b'"k%d":0' % i
+                                      for i in range(100000)) + b'}',
+        'many objects': b'[' + b'{},' * 100000 + b'{}]'}
+    with Daemon(box) as daemon, daemon.qmp(seconds=60) as qmp:
+        before = daemon.rss()
+        for execute in b'exec-oob', b'execute':
+            for name, value in messages.items():
+                monitor = daemon.processor_time('monitor')
+                bulk = daemon.processor_time('monitor-bulk')
+                qmp.send_raw(b'{"%b":"query-yank","id":"x","control":%b}'
+                             % (execute, value))
+                # Legal JSON, which QMP refuses, and says so in short.
+                assert 'error' in qmp.reply('x'), name
+                monitor = daemon.processor_time('monitor') - monitor
+                bulk = daemon.processor_time('monitor-bulk') - bulk
+                assert monitor < bulk / 4, (name, monitor, bulk)
+                # The checked build keeps freed memory for a while.
+                if slowness() == 1:
+                    wait_for('memory to be given back', lambda: (
+                        daemon.rss() < before + 40 * MIB), 10)
+
+
 @test('a token without an end does not eat memory', seconds=60)
 def _(box):
     with Daemon(box) as daemon, daemon.qmp(seconds=60) as qmp:

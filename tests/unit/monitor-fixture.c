@@ -18,6 +18,8 @@
 
 static int announced, quits; /* atomic */
 
+static bool tell_quit; /* atomic */
+
 /* The main thread in "block". */
 static QemuMutex block_lock;
 static QemuCond block_cond;
@@ -46,6 +48,14 @@ void shutdown_request(ShutdownCause cause)
 {
     g_assert_cmpint(cause, ==, SHUTDOWN_CAUSE_HOST_QMP_QUIT);
     __atomic_fetch_add(&quits, 1, __ATOMIC_SEQ_CST);
+    if (iothread_current() && __atomic_load_n(&tell_quit, __ATOMIC_SEQ_CST)) {
+        qmp_event_emit("SHUTDOWN", NULL);
+    }
+}
+
+void fixture_tell_quit(void)
+{
+    __atomic_store_n(&tell_quit, true, __ATOMIC_SEQ_CST);
 }
 
 ShutdownCause shutdown_requested(void)
@@ -159,6 +169,15 @@ static void cmd_capabilities(json_object *args, GString *ret, Error **errp)
     }
 }
 
+/* The thread that runs it. */
+static void cmd_where(json_object *args, GString *ret, Error **errp)
+{
+    const IOThread *iothread = iothread_current();
+    const char *name = iothread ? iothread_name(iothread) : "main";
+
+    json_write_string(ret, name, strlen(name));
+}
+
 const QmpCommand qmp_commands[] = {
     {"big", cmd_big, QCO_ALLOW_OOB},
     {"block", cmd_block, QCO_NO_OPTIONS},
@@ -168,6 +187,7 @@ const QmpCommand qmp_commands[] = {
     {"later", cmd_later, QCO_ALLOW_OOB},
     {"qmp_capabilities", cmd_capabilities, QCO_NO_OPTIONS},
     {"quit", cmd_quit, QCO_ALLOW_OOB},
+    {"where", cmd_where, QCO_ALLOW_OOB},
 };
 const size_t qmp_n_commands = G_N_ELEMENTS(qmp_commands);
 
@@ -430,7 +450,8 @@ void fixture_run(void (*client)(void))
     announced = 0;
     quits = 0;
     client_done = false;
-    monitor_init(&error_abort);
+    tell_quit = false;
+    g_assert_true(monitor_init(&error_abort));
     thread = g_thread_new("client", client_thread, &client);
     while (!__atomic_load_n(&client_done, __ATOMIC_SEQ_CST)) {
         g_main_context_iteration(NULL, TRUE);

@@ -19,6 +19,9 @@ void fixture_run(void (*client)(void));
 int fixture_announced(void);
 int fixture_quits(void);
 
+/* A quit on a session's thread sends the event SHUTDOWN. */
+void fixture_tell_quit(void);
+
 /* What the client has; its functions fail the test after some seconds. */
 typedef struct Client {
     int fd;

@@ -231,6 +231,20 @@ static void client_quit(void)
     }
 }
 
+/* The reply comes first, as from stock. */
+static void client_quit_oob(void)
+{
+    g_autoptr(Client) client = client_new("oob");
+    g_autofree char *event = NULL;
+
+    fixture_tell_quit();
+    client_send(client, "{'exec-oob': 'quit', 'id': 1}");
+    client_expect(client, "{\"return\": {}, \"id\": 1}");
+    event = client_line(client);
+    g_assert_nonnull(strstr(event, "\"SHUTDOWN\""));
+    g_assert_cmpint(fixture_quits(), ==, 1);
+}
+
 /* Nothing is begun while the process ends, but out-of-band. */
 static void client_after_quit(void)
 {
@@ -280,6 +294,114 @@ static void client_reply_to_nobody(void)
     fixture_reply("Nobody reads this");
 }
 
+/* A request of @len bytes and more, and what echoes it. */
+static void send_long(Client *client, const char *how, size_t len, int id)
+{
+    g_autofree char *pad = g_strnfill(len, 'p');
+    g_autofree char *text = g_strdup_printf(
+        "{'%s': 'echo', 'arguments': {'p': '%s'}, 'id': %d}", how, pad, id);
+
+    client_send(client, text);
+}
+
+static void expect_long(Client *client, size_t len, int id)
+{
+    g_autofree char *pad = g_strnfill(len, 'p');
+    g_autofree char *text =
+        g_strdup_printf("{\"return\": {\"p\": \"%s\"}, \"id\": %d}", pad, id);
+
+    client_expect(client, text);
+}
+
+/* A long message is for a thread of its own; others are not delayed by it. */
+static void client_long(void)
+{
+    g_autoptr(Client) client = client_new("oob");
+    g_autofree char *pad = g_strnfill(MiB, ' ');
+    g_autofree char *half =
+        g_strdup_printf("{'exec-oob': 'where', 'id': 2, 'arguments':%s", pad);
+
+    client_send(client, "{'exec-oob': 'where', 'id': 1}");
+    client_expect(client, "{\"return\": \"monitor\", \"id\": 1}");
+    client_send(client, half);
+    client_send(client, "{}}{'exec-oob': 'where', 'id': 3}");
+    client_expect(client, "{\"return\": \"monitor-bulk\", \"id\": 2}");
+    client_expect(client, "{\"return\": \"monitor-bulk\", \"id\": 3}");
+    /* With the message the session has left that thread. */
+    client_send(client, "{'exec-oob': 'where', 'id': 4}");
+    client_expect(client, "{\"return\": \"monitor\", \"id\": 4}");
+}
+
+/* To and fro, while replies and events come from all threads. */
+static void client_long_and_short(void)
+{
+    g_autoptr(Client) client = client_new("oob");
+    g_autoptr(Client) other = client_new("oob");
+
+    for (int i = 0; i < 100; i++) {
+        size_t len = (i % 5) * 20 * KiB;
+
+        client_send(other, "{'exec-oob': 'event'}");
+        send_long(client, "exec-oob", len, i);
+        send_long(client, "execute", len, i);
+        for (int n = 0; n < 2;) {
+            g_autofree char *line = client_line(client);
+
+            n += strstr(line, "\"TEST\"") == NULL;
+        }
+        for (int n = 0; n < 2; n++) {
+            g_autofree char *line = client_line(other);
+
+            g_assert_nonnull(line);
+        }
+    }
+}
+
+/* Clients that leave in the middle, at the beginning or at the end of it. */
+static void client_long_and_gone(void)
+{
+    g_autoptr(Client) client = client_new("oob");
+
+    for (int i = 0; i < 50; i++) {
+        Client *leaver = client_new(i & 1 ? "oob" : "");
+        g_autofree char *pad = g_strnfill((i + 1) * 4 * KiB, ' ');
+
+        client_send(leaver, "{'execute': 'echo', 'id': 1}");
+        client_send(leaver, "{'execute': 'echo', 'arguments': ");
+        client_send(leaver, pad);
+        client_send(leaver, i % 3 ? "" : "{}}");
+        client_free(leaver);
+    }
+    fixture_wait_sessions(1);
+    send_long(client, "exec-oob", 100 * KiB, 1);
+    expect_long(client, 100 * KiB, 1);
+}
+
+/* The monitor closes while sessions are on their way. */
+static Client *left[4];
+
+static void client_long_at_the_end(void)
+{
+    g_autofree char *pad = g_strnfill(64 * KiB, ' ');
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(left); i++) {
+        left[i] = client_new("oob");
+        for (unsigned n = 0; n < 4; n++) {
+            client_send(left[i], "{'execute': 'echo', 'id': 'last'");
+            client_send(left[i], pad);
+            client_send(left[i], i & 1 ? "}" : "}{'exec-oob': ");
+        }
+    }
+}
+
+static void test_long_at_the_end(void)
+{
+    fixture_run(client_long_at_the_end);
+    for (unsigned i = 0; i < G_N_ELEMENTS(left); i++) {
+        client_free(left[i]);
+    }
+}
+
 static void client_many(void)
 {
     Client *clients[10];
@@ -317,9 +439,14 @@ int main(int argc, char **argv)
     ADD("half-close", client_half_close);
     ADD("fire-and-forget", client_fire_and_forget);
     ADD("quit", client_quit);
+    ADD("quit-oob", client_quit_oob);
     ADD("after-quit", client_after_quit);
     ADD("reply-later", client_reply_later);
     ADD("reply-to-nobody", client_reply_to_nobody);
+    ADD("long", client_long);
+    ADD("long-and-short", client_long_and_short);
+    ADD("long-and-gone", client_long_and_gone);
+    g_test_add_func("/monitor/long-at-the-end", test_long_at_the_end);
     ADD("many", client_many);
     return g_test_run();
 }
