@@ -4,22 +4,20 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "chardev-internal.h"
+#include "char-fd.h"
 
 typedef struct FileChardev {
     Chardev parent;
-    int in_fd; /* -1: none */
-    int out_fd;
+    CharFd in; /* nothing reads it but a monitor */
+    CharFd out;
 } FileChardev;
 
-static int file_open_one(const char *path, int flags, Error **errp)
+static void file_close(Chardev *chr)
 {
-    int fd = open(path, flags | O_CLOEXEC, 0666);
+    FileChardev *file = (FileChardev *)chr;
 
-    if (fd < 0) {
-        error_setg_errno(errp, errno, "Could not open '%s'", path);
-    }
-    return fd;
+    char_fd_close(&file->out);
+    char_fd_close(&file->in);
 }
 
 static bool file_open(Chardev *chr, const ChardevBackend *backend, Error **errp)
@@ -28,50 +26,26 @@ static bool file_open(Chardev *chr, const ChardevBackend *backend, Error **errp)
     const ChardevFile *options = backend->u.file.data;
     bool append = options->has_append && options->append;
 
-    file->in_fd = -1;
-    file->out_fd = file_open_one(
-        options->out, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), errp);
-    if (file->out_fd < 0) {
+    file->in.fd = file->out.fd = -1;
+    if (!char_fd_open(chr, &file->out, options->out,
+                      O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC),
+                      errp)) {
         return false;
     }
-    if (options->in) {
-        file->in_fd = file_open_one(options->in, O_RDONLY, errp);
-        if (file->in_fd < 0) {
-            close(file->out_fd);
-            return false;
-        }
+    if (options->in &&
+        !char_fd_open(chr, &file->in, options->in, O_RDONLY, errp)) {
+        file_close(chr);
+        return false;
     }
     return true;
-}
-
-static void file_close(Chardev *chr)
-{
-    FileChardev *file = (FileChardev *)chr;
-
-    close(file->out_fd);
-    if (file->in_fd >= 0) {
-        close(file->in_fd);
-    }
 }
 
 static bool file_write_all(Chardev *chr, const void *buf, size_t len,
                            Error **errp)
 {
     FileChardev *file = (FileChardev *)chr;
-    const char *p = buf;
 
-    while (len) {
-        ssize_t n = write(file->out_fd, p, len);
-
-        if (n < 0 && errno != EINTR) {
-            error_setg_errno(errp, errno, "Unable to write to chardev '%s'",
-                             chr->id);
-            return false;
-        }
-        p += MAX(n, 0);
-        len -= MAX(n, 0);
-    }
-    return true;
+    return char_fd_write_all(chr, &file->out, buf, len, errp);
 }
 
 static char *file_filename(Chardev *chr)

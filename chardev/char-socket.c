@@ -31,21 +31,23 @@ static void char_socket_yank(void *opaque)
     char_socket_server_wait_cut(s);
 }
 
-static void char_socket_register(SocketChardev *s)
+static bool char_socket_register(SocketChardev *s, Error **errp)
 {
-    YankInstance *instance = CHARDEV_YANK_INSTANCE(s->parent.id);
-    g_autofree char *name = yank_instance_name(instance);
+    g_autofree char *name =
+        yank_instance_name(CHARDEV_YANK_INSTANCE(s->parent.id));
 
+    if (!chardev_register_yank(&s->parent, char_socket_yank, s, errp)) {
+        return false;
+    }
     s->activity = activity_new(name);
     activity_set_peer(s->activity, s->addr_text);
-    yank_register_function(instance, char_socket_yank, s);
+    return true;
 }
 
 static void char_socket_unregister(SocketChardev *s)
 {
     if (s->activity) {
-        yank_unregister_function(CHARDEV_YANK_INSTANCE(s->parent.id),
-                                 char_socket_yank, s);
+        chardev_unregister_yank(&s->parent, char_socket_yank, s);
         g_clear_pointer(&s->activity, activity_free);
     }
 }
@@ -155,10 +157,9 @@ static bool char_socket_open(Chardev *chr, const ChardevBackend *backend,
     s->addr_text = socket_address_to_string(s->addr);
     s->wait_fd = -1;
     qemu_mutex_init(&s->lock);
-    char_socket_register(s);
-
-    ok = server ? char_socket_server_open(s, wait, errp)
-                : char_socket_client_open(s, errp);
+    ok = char_socket_register(s, errp) &&
+         (server ? char_socket_server_open(s, wait, errp)
+                 : char_socket_client_open(s, errp));
     if (!ok) {
         char_socket_close(chr);
     }

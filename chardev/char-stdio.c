@@ -5,12 +5,13 @@
  */
 #include "qemu/osdep.h"
 #include <termios.h>
-#include "chardev-internal.h"
+#include "char-fd.h"
 #include "io/channel-file.h"
 
 typedef struct StdioChardev {
     Chardev parent;
-    int in_flags, out_flags;
+    CharFd out;
+    int in_flags;
     bool is_tty;
     struct termios tty;
 
@@ -40,9 +41,11 @@ static bool stdio_open(Chardev *chr, const ChardevBackend *backend,
         error_setg(errp, "cannot use stdio by multiple character devices");
         return false;
     }
+    if (!char_fd_open_stdout(chr, &stdio->out, errp)) {
+        return false;
+    }
     stdio_taken = true;
     stdio->in_flags = fcntl(STDIN_FILENO, F_GETFL);
-    stdio->out_flags = fcntl(STDOUT_FILENO, F_GETFL);
     stdio->is_tty = !tcgetattr(STDIN_FILENO, &stdio->tty);
     if (stdio->is_tty && options->has_signal) {
         stdio_set_signal(stdio, options->signal);
@@ -56,7 +59,7 @@ static void stdio_close(Chardev *chr)
     StdioChardev *stdio = (StdioChardev *)chr;
 
     fcntl(STDIN_FILENO, F_SETFL, stdio->in_flags);
-    fcntl(STDOUT_FILENO, F_SETFL, stdio->out_flags);
+    char_fd_close(&stdio->out);
     if (stdio->is_tty) {
         tcsetattr(STDIN_FILENO, TCSANOW, &stdio->tty);
     }
@@ -66,12 +69,9 @@ static void stdio_close(Chardev *chr)
 static bool stdio_write_all(Chardev *chr, const void *buf, size_t len,
                             Error **errp)
 {
-    if (fwrite(buf, 1, len, stdout) != len || fflush(stdout)) {
-        error_setg_errno(errp, errno, "Unable to write to chardev '%s'",
-                         chr->id);
-        return false;
-    }
-    return true;
+    StdioChardev *stdio = (StdioChardev *)chr;
+
+    return char_fd_write_all(chr, &stdio->out, buf, len, errp);
 }
 
 static char *stdio_filename(Chardev *chr)
@@ -93,7 +93,7 @@ static bool stdio_attach_monitor(Chardev *chr, IOThread *iothread,
 {
     StdioChardev *stdio = (StdioChardev *)chr;
     int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    int out = fcntl(stdio->out.fd, F_DUPFD_CLOEXEC, 3);
 
     if (in < 0 || out < 0) {
         error_setg_errno(errp, errno,

@@ -35,10 +35,25 @@ Chardev *chardev_find(const char *id, Error **errp)
     return chr;
 }
 
-static void chardev_forget_instance(Chardev *chr)
+bool chardev_register_yank(Chardev *chr, YankFn *fn, void *opaque, Error **errp)
 {
+    YankInstance *instance = CHARDEV_YANK_INSTANCE(chr->id);
+
+    if (chr->replaces && chr->replaces->is_instance) {
+        yank_register_function(instance, fn, opaque);
+        return true;
+    }
+    chr->is_instance = yank_register_instance_with(instance, fn, opaque, errp);
+    return chr->is_instance;
+}
+
+void chardev_unregister_yank(Chardev *chr, YankFn *fn, void *opaque)
+{
+    YankInstance *instance = CHARDEV_YANK_INSTANCE(chr->id);
+
+    yank_unregister_function(instance, fn, opaque);
     if (chr->is_instance) {
-        yank_unregister_instance(CHARDEV_YANK_INSTANCE(chr->id));
+        yank_unregister_instance(instance);
         chr->is_instance = false;
     }
 }
@@ -58,26 +73,9 @@ static void chardev_free(Chardev *chr)
     if (chr->cls->close) {
         chr->cls->close(chr);
     }
-    chardev_forget_instance(chr);
     g_clear_pointer(&chr->iothread, iothread_unref);
     g_free(chr->id);
     g_free(chr);
-}
-
-/*
- * The yank instance of @chr, which shares that of the device that it replaces
- * for as long as it opens.
- */
-static bool chardev_get_instance(Chardev *chr, Error **errp)
-{
-    const Chardev *old = chr->replaces;
-
-    if (!chr->cls->yankable || (old && old->is_instance)) {
-        return true;
-    }
-    chr->is_instance =
-        yank_register_instance(CHARDEV_YANK_INSTANCE(chr->id), errp);
-    return chr->is_instance;
 }
 
 static Chardev *chardev_open(const char *id, ChardevBackend *backend,
@@ -90,9 +88,7 @@ static Chardev *chardev_open(const char *id, ChardevBackend *backend,
     chr->id = g_strdup(id);
     chr->link.data = chr;
     chr->replaces = old;
-    if (!chardev_get_instance(chr, errp) ||
-        (cls->open && !cls->open(chr, backend, errp))) {
-        chardev_forget_instance(chr);
+    if (cls->open && !cls->open(chr, backend, errp)) {
         g_free(chr->id);
         g_free(chr);
         return NULL;
@@ -220,7 +216,6 @@ bool chardev_attach_monitor(Chardev *chr, IOThread *iothread,
         return false;
     }
     chr->iothread = iothread_ref(iothread);
-    chardev_forget_instance(chr);
     return true;
 }
 

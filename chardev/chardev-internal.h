@@ -7,6 +7,7 @@
 #define CHARDEV_INTERNAL_H
 
 #include "chardev/char.h"
+#include "qemu/yank.h"
 
 /* A NULL operation does nothing; see the functions in chardev/char.h. */
 typedef struct ChardevClass {
@@ -53,6 +54,14 @@ extern const ChardevClass chardev_stdio;
 /* Takes up to @len bytes out of ring buffer @chr. */
 size_t chardev_ringbuf_read(Chardev *chr, void *buf, size_t len);
 size_t chardev_ringbuf_count(Chardev *chr);
+
+/*
+ * Makes @chr a yank instance, with @fn(@opaque); for as long as it opens in the
+ * place of another device it shares the instance of that.  Main thread.
+ */
+bool chardev_register_yank(Chardev *chr, YankFn *fn, void *opaque,
+                           Error **errp);
+void chardev_unregister_yank(Chardev *chr, YankFn *fn, void *opaque);
 
 /* Calls @fn for each device, in the order in which they came. */
 void chardev_foreach(void (*fn)(Chardev *chr, void *opaque), void *opaque);

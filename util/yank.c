@@ -133,10 +133,9 @@ static YankEntry *yank_find_for_driver(const YankInstance *instance,
     return entry;
 }
 
-bool yank_register_instance(const YankInstance *instance, Error **errp)
+/* Makes @entry, which nobody knows yet, known. */
+static bool yank_entry_publish(YankEntry *entry, Error **errp)
 {
-    g_autoptr(YankEntry) entry = yank_entry_new(instance);
-
     WITH_QEMU_LOCK_GUARD(&registry_lock) {
         if (!g_hash_table_contains(registry, entry->name)) {
             g_hash_table_insert(registry, entry->name, entry);
@@ -147,6 +146,23 @@ bool yank_register_instance(const YankInstance *instance, Error **errp)
     }
     error_setg(errp, "duplicate yank instance %s", entry->name);
     return false;
+}
+
+bool yank_register_instance(const YankInstance *instance, Error **errp)
+{
+    g_autoptr(YankEntry) entry = yank_entry_new(instance);
+
+    return yank_entry_publish(entry, errp);
+}
+
+bool yank_register_instance_with(const YankInstance *instance, YankFn *func,
+                                 void *opaque, Error **errp)
+{
+    g_autoptr(YankEntry) entry = yank_entry_new(instance);
+    YankFunction function = {func, opaque};
+
+    g_array_append_val(entry->functions, function);
+    return yank_entry_publish(entry, errp);
 }
 
 void yank_unregister_instance(const YankInstance *instance)

@@ -18,8 +18,9 @@ typedef struct Chardev Chardev;
 
 /*
  * Makes and opens a device.  Blocks on a socket with wait=on, while the name
- * that a socket is to listen at is resolved, or while a client socket without
- * reconnect connects; a yank of "chardev:@id" ends that with an error.
+ * that a socket is to listen at is resolved, while a client socket without
+ * reconnect connects, or while a file opens; a yank of "chardev:@id" ends that
+ * with an error.
  */
 bool chardev_add(const char *id, ChardevBackend *backend, Error **errp);
 /* Closes it; fails when it is unknown or in use. */
@@ -31,8 +32,9 @@ void chardev_cleanup(void);
 Chardev *chardev_find(const char *id, Error **errp);
 
 /*
- * Writes all of @buf.  Blocks while the peer does not read; a yank ends that
- * with an error.  Without a peer the data is dropped, as on an unplugged
+ * Writes all of @buf.  Blocks while the peer does not read, or a file system
+ * does not answer; a yank ends that with an error, although data for a file may
+ * still be written later.  Without a peer the data is dropped, as on an unplugged
  * cable.
  */
 bool chardev_write_all(Chardev *chr, const void *buf, size_t len, Error **errp);

@@ -33,6 +33,13 @@ typedef void YankFn(void *opaque);
 bool yank_register_instance(const YankInstance *instance, Error **errp);
 
 /*
+ * The same with a first function: nobody sees the instance without it, so no
+ * yank is lost in between.
+ */
+bool yank_register_instance_with(const YankInstance *instance, YankFn *func,
+                                 void *opaque, Error **errp);
+
+/*
  * Forgets @instance.  All its functions should be gone; any left are dropped
  * with a warning, as an unknown instance is.  Any thread, but not a yank
  * function.

@@ -23,11 +23,12 @@ class Daemon:
     @monitors: how many QMP sockets to open
     @wrapper: a command to run it by, which must end in exec
     @pass_fds: descriptors that it inherits
-    @stderr: a file in the place of the log
+    @stdout, @stderr: files in the place of the log
     """
 
     def __init__(self, box, kind='yankd', options=(), monitors=1,
-                 env=None, wait=True, wrapper=(), pass_fds=(), stderr=None):
+                 env=None, wait=True, wrapper=(), pass_fds=(), stdout=None,
+                 stderr=None):
         self.box = box
         self.kind = kind
         self.sockets = [box.path(box.unique(f'{kind}-qmp') + '.sock')
@@ -42,7 +43,8 @@ class Daemon:
         for i, path in enumerate(self.sockets):
             argv += self._monitor_options(f'mon{i}', path)
         environment = dict(os.environ, **(env or {}))
-        output = {} if stderr is None else {'stderr': stderr}
+        output = {name: file for name, file in (
+            ('stdout', stdout), ('stderr', stderr)) if file is not None}
         self.process = box.spawn([*wrapper, *argv], env=environment,
                                  pass_fds=pass_fds, **output)
         self.pid = self.process.pid

@@ -4,6 +4,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
@@ -134,6 +135,59 @@ def _(box):
             rescuer.see_hang()
             rescuer.yank(chardev('c0'))
             assert 'error' in qmp.reply(number)
+
+
+@test('a pipe that is not read: standard output')
+def _(box):
+    reader, writer = os.pipe()
+    try:
+        with Daemon(box, options=['--chardev', 'stdio,id=c0'],
+                    stdout=writer, stderr=subprocess.DEVNULL) as daemon, \
+                Rescuer(daemon) as rescuer, daemon.qmp() as qmp:
+            assert qmp.cmd('query-yank') == []
+            number = qmp.submit('chardev-write', {'device': 'c0',
+                                                  'data': MUCH})
+            rescuer.see_hang()
+            status = rescuer.status('chardev:c0')
+            assert status['phase'] == 'writing', status
+            assert status['in-flight'] == 1, status
+            yanked = rescuer.yank(chardev('c0'))
+            assert yanked['cut'], yanked
+            assert 'error' in qmp.reply(number)
+            assert qmp.cmd('query-yank') == []
+            # The flags of the pipe, which others write too, are as before.
+            assert os.get_blocking(writer)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@test('a FIFO without another end: chardev-add, chardev-change')
+def _(box):
+    with Daemon(box, options=['--chardev', 'null,id=c1']) as daemon, \
+            Rescuer(daemon) as rescuer, daemon.qmp() as qmp:
+        for command, name, way in (('chardev-add', 'c0', 'out'),
+                                   ('chardev-add', 'c0', 'in'),
+                                   ('chardev-change', 'c1', 'out')):
+            # What a yank leaves behind opens the FIFO when somebody comes.
+            fifo = box.path(box.unique('fifo'))
+            os.mkfifo(fifo)
+            data = {'out': '/dev/null', way: fifo}
+            number = qmp.submit(command, {'id': name, 'backend': {
+                'type': 'file', 'data': data}})
+            rescuer.see_hang()
+            yanked = rescuer.yank(chardev(name))
+            assert yanked['cut'] == [f"opening '{fifo}'"], yanked
+            assert 'error' in qmp.reply(number)
+        # With a peer, it is opened.
+        fifo = box.path(box.unique('fifo'))
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        qmp.cmd('chardev-add', {'id': 'c0', 'backend': {
+            'type': 'file', 'data': {'out': fifo}}})
+        qmp.cmd('chardev-write', {'device': 'c0', 'data': 'hello'})
+        assert os.read(reader, 10) == b'hello'
+        os.close(reader)
 
 
 @test('a yank ends the wait to reconnect; the device reconnects')

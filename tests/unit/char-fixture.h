@@ -20,8 +20,12 @@ bool char_fixture_add_path(const char *format, const char *path, Error **errp)
 /* What query-chardev says of @id; g_free() it. */
 char *char_fixture_filename(const char *id);
 
-/* Yanks "chardev:@id" and counts what was cut.  Any thread. */
+/*
+ * Yanks "chardev:@id" and counts what was cut.  Any thread.  The latter gives
+ * -1 when there is no such instance.
+ */
 int char_fixture_yank(const char *id);
+int char_fixture_try_yank(const char *id);
 /* How many instances there are. */
 int char_fixture_instances(void);
 

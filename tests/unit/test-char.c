@@ -4,9 +4,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include "char-fixture.h"
 #include "qapi/qapi-commands-char.h"
+#include "qemu/activity.h"
+#include "qemu/aside.h"
 
 static void expect_error(bool ok, Error **err, const char *text)
 {
@@ -228,6 +233,114 @@ static void test_file_errors(void)
     char_fixture_finish();
 }
 
+/*
+ * Yanks "c0" as soon as it is an instance, and, if @path is given, waits for
+ * that.  The first yank is never lost.
+ */
+static void *yank_thread(void *path)
+{
+    ActivitySnapshot now = {};
+    int cut;
+
+    while (path && !strstr(now.peer, path)) {
+        activity_snapshot("chardev:c0", &now);
+        g_thread_yield();
+    }
+    while ((cut = char_fixture_try_yank("c0")) < 0) {
+        g_thread_yield();
+    }
+    return GINT_TO_POINTER(cut);
+}
+
+static void check_yanked(GThread *thread, Error **err, const char *text,
+                         const char *path)
+{
+    g_autofree char *expected = g_strdup_printf(text, path);
+
+    g_assert_cmpint(GPOINTER_TO_INT(g_thread_join(thread)), ==, 1);
+    g_assert_cmpstr(error_get_pretty(*err), ==, expected);
+    g_clear_pointer(err, error_free);
+}
+
+static void append_call(const char *what, int64_t age_us, void *opaque)
+{
+    (*(int *)opaque)++;
+}
+
+/* Lets the side threads go that a yank left behind in @fifo. */
+static void let_go(const char *fifo)
+{
+    int fd = open(fifo, O_RDWR | O_CLOEXEC), left;
+
+    do {
+        left = 0;
+        aside_foreach_abandoned(append_call, &left);
+        g_thread_yield();
+    } while (left);
+    close(fd);
+}
+
+/* A FIFO without another end, which open() waits for. */
+static void test_yank_open(void)
+{
+    g_autofree char *fifo = NULL;
+    g_autofree char *out = NULL;
+    ChardevFile options[2];
+
+    io_fixture_start();
+    fifo = io_fixture_path("fifo");
+    out = io_fixture_path("out");
+    g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+    options[0] = (ChardevFile){.out = fifo};
+    options[1] = (ChardevFile){.out = out, .in = fifo};
+    for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
+        ChardevBackend file = {.type = CHARDEV_BACKEND_KIND_FILE,
+                               .u.file.data = &options[i]};
+        GThread *thread = g_thread_new("yank", yank_thread, i ? fifo : NULL);
+        Error *err = NULL;
+
+        g_assert_false(chardev_add("c0", &file, &err));
+        check_yanked(thread, &err, "Chardev 'c0' was yanked while opening '%s'",
+                     fifo);
+        g_assert_cmpint(char_fixture_instances(), ==, 0);
+        let_go(fifo);
+    }
+    unlink(fifo);
+    unlink(out);
+    char_fixture_finish();
+}
+
+/* A FIFO that nobody reads; afterwards the device works again. */
+static void test_yank_write(void)
+{
+    g_autofree char *fifo = NULL;
+    g_autofree char *much = g_strnfill(1 * MiB, 'x');
+    Error *err = NULL;
+    GThread *thread;
+    char buf[4096];
+    int fd;
+
+    io_fixture_start();
+    fifo = io_fixture_path("fifo");
+    g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+    fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    char_fixture_add_path("file,id=c0,path=%s", fifo, &error_abort);
+    g_assert_cmpint(char_fixture_instances(), ==, 0);
+    thread = g_thread_new("yank", yank_thread, NULL);
+    qmp_chardev_write("c0", much, false, 0, &err);
+    check_yanked(thread, &err, "Chardev '%s' was yanked while writing", "c0");
+    g_assert_cmpint(char_fixture_instances(), ==, 0);
+    while (read(fd, buf, sizeof(buf)) > 0) {
+    }
+    qmp_chardev_write("c0", "again", false, 0, &error_abort);
+    g_assert_cmpint(read(fd, buf, sizeof(buf)), ==, 5);
+    close(fd);
+    qmp_chardev_write("c0", "x", false, 0, &err);
+    expect_error(false, &err, "Unable to write to chardev 'c0': Broken pipe");
+    unlink(fifo);
+    char_fixture_finish();
+}
+
 static void test_stdio(void)
 {
     Error *err = NULL;
@@ -292,6 +405,7 @@ static void test_no_monitor(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    signal(SIGPIPE, SIG_IGN); /* as yankd has it */
     g_test_add_func("/char/table", test_table);
     g_test_add_func("/char/bad-id", test_bad_id);
     g_test_add_func("/char/change", test_change);
@@ -301,6 +415,8 @@ int main(int argc, char **argv)
     g_test_add_func("/char/write", test_chardev_write);
     g_test_add_func("/char/file/data", test_file);
     g_test_add_func("/char/file/errors", test_file_errors);
+    g_test_add_func("/char/file/yank-open", test_yank_open);
+    g_test_add_func("/char/file/yank-write", test_yank_write);
     g_test_add_func("/char/stdio", test_stdio);
     g_test_add_func("/char/stdio/no-descriptor", test_stdio_no_descriptor);
     g_test_add_func("/char/no-monitor", test_no_monitor);

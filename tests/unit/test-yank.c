@@ -115,6 +115,20 @@ static void test_register(void)
     yank_unregister_instance(nbd0);
 }
 
+static void test_register_with(void)
+{
+    YankInstance *nbd0 = BLOCKDEV_YANK_INSTANCE("nbd0");
+    int yanks = 0;
+
+    g_assert_true(
+        yank_register_instance_with(nbd0, count_yank, &yanks, &error_abort));
+    g_assert_false(yank_register_instance_with(nbd0, count_yank, NULL, NULL));
+    qapi_free_YankResult(yank(by_type(NULL, nbd0), &error_abort));
+    g_assert_cmpint(yanks, ==, 1);
+    yank_unregister_function(nbd0, count_yank, &yanks);
+    yank_unregister_instance(nbd0);
+}
+
 static void test_same_name_other_type(void)
 {
     YankInstance *node = BLOCKDEV_YANK_INSTANCE("x");
@@ -459,6 +473,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/yank/register", test_register);
+    g_test_add_func("/yank/register-with", test_register_with);
     g_test_add_func("/yank/same-name-other-type", test_same_name_other_type);
     g_test_add_func("/yank/query-order", test_query_order);
     g_test_add_func("/yank/both-forms", test_both_forms);
