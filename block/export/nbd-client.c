@@ -9,8 +9,12 @@
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
+#include "nbd-budget.h"
 #include "nbd-client.h"
 #include "nbd-server.h"
+
+/* How soon a client that waits for memory asks again. */
+#define BUDGET_RETRY_MS 20
 
 static void client_deferred(void *opaque);
 
@@ -42,8 +46,56 @@ void nbd_client_free(NbdClient *client)
     }
 }
 
+static void drop_timer(GSource **timer)
+{
+    if (*timer) {
+        g_source_destroy(*timer);
+        g_clear_pointer(timer, g_source_unref);
+    }
+}
+
+static gboolean client_budget_retry(gpointer opaque)
+{
+    NbdClient *client = opaque;
+
+    drop_timer(&client->budget_timer);
+    nbd_client_defer(client);
+    return G_SOURCE_REMOVE;
+}
+
+bool nbd_client_take_budget(NbdClient *client, NbdRequest *r, uint32_t bytes)
+{
+    /* A client that does not take what it has is not to get more. */
+    if (client->tx_blocked && nbd_budget_is_short()) {
+        return false;
+    }
+    if (nbd_budget_take(client->budgeted, bytes)) {
+        r->budgeted = bytes;
+        client->budgeted += bytes;
+        return true;
+    }
+    if (!client->budget_timer) {
+        client->budget_timer = g_timeout_source_new(BUDGET_RETRY_MS);
+        g_source_set_callback(client->budget_timer, client_budget_retry, client,
+                              NULL);
+        g_source_attach(client->budget_timer,
+                        iothread_get_g_main_context(client->exp->iothread));
+    }
+    return false;
+}
+
+void nbd_client_give_budget(NbdClient *client, NbdRequest *r)
+{
+    if (r->budgeted) {
+        client->budgeted -= r->budgeted;
+        nbd_budget_give(r->budgeted);
+        r->budgeted = 0;
+    }
+}
+
 void nbd_client_release(NbdClient *client, NbdRequest *r)
 {
+    nbd_client_give_budget(client, r);
     client->n_requests--;
     client->request_bytes -= r->charged;
     nbd_request_free(r);
@@ -61,6 +113,8 @@ static void client_cut_off(NbdClient *client)
 {
     client->dead = true;
     g_clear_pointer(&client->watch, fd_watch_free);
+    drop_timer(&client->budget_timer);
+    drop_timer(&client->park_timer);
     qio_channel_close(client->ioc);
     nbd_receive_abandon(client);
     nbd_reply_drop(client);

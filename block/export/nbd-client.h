@@ -75,9 +75,15 @@ struct NbdClient {
 
     NbdRequest *tx_head; /* replies to be sent, in order */
     NbdRequest **tx_tail;
-    size_t tx_sent;  /* bytes of the first that are sent */
-    bool tx_blocked; /* waiting for G_IO_OUT */
-    bool deferred;   /* work is to be done at the end of this round */
+    size_t tx_sent;        /* bytes of the first that are sent */
+    uint64_t tx_moved;     /* bytes sent since the park timer looked */
+    bool tx_blocked;       /* waiting for G_IO_OUT */
+    bool deferred;         /* work is to be done at the end of this round */
+    NbdRequest *rereading; /* the first reply, while its data is read again */
+
+    uint64_t budgeted;     /* bytes taken from all clients' budget */
+    GSource *budget_timer; /* while waiting for more of it */
+    GSource *park_timer;   /* while the socket takes no replies */
 };
 
 /* ---- nbd-client.c ---- */
@@ -99,6 +105,12 @@ void nbd_client_kill(NbdClient *client);
  * what waits is not done.  Its I/O thread.
  */
 void nbd_client_leave(NbdClient *client);
+/*
+ * Takes memory for the data of a read.  False when it has to wait: for others
+ * to give some back, or for the client to take its replies.
+ */
+bool nbd_client_take_budget(NbdClient *client, NbdRequest *r, uint32_t bytes);
+void nbd_client_give_budget(NbdClient *client, NbdRequest *r);
 /* Has queued replies sent and reading resumed when this round is over. */
 void nbd_client_defer(NbdClient *client);
 /* Counts a request out and frees it. */
@@ -110,6 +122,8 @@ void nbd_client_release(NbdClient *client, NbdRequest *r);
 void nbd_receive(NbdClient *client);
 /* Starts what requests of those in rx the limits allow. */
 void nbd_receive_buffered(NbdClient *client);
+/* NBD_* for an errno. */
+uint32_t nbd_error_of(int err);
 /* Drops the request whose payload is coming in. */
 void nbd_receive_abandon(NbdClient *client);
 
@@ -121,6 +135,13 @@ void nbd_reply_queue(NbdClient *client, NbdRequest *r);
 void nbd_reply_flush(NbdClient *client);
 /* Drops what is queued. */
 void nbd_reply_drop(NbdClient *client);
+/*
+ * A client that does not take its replies is not to hold memory that others
+ * want: when it has taken little for this time and memory is short, the data
+ * is dropped, and read once more when the client goes on.  As such a read has
+ * not been answered, it may see what was written meanwhile.
+ */
+#define NBD_PARK_MS 250
 
 /* ---- nbd-handshake.c; I/O thread of the server. ---- */
 

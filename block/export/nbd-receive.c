@@ -54,7 +54,7 @@ static const CommandInfo *find_command(uint16_t type)
                : NULL;
 }
 
-static uint32_t to_nbd_error(int err)
+uint32_t nbd_error_of(int err)
 {
     switch (err) {
     case 0:
@@ -108,7 +108,7 @@ static uint32_t check_range(const NbdClient *client, const CommandInfo *cmd,
                    : NBD_EINVAL;
     }
     /* The node may have shrunk since. */
-    return to_nbd_error(
+    return nbd_error_of(
         -block_node_check_request(exp->node, cmd->op, h->offset, h->length));
 }
 
@@ -168,7 +168,7 @@ static void request_done(BlockRequest *req, int ret)
         nbd_client_release(client, r);
         return;
     }
-    r->error = to_nbd_error(-ret);
+    r->error = nbd_error_of(-ret);
     nbd_reply_queue(client, r);
 }
 
@@ -191,6 +191,8 @@ static NbdRequest *request_new(NbdClient *client, const uint8_t *cookie)
     client->n_requests++;
     r->client = client;
     r->charged = 0;
+    r->budgeted = 0;
+    r->parked = false;
     memcpy(r->cookie, cookie, sizeof(r->cookie));
     return r;
 }
@@ -259,13 +261,19 @@ static bool request_begin(NbdClient *client)
     if (!within_limits(client, &h)) {
         return false;
     }
-    client->rx_start += NBD_REQUEST_SIZE;
     if (h.type == NBD_CMD_DISC) {
+        client->rx_start += NBD_REQUEST_SIZE;
         client->rx_ended = true;
         return true;
     }
 
     r = request_new(client, data + 8);
+    if (h.type == NBD_CMD_READ && h.length <= NBD_MAX_PAYLOAD &&
+        !nbd_client_take_budget(client, r, h.length)) {
+        nbd_client_release(client, r);
+        return false;
+    }
+    client->rx_start += NBD_REQUEST_SIZE;
     request_fill(client, r, find_command(h.type), &h);
     request_get_buffer(client, r);
     client->rx_bulk = h.type == NBD_CMD_WRITE && h.length >= BULK_BYTES;

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "nbd-budget.h"
 #include "nbd-client.h"
 #include "qemu/bswap.h"
 
@@ -39,6 +40,16 @@ static void queue_pop(NbdClient *client)
     nbd_client_release(client, r);
 }
 
+static void reply_set_error(NbdClient *client, NbdRequest *r, uint32_t error)
+{
+    r->error = error;
+    stl_be_p(r->reply + 4, error);
+    if (payload_size(r) == 0) {
+        nbd_request_free_buffer(r);
+        nbd_client_give_budget(client, r);
+    }
+}
+
 void nbd_reply_queue(NbdClient *client, NbdRequest *r)
 {
     nbd_client_defer(client);
@@ -46,11 +57,8 @@ void nbd_reply_queue(NbdClient *client, NbdRequest *r)
         nbd_client_release(client, r);
         return;
     }
-    if (payload_size(r) == 0) {
-        nbd_request_free_buffer(r);
-    }
     stl_be_p(r->reply, NBD_SIMPLE_REPLY_MAGIC);
-    stl_be_p(r->reply + 4, r->error);
+    reply_set_error(client, r, r->error);
     memcpy(r->reply + 8, r->cookie, sizeof(r->cookie));
     queue_append(client, r);
 }
@@ -74,7 +82,8 @@ static unsigned gather(NbdClient *client, struct iovec *iov, size_t *total)
     unsigned n = 0;
 
     *total = 0;
-    for (NbdRequest *r = client->tx_head; r && n + 2 <= MAX_IOV; r = r->next) {
+    for (NbdRequest *r = client->tx_head; r && !r->parked && n + 2 <= MAX_IOV;
+         r = r->next) {
         *total += reply_size(r) - skip;
         add_iov(iov, &n, r->reply, sizeof(r->reply), &skip);
         add_iov(iov, &n, r->req.buf, payload_size(r), &skip);
@@ -91,30 +100,139 @@ static void advance(NbdClient *client, size_t sent)
     }
 }
 
+/* ---- Clients that do not take their replies. ---- */
+
+static uint64_t queued_bytes(const NbdClient *client)
+{
+    uint64_t bytes = 0;
+
+    for (const NbdRequest *r = client->tx_head; r; r = r->next) {
+        bytes += r->budgeted;
+    }
+    return bytes;
+}
+
+static void reply_park(NbdClient *client)
+{
+    for (NbdRequest *r = client->tx_head; r; r = r->next) {
+        if (r->budgeted && payload_size(r) > 0) {
+            nbd_request_free_buffer(r);
+            nbd_client_give_budget(client, r);
+            r->parked = true;
+        }
+    }
+    nbd_request_trim();
+}
+
+/* Little is an eighth of what there is, which would take this many times. */
+static gboolean reply_look(gpointer opaque)
+{
+    NbdClient *client = opaque;
+    bool slow = client->tx_moved < queued_bytes(client) / 8;
+
+    client->tx_moved = 0;
+    if (client->tx_blocked && slow && nbd_budget_is_short()) {
+        reply_park(client);
+    }
+    if (client->tx_blocked) {
+        return G_SOURCE_CONTINUE;
+    }
+    g_clear_pointer(&client->park_timer, g_source_unref);
+    return G_SOURCE_REMOVE;
+}
+
+static void reply_blocked(NbdClient *client)
+{
+    client->tx_blocked = true;
+    if (!client->park_timer) {
+        client->tx_moved = 0;
+        client->park_timer = g_timeout_source_new(NBD_PARK_MS);
+        g_source_set_callback(client->park_timer, reply_look, client, NULL);
+        g_source_attach(client->park_timer,
+                        iothread_get_g_main_context(client->exp->iothread));
+    }
+}
+
+static void reply_reread_done(BlockRequest *req, int ret)
+{
+    NbdRequest *r = container_of(req, NbdRequest, req);
+    NbdClient *client = r->client;
+
+    client->rereading = NULL;
+    r->parked = false;
+    nbd_client_defer(client);
+    if (client->dead) {
+        nbd_client_release(client, r);
+    } else if (ret < 0 && client->tx_sent > 0) {
+        client->dead = true; /* the reply has begun as a success */
+    } else if (ret == -ECANCELED && client->leaving) {
+        queue_pop(client);
+    } else if (ret < 0) {
+        reply_set_error(client, r, nbd_error_of(-ret));
+    }
+}
+
+/* Brings back the data of the first reply. */
+static void reply_reread(NbdClient *client)
+{
+    NbdRequest *r = client->tx_head;
+
+    /* A client that is sent away need not be waited for so long. */
+    if (client->leaving) {
+        client->dead = true;
+        nbd_client_defer(client);
+        return;
+    }
+    if (client->rereading || !nbd_client_take_budget(client, r, r->req.bytes)) {
+        return;
+    }
+    client->rereading = r;
+    if (nbd_request_alloc_buffer(r, r->req.bytes)) {
+        r->req.cb = reply_reread_done;
+        block_submit(client->exp->node, &r->req);
+    } else {
+        reply_reread_done(&r->req, -ENOMEM);
+    }
+}
+
 void nbd_reply_flush(NbdClient *client)
 {
     while (client->tx_head) {
         struct iovec iov[MAX_IOV];
         size_t total;
-        unsigned n = gather(client, iov, &total);
-        ssize_t sent = qio_channel_writev(client->ioc, iov, n, NULL);
+        unsigned n;
+        ssize_t sent;
 
+        if (client->tx_head->parked) {
+            reply_reread(client);
+            return;
+        }
+        n = gather(client, iov, &total);
+        sent = qio_channel_writev(client->ioc, iov, n, NULL);
         if (sent < 0 && sent != QIO_CHANNEL_ERR_BLOCK) {
             client->dead = true;
             return;
         }
+        client->tx_moved += MAX(sent, 0);
         advance(client, MAX(sent, 0));
         /* A short write says that the socket's buffer is full. */
         if (sent < (ssize_t)total) {
-            client->tx_blocked = true;
+            reply_blocked(client);
             return;
         }
     }
 }
 
+/* A request that is being read again is released when that has ended. */
 void nbd_reply_drop(NbdClient *client)
 {
     client->tx_sent = 0;
+    if (client->rereading) {
+        client->tx_head = client->rereading->next;
+        if (!client->tx_head) {
+            client->tx_tail = &client->tx_head;
+        }
+    }
     while (client->tx_head) {
         queue_pop(client);
     }

@@ -34,6 +34,8 @@ class Server:
             '--export', 'type=nbd,id=e1,node-name=ro,name=ro'])
 
     def __enter__(self):
+        # Its threads have all begun then, and have the descriptors they need.
+        self.qmp = self.daemon.qmp()
         self.good = NbdClient(self.path, 'disk')
         self.good.write(0, b'good' * 128)
         return self
@@ -44,6 +46,7 @@ class Server:
                 assert self.good.read(0, 512) == b'good' * 128
         finally:
             self.good.close()
+            self.qmp.close()
         if kind is None:
             self.daemon.finish()
 
@@ -455,6 +458,31 @@ def _(box):
     for sock in [slow, late, *crowd]:
         sock.close()
     daemon.finish()
+
+
+@test('replies that nobody takes do not fill the memory', seconds=60)
+def _(box):
+    path = box.path('e.sock')
+    with Daemon(box, options=[
+            '--blockdev', 'null-co,node-name=r0,read-zeroes=on',
+            '--nbd-server', f'addr.type=unix,addr.path={path}',
+            '--export', 'nbd,id=e0,node-name=r0']) as daemon:
+        before = daemon.rss()
+        lazy = [NbdClient(path, 'r0', seconds=60) for _ in range(40)]
+        for client in lazy:
+            for mebibyte in range(64):
+                client.request(nbd.CMD_READ, mebibyte << 20, 1 << 20)
+        with NbdClient(path, 'r0', seconds=60) as good:
+            for mebibyte in range(30):
+                assert good.read(mebibyte << 20, 1 << 20) == bytes(1 << 20)
+                assert daemon.rss() - before < 1 << 30, daemon.rss()
+        # They get them when they go on.
+        for client in lazy[:3]:
+            for _ in range(64):
+                assert client.reply()[1] == 0
+                assert client.recv(1 << 20) == bytes(1 << 20)
+        for client in lazy:
+            client.close()
 
 
 run()

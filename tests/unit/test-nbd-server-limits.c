@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/socket.h>
+#include "block/export/nbd-budget.h"
 #include "block/export/nbd-client.h"
 #include "test-nbd-server-client.h"
 #include "test-nbd-server-fixture.h"
@@ -89,6 +91,104 @@ static void test_lazy_reader(NbdTest *f, gconstpointer opaque)
     nbd_test_expect_pattern(data + SIZE / 2, N - 1 + SIZE / 2, SIZE / 2);
     close(lazy);
     close(good);
+}
+
+/*
+ * Many who take nothing share the memory for replies with one that does, and
+ * get theirs when they go on: also what they have half taken, and what was
+ * written meanwhile.
+ */
+static void test_budget(NbdTest *f, gconstpointer opaque)
+{
+    enum {
+        LAZY = 20,
+        N = 8,
+        SIZE = 1024 * 1024
+    };
+    const uint64_t limit = 8 * MiB;
+    g_autofree uint8_t *data = g_malloc(SIZE);
+    int lazy[LAZY], good;
+    uint32_t half = SIZE / 2;
+
+    nbd_budget_set_limit(limit);
+    for (int i = 0; i < LAZY; i++) {
+        lazy[i] = nbd_test_connect(f);
+        for (uint64_t n = 0; n < N; n++) {
+            client_request(lazy[i], 0, NBD_CMD_READ, n, n * SIZE, SIZE, NULL);
+        }
+    }
+    good = nbd_test_connect(f);
+    for (int i = 0; i < 50; i++) {
+        nbd_test_read(good, i, SIZE);
+        g_assert_cmpuint(nbd_budget_used(), <=, limit + limit / 8);
+    }
+    client_expect_reply(lazy[0], 0, NBD_SUCCESS);
+    client_recv(lazy[0], data, half);
+    nbd_test_expect_pattern(data, 0, half);
+    nbd_test_read(good, 0, SIZE);
+    /* The content of the last ones is another now. */
+    nbd_test_write(good, 0, (N - 1) * SIZE, 4096);
+    client_recv(lazy[0], data + half, SIZE - half);
+    nbd_test_expect_pattern(data + half, half, SIZE - half);
+    for (int i = 0; i < LAZY; i++) {
+        for (uint64_t n = i ? 0 : 1; n < N; n++) {
+            client_expect_reply(lazy[i], n, NBD_SUCCESS);
+            client_recv(lazy[i], data, SIZE);
+            nbd_test_expect_pattern(data + 4096, n * SIZE + 4096, SIZE - 4096);
+        }
+        close(lazy[i]);
+    }
+    close(good);
+    nbd_test_delete_unused(f, "e0");
+    g_assert_cmpuint(nbd_budget_used(), ==, 0);
+    nbd_budget_set_limit(NBD_REPLY_BUDGET);
+}
+
+/* What has been put back is gone with the client, or with its data. */
+static void test_budget_end(NbdTest *f, gconstpointer opaque)
+{
+    enum {
+        LAZY = 8,
+        SIZE = 1024 * 1024
+    };
+    g_autofree uint8_t *data = g_malloc(SIZE);
+    int lazy[LAZY], good;
+    uint32_t error;
+
+    nbd_budget_set_limit(8 * MiB);
+    for (int i = 0; i < LAZY; i++) {
+        lazy[i] = nbd_test_connect(f);
+        for (uint64_t n = 0; n < 4; n++) {
+            client_request(lazy[i], 0, NBD_CMD_READ, n, 0, SIZE, NULL);
+        }
+    }
+    good = nbd_test_connect(f);
+    while (nbd_budget_used() > 2 * MiB) {
+        nbd_test_read(good, 0, 4096);
+    }
+    /* Cut off while its data is being read again, and before. */
+    test_node_hold(f->disk);
+    for (int i = 0; i < LAZY / 2; i++) {
+        client_reply(lazy[i], &error);
+        while (recv(lazy[i], data, SIZE, MSG_DONTWAIT) > 0) {
+            /* Makes room in the socket. */
+        }
+    }
+    test_node_wait_held(f->disk, 1);
+    for (int i = 0; i < LAZY; i += 2) {
+        close(lazy[i]);
+    }
+    test_node_release(f->disk, UINT_MAX, -EIO);
+    test_node_unhold(f->disk);
+    nbd_test_read(good, 0, 4096);
+    g_assert_true(block_export_del("e0", true, &error_abort));
+    nbd_test_expect_deleted(f, "e0 ");
+    g_assert_cmpuint(nbd_budget_used(), ==, 0);
+    for (int i = 1; i < LAZY; i += 2) {
+        close(lazy[i]);
+    }
+    close(good);
+    nbd_budget_set_limit(NBD_REPLY_BUDGET);
 }
 
 static void test_max_connections(NbdTest *f, gconstpointer opaque)
@@ -213,6 +313,8 @@ int main(int argc, char **argv)
     nbd_test_add("limit/requests", 0, test_limit_requests);
     nbd_test_add("limit/bytes", 0, test_limit_bytes);
     nbd_test_add("limit/lazy-reader", 0, test_lazy_reader);
+    nbd_test_add("limit/budget", 0, test_budget);
+    nbd_test_add("limit/budget-end", 0, test_budget_end);
     nbd_test_add("limit/max-connections", 2, test_max_connections);
     nbd_test_add("limit/negotiation-timeout", 0, test_negotiation_timeout);
     nbd_test_add("limit/many-silent", 0, test_many_silent);
