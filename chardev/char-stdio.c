@@ -102,6 +102,9 @@ static bool stdio_attach_monitor(Chardev *chr, IOThread *iothread,
         if (in >= 0) {
             close(in);
         }
+        if (out >= 0) {
+            close(out);
+        }
         return false;
     }
     stdio->session = qio_channel_file_new(in, out, "stdio");

@@ -14,6 +14,7 @@ docs/devel/in-tree.rst describes the series.
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -190,7 +191,9 @@ def main():
     tree.check()
     head = tree.make_branch(steps(tree))
     print(tree.write_patches(head, message('cover-letter'), out), end='')
-    print(f"made the branch '{BRANCH}' in {tree.path}")
+    print(f"made the branch '{BRANCH}' in {tree.path}; sign it off with\n"
+          f'git -C {shlex.quote(str(tree.path))} rebase --signoff '
+          f'{head[:12]} {BRANCH}')
 
 
 if __name__ == '__main__':
