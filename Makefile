@@ -54,7 +54,7 @@ build-debug: build-debug/build.ninja
 	@ninja -C build-debug
 
 build-tsan: build-tsan/build.ninja
-	@ninja -C build-tsan tsan-tests
+	@ninja -C build-tsan tsan-tests yankd
 
 demo: setup-demo all
 	@python3 scripts/demo.py

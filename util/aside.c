@@ -15,11 +15,11 @@ struct AsideCall {
     void *opaque;
     GDestroyNotify free_opaque;
     int64_t begin_us;
-    GMainContext *context; /* where done runs; NULL when the owner waits */
-    AsideFn *done;
+    AsideFn *done; /* NULL when the owner waits */
 
     /* All below: aside_lock. */
-    QemuCond cond; /* returned or cancelled was set */
+    GMainContext *context; /* where done will be posted; NULL when it is */
+    QemuCond cond;         /* returned or cancelled was set */
     unsigned owners;
     bool running; /* the side thread has not let go yet */
     bool returned;
@@ -27,7 +27,10 @@ struct AsideCall {
     GList link; /* in abandoned, while owners is 0 and running is set */
 };
 
-/* Guards what is said above and the list.  Fast; nothing is taken under it. */
+/*
+ * Guards what is said above and the list.  Fast; the lock of a context is
+ * taken under it.
+ */
 static QemuMutex aside_lock;
 static GQueue abandoned = G_QUEUE_INIT; /* of AsideCall, oldest first */
 
@@ -112,36 +115,35 @@ static void aside_leave(gpointer opaque)
     }
 }
 
-/* Hands the side thread's hold on @call over to a source of its context. */
-static void aside_post_done(AsideCall *call)
-{
-    /*
-     * The loop may free @call, and the owner the context, at once.  The call
-     * gives its reference up, since the context will hold the call: when the
-     * context is freed, its source is destroyed and lets go of the call.
-     */
-    g_autoptr(GMainContext) context = g_steal_pointer(&call->context);
-    g_autoptr(GSource) source = g_idle_source_new();
-
-    g_source_set_priority(source, G_PRIORITY_DEFAULT);
-    g_source_set_callback(source, aside_run_done, call, aside_leave);
-    g_source_attach(source, context);
-}
-
 static void *aside_thread(void *opaque)
 {
     AsideCall *call = opaque;
-    bool notify;
+    /*
+     * The loop may free the call, and the owner its reference to the context,
+     * as soon as the source is attached; g_source_unref() locks the context.
+     * So the context is held until after that: it is declared before.
+     */
+    g_autoptr(GMainContext) context = NULL;
+    g_autoptr(GSource) source = NULL;
 
     call->fn(call->opaque);
     WITH_QEMU_LOCK_GUARD(&aside_lock) {
         call->returned = true;
-        notify = call->context && call->owners > 0;
         qemu_cond_broadcast(&call->cond);
+        if (call->context && call->owners > 0) {
+            /*
+             * The call gives its reference up, since the context will hold
+             * the call: a context that is freed destroys its sources, and
+             * thereby lets go of the call.
+             */
+            context = g_steal_pointer(&call->context);
+            source = g_idle_source_new();
+            g_source_set_priority(source, G_PRIORITY_DEFAULT);
+            g_source_set_callback(source, aside_run_done, call, aside_leave);
+            g_source_attach(source, context);
+        }
     }
-    if (notify) {
-        aside_post_done(call);
-    } else {
+    if (!source) {
         aside_leave(call);
     }
     return NULL;

@@ -1,0 +1,236 @@
+/*
+ * Posts between threads, where the posted function runs, and its consequences
+ * free the context or the I/O thread, before the post has returned.
+ *
+ * The calls of GLib with which a post ends are held up in the posting thread,
+ * so that this order of events is certain.  The context must live until the
+ * post has returned.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <dlfcn.h>
+#include "io-fixture.h"
+#include "io/connect-task.h"
+#include "qapi/qapi-visit-sockets.h"
+#include "qemu/aside.h"
+#include "qemu/iothread.h"
+#include "qemu/lockable.h"
+#include "qemu/thread.h"
+
+static QemuMutex lock; /* guards what follows */
+static QemuCond cond;
+static bool held; /* a post is held up, until it is released */
+static bool released;
+
+/* Whether posts of this thread are held up at their end. */
+static __thread bool hold_my_posts;
+
+static void hold_up(void)
+{
+    if (!hold_my_posts) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&lock);
+    held = true;
+    qemu_cond_broadcast(&cond);
+    while (!released) {
+        qemu_cond_wait(&cond, &lock);
+    }
+}
+
+/* Stands in for GLib's. */
+void g_source_unref(GSource *source)
+{
+    __typeof__(&g_source_unref) real = dlsym(RTLD_NEXT, "g_source_unref");
+
+    hold_up();
+    real(source);
+}
+
+void g_main_context_wakeup(GMainContext *context)
+{
+    __typeof__(&g_main_context_wakeup) real =
+        dlsym(RTLD_NEXT, "g_main_context_wakeup");
+
+    hold_up();
+    real(context);
+}
+
+static int n_contexts; /* atomic: how many are alive */
+
+static gboolean never(gpointer opaque)
+{
+    g_assert_not_reached();
+}
+
+static void context_gone(gpointer opaque)
+{
+    g_atomic_int_add(&n_contexts, -1);
+}
+
+/* Stands in for GLib's: a source in the context tells when that is freed. */
+GMainContext *g_main_context_new(void)
+{
+    __typeof__(&g_main_context_new) real =
+        dlsym(RTLD_NEXT, "g_main_context_new");
+    GMainContext *context = real();
+    GSource *witness = g_timeout_source_new_seconds(G_MAXUINT);
+
+    g_atomic_int_inc(&n_contexts);
+    g_source_set_callback(witness, never, NULL, context_gone);
+    g_source_attach(witness, context);
+    g_source_unref(witness);
+    return context;
+}
+
+static void check_context_lives(void)
+{
+    g_assert_cmpint(g_atomic_int_get(&n_contexts), ==, 1);
+}
+
+static void check_context_is_gone(void)
+{
+    g_assert_cmpint(g_atomic_int_get(&n_contexts), ==, 0);
+}
+
+static void reset(void)
+{
+    QEMU_LOCK_GUARD(&lock);
+    held = released = false;
+}
+
+static void wait_held(void)
+{
+    QEMU_LOCK_GUARD(&lock);
+    while (!held) {
+        qemu_cond_wait(&cond, &lock);
+    }
+}
+
+static void release(void)
+{
+    QEMU_LOCK_GUARD(&lock);
+    released = true;
+    qemu_cond_broadcast(&cond);
+}
+
+static void nothing(void *opaque)
+{
+}
+
+static void *post(void *opaque)
+{
+    hold_my_posts = true;
+    iothread_post(opaque, nothing, NULL);
+    return NULL;
+}
+
+/* The thread that is posted to ends meanwhile. */
+static void test_iothread_post(void)
+{
+    IOThread *iothread = iothread_new("victim");
+    QemuThread thread;
+
+    reset();
+    qemu_thread_create(&thread, "poster", post, iothread, QEMU_THREAD_JOINABLE);
+    wait_held();
+    /* The wake-up that is held up, as if a peer had sent something. */
+    g_main_context_wakeup(iothread_get_g_main_context(iothread));
+    iothread_unref(iothread);
+    check_context_lives();
+    release();
+    qemu_thread_join(&thread);
+    check_context_is_gone();
+}
+
+static void *cancel(void *opaque)
+{
+    hold_my_posts = true;
+    g_assert_true(qio_connect_task_cancel(opaque));
+    qio_connect_task_unref(opaque);
+    return NULL;
+}
+
+typedef struct Canceller {
+    QemuThread thread;
+} Canceller;
+
+static void start_canceller(QIOConnectTask *task, void *opaque)
+{
+    qemu_thread_create(&((Canceller *)opaque)->thread, "canceller", cancel,
+                       qio_connect_task_ref(task), QEMU_THREAD_JOINABLE);
+}
+
+/* The thread that waits for the connection returns and frees its context. */
+static void test_connect_cancel(void)
+{
+    Canceller canceller;
+    Error *err = NULL;
+    g_autofree char *path = NULL;
+    g_autoptr(SocketAddress) addr = NULL;
+    g_autoptr(GArray) queue = NULL;
+    int fd;
+
+    io_fixture_start();
+    path = io_fixture_path("full");
+    addr = io_fixture_unix(path);
+    fd = io_fixture_listen_unix(path, 0);
+    /* A full queue keeps the task connecting. */
+    queue = io_fixture_fill_backlog(path);
+    reset();
+    g_assert_null(qio_connect_sync(addr, start_canceller, &canceller, &err));
+    g_assert_nonnull(strstr(error_get_pretty(err), "was cancelled"));
+    error_free(err);
+    wait_held();
+    check_context_lives();
+    release();
+    qemu_thread_join(&canceller.thread);
+    check_context_is_gone();
+    io_fixture_close_all(g_steal_pointer(&queue));
+    close(fd);
+    unlink(path);
+    io_fixture_finish();
+}
+
+static void run_held_up(void *opaque)
+{
+    /* The side thread posts the completion right after this. */
+    hold_my_posts = true;
+}
+
+static void count(void *opaque)
+{
+    ++*(int *)opaque;
+}
+
+/* The owner of a side thread's call lets go and frees its context. */
+static void test_aside_done(void)
+{
+    GMainContext *context = g_main_context_new();
+    int done = 0;
+    AsideCall *call;
+
+    reset();
+    call = aside_start_async("nothing", run_held_up, &done, NULL, context,
+                             count, &error_abort);
+    while (!done) {
+        g_main_context_iteration(context, TRUE);
+    }
+    aside_unref(call);
+    g_main_context_unref(context);
+    wait_held();
+    check_context_lives();
+    release();
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qemu_mutex_init(&lock);
+    qemu_cond_init(&cond);
+    g_test_add_func("/post-lifetime/iothread-post", test_iothread_post);
+    g_test_add_func("/post-lifetime/connect-cancel", test_connect_cancel);
+    g_test_add_func("/post-lifetime/aside-done", test_aside_done);
+    return g_test_run();
+}
