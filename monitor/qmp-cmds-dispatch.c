@@ -1,11 +1,13 @@
 /*
  * query-dispatch: what the main loop does for QMP, and what waits for it.
+ * query-abandoned-calls: what nobody waits for any more.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "monitor-internal.h"
 #include "qapi/qapi-commands-dispatch.h"
+#include "qemu/aside.h"
 
 typedef struct Query {
     MonRunning running;
@@ -52,4 +54,22 @@ DispatchInfo *qmp_query_dispatch(Error **errp)
     info->has_main_loop_stalled_ms = info->main_loop_stalled_ms > 0;
     mon_sessions_foreach(add_session, &query);
     return info;
+}
+
+static void add_call(const char *what, int64_t age_us, void *opaque)
+{
+    AbandonedCallList ***tail = opaque;
+    AbandonedCall *call = g_new0(AbandonedCall, 1);
+
+    call->what = g_strdup(what);
+    call->age_ms = age_us / 1000;
+    QAPI_LIST_APPEND(*tail, call);
+}
+
+AbandonedCallList *qmp_query_abandoned_calls(Error **errp)
+{
+    AbandonedCallList *list = NULL, **tail = &list;
+
+    aside_foreach_abandoned(add_call, &tail);
+    return list;
 }

@@ -15,12 +15,12 @@ from suite import Skip, run, test
 
 # Commands that need no main loop.
 OUT_OF_BAND = {'migrate-incoming', 'migrate-pause', 'migrate-recover',
-               'migrate_cancel', 'query-dispatch', 'query-migrate',
-               'query-name', 'query-yank', 'query-yank-status', 'quit',
+               'migrate_cancel', 'query-abandoned-calls', 'query-dispatch',
+               'query-migrate', 'query-name', 'query-yank', 'query-yank-status', 'quit',
                'yank'}
 # Commands that stock has not.
-OURS = {'blockdev-reconnect', 'chardev-write', 'query-dispatch',
-        'query-yank-status'}
+OURS = {'blockdev-reconnect', 'chardev-write', 'query-abandoned-calls',
+        'query-dispatch', 'query-yank-status'}
 # Types of which stock has more kinds than yankd needs.
 KEYS = {'builtin': {'json-type'}, 'enum': {'members', 'values'},
         'array': {'element-type'}, 'object': {'members', 'tag', 'variants'},

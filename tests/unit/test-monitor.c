@@ -4,8 +4,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include "monitor-fixture.h"
+#include "qapi/qapi-commands-dispatch.h"
+#include "qemu/aside.h"
 
 #define ERROR_REPLY(id, cls, desc)                                             \
     "{" id "\"error\": {\"class\": \"" cls "\", \"desc\": \"" desc "\"}}"
@@ -402,6 +405,36 @@ static void test_long_at_the_end(void)
     }
 }
 
+/* A call that returns when the test lets it go. */
+static void wait_for_event(void *opaque)
+{
+    eventfd_t value;
+
+    g_assert_cmpint(eventfd_read(*(int *)opaque, &value), ==, 0);
+}
+
+static void test_abandoned_calls(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+    AbandonedCallList *list = qmp_query_abandoned_calls(&error_abort);
+
+    g_assert_null(list);
+    aside_unref(
+        aside_start("reading 'x'", wait_for_event, &fd, NULL, &error_abort));
+    list = qmp_query_abandoned_calls(&error_abort);
+    g_assert_nonnull(list);
+    g_assert_null(list->next);
+    g_assert_cmpstr(list->value->what, ==, "reading 'x'");
+    g_assert_cmpuint(list->value->age_ms, <, 60000);
+    qapi_free_AbandonedCallList(list);
+    g_assert_cmpint(eventfd_write(fd, 1), ==, 0);
+    while ((list = qmp_query_abandoned_calls(&error_abort))) {
+        qapi_free_AbandonedCallList(list);
+        g_thread_yield();
+    }
+    close(fd);
+}
+
 static void client_many(void)
 {
     Client *clients[10];
@@ -447,6 +480,7 @@ int main(int argc, char **argv)
     ADD("long-and-short", client_long_and_short);
     ADD("long-and-gone", client_long_and_gone);
     g_test_add_func("/monitor/long-at-the-end", test_long_at_the_end);
+    g_test_add_func("/monitor/abandoned-calls", test_abandoned_calls);
     ADD("many", client_many);
     return g_test_run();
 }
