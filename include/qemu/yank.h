@@ -41,14 +41,15 @@ bool yank_register_instance_with(const YankInstance *instance, YankFn *func,
 
 /*
  * Forgets @instance.  All its functions should be gone; any left are dropped
- * with a warning, as an unknown instance is.  Any thread, but not a yank
- * function.
+ * with a warning, as an unknown instance is.  It waits for a running yank of
+ * this one instance.  Any thread, but not a yank function.
  */
 void yank_unregister_instance(const YankInstance *instance);
 
 /*
  * Adds @func(@opaque) to @instance, which must be registered; where it is
- * not, a warning says so.  Any thread, but not a yank function.
+ * not, a warning says so.  It waits for a running yank of this one instance.
+ * Any thread, but not a yank function.
  */
 void yank_register_function(const YankInstance *instance, YankFn *func,
                             void *opaque);
@@ -67,7 +68,9 @@ void yank_generic_iochannel(void *opaque);
 
 /*
  * From within a yank function: says that it cut @what ("connection to
- * unix:/run/nbd.sock"), for the reply and the event of the yank.
+ * unix:/run/nbd.sock"), for the reply and the event of the yank.  They say of
+ * a driver that never calls this how many functions ran, but nothing of what
+ * was cut.
  */
 void yank_report_cut(const char *what);
 
