@@ -63,6 +63,7 @@ static void read_status(YcInstance *instance, json_object *status)
     instance->yanks = member_count(status, "yanks");
     instance->in_flight = member_count(status, "in-flight");
     instance->idle_ms = member_ms(status, "idle-ms");
+    instance->oldest_ms = member_ms(status, "oldest-ms");
     instance->phase = member_text(status, "phase");
     instance->peer = member_text(status, "peer");
     instance->stalled = json_object_get_boolean(
@@ -86,6 +87,7 @@ static YcInstance *read_instance(json_object *item, bool with_status,
     instance->name = name;
     instance->monitor = yc_instance_is_monitor(name, monitors);
     instance->idle_ms = -1;
+    instance->oldest_ms = -1;
     if (with_status) {
         read_status(instance, item);
     }

@@ -41,6 +41,9 @@ static json_object *instance_to_json(const YcInstance *instance)
         if (instance->idle_ms >= 0) {
             json_set_int(json, "idle-ms", instance->idle_ms);
         }
+        if (instance->oldest_ms >= 0) {
+            json_set_int(json, "oldest-ms", instance->oldest_ms);
+        }
         json_set_string(json, "phase", instance->phase);
         json_set_string(json, "peer", instance->peer);
         json_set_bool(json, "stalled", instance->stalled);

@@ -17,15 +17,33 @@ static json_object *ask_instances(Lane *lane, GError **errp)
     return lane_call(lane, request, errp);
 }
 
-static bool is_chosen(json_object *instance, RescueChoice choice)
+/* For how long its main loop has hung, or -1 when it does not, or not tell. */
+static gint64 ask_hung_ms(Lane *lane)
 {
+    g_autoptr(json_object) info =
+        lane_execute(lane, true, "query-dispatch", NULL, 0, NULL);
+
+    return json_get_int(info, "main-loop-stalled-ms", -1);
+}
+
+/*
+ * @hung_ms: while the main loop hangs, a request that waits for as long is
+ * stalled, before the server calls it so.  The two ages are taken a moment
+ * apart: hence the quarter.
+ */
+static bool is_chosen(json_object *instance, RescueChoice choice,
+                      gint64 hung_ms)
+{
+    gint64 oldest_ms = json_get_int(instance, "oldest-ms", -1);
+
     if (!json_get_string(instance, "name")) {
         return false;
     }
     if (choice == RESCUE_ALL) {
         return !json_get_bool(instance, "monitor", false);
     }
-    return json_get_bool(instance, "stalled", false);
+    return json_get_bool(instance, "stalled", false) ||
+           (hung_ms >= 0 && oldest_ms >= hung_ms - hung_ms / 4);
 }
 
 /* A server that does not tell which instance is stalled, tells no phase. */
@@ -47,17 +65,21 @@ static bool check_tells_stalled(Lane *lane, json_object *instances,
 json_object *rescue_choose(Lane *lane, RescueChoice choice, GError **errp)
 {
     g_autoptr(json_object) instances = ask_instances(lane, errp);
+    gint64 hung_ms = -1;
     json_object *names;
 
     if (!instances || (choice == RESCUE_STALLED &&
                        !check_tells_stalled(lane, instances, errp))) {
         return NULL;
     }
+    if (choice == RESCUE_STALLED) {
+        hung_ms = ask_hung_ms(lane);
+    }
     names = json_object_new_array();
     for (size_t i = 0, n = json_length(instances); i < n; i++) {
         json_object *instance = json_object_array_get_idx(instances, i);
 
-        if (is_chosen(instance, choice)) {
+        if (is_chosen(instance, choice, hung_ms)) {
             json_object_array_add(names,
                                   json_object_get(json_get(instance, "name")));
         }

@@ -10,8 +10,9 @@
 #include "lane.h"
 
 typedef enum RescueChoice {
-    RESCUE_STALLED, /* those that the server says are stalled; yankd only */
-    RESCUE_ALL,     /* all but those that carry a monitor */
+    /* Stalled, or waited for since the main loop hangs; yankd only. */
+    RESCUE_STALLED,
+    RESCUE_ALL, /* all but those that carry a monitor */
 } RescueChoice;
 
 /* All of these block, as lane_call() does; arrays are the caller's. */

@@ -26,6 +26,7 @@ typedef struct YcInstance {
     char *phase;    /* or NULL */
     char *peer;     /* or NULL */
     bool stalled;
+    gint64 oldest_ms; /* age of the oldest request; -1: none, or not known */
 } YcInstance;
 
 void yc_instance_free(YcInstance *instance);

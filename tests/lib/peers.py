@@ -2,13 +2,14 @@
 """Peers that misbehave: silent, slow to listen, dying, lying.
 
 They run on the thread of the test, step by step: a test says what the peer
-does next, so nothing depends on timing.
+does next, so nothing depends on timing.  (A Dripper has its own.)
 """
 
 import contextlib
 import os
 import socket
 import struct
+import threading
 
 import nbd
 
@@ -153,3 +154,35 @@ class NbdServerSide:
     def answer(self, cookie, error=0, data=b'',
                magic=nbd.MAGIC_SIMPLE_REPLY):
         self.sock.sendall(struct.pack('>IIQ', magic, error, cookie) + data)
+
+
+class Dripper:
+    """An NBD server that answers a read by a byte now and then."""
+
+    PAUSE = 0.1
+
+    def __init__(self, box):
+        self._listener = Listener(box, 'dripper')
+        self.path = self._listener.path
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        box.on_exit(self._stop)
+
+    def _stop(self):
+        self._end.set()
+        self._thread.join()
+
+    def _serve(self):
+        try:
+            with self._listener.accept() as sock:
+                side = NbdServerSide(sock)
+                side.serve()
+                _, _, cookie, _, length = side.next_request()
+                side.answer(cookie)
+                while length and not self._end.wait(self.PAUSE):
+                    sock.sendall(b'x')
+                    length -= 1
+        except (OSError, nbd.NbdClosed):
+            pass    # it was yanked
+

@@ -9,7 +9,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import Daemon
-from nbd import EIO, NbdClient, NbdError
+from nbd import CMD_FLUSH, CMD_WRITE, EIO, NbdClient, NbdError
 from peers import Listener
 from qmp import QmpError
 from rescue import Rescuer, node
@@ -22,6 +22,15 @@ def read_error(client):
     """The error of a read; 0 when it succeeds."""
     try:
         client.read(0, 4096)
+        return 0
+    except NbdError as error:
+        return error.errno
+
+
+def flush_error(client):
+    """The same of a flush."""
+    try:
+        client.simple(CMD_FLUSH)
         return 0
     except NbdError as error:
         return error.errno
@@ -75,6 +84,68 @@ def _(box):
                 assert read_error(client) == 0
             after = gateway.fds(), gateway.threads()
             assert after == before, (before, after)
+
+
+@test('a write that was yanked: blockdev-reconnect waits for its end',
+      needs=['nbdkit'])
+def _(box):
+    server = Nbdkit(box)
+    with Gateway(box, server.path) as gateway, gateway.qmp() as qmp:
+        with NbdClient(gateway.nbd_path, 'disk') as client:
+            server.freeze()
+            client.request(CMD_WRITE, 0, 4, b'late')
+            yank(qmp)
+            assert client.reply()[1] == EIO
+            text = error_of(qmp, 'blockdev-reconnect', {
+                'node-name': 'nbd0', 'close-timeout': 0})
+            assert 'fencing' in text and 'force' in text, text
+            waits = qmp.submit('blockdev-reconnect', {
+                'node-name': 'nbd0', 'close-timeout': 60})
+            wait_for('it waits', lambda: qmp.oob('query-yank-status')[0][
+                'phase'] == 'close-wait')
+            server.thaw()
+            qmp.result(waits)
+            client.write(0, b'next')
+            assert client.read(0, 4) == b'next'
+
+
+@test('force: a frozen server is replaced', needs=['nbdkit'])
+def _(box):
+    server = Nbdkit(box)
+    with Gateway(box, server.path) as gateway, gateway.qmp() as qmp:
+        server.freeze()
+        yank(qmp)
+        os.unlink(server.path)
+        frozen = server.process
+        server.start()
+        qmp.cmd('blockdev-reconnect', {
+            'node-name': 'nbd0', 'close-timeout': 0, 'force': True})
+        with NbdClient(gateway.nbd_path, 'disk') as client:
+            assert read_error(client) == 0
+        frozen.destroy()
+
+
+@test('events and the reason when a server goes and comes back',
+      needs=['nbdkit'])
+def _(box):
+    server = Nbdkit(box)
+    with Gateway(box, server.path) as gateway, gateway.qmp() as qmp:
+        with NbdClient(gateway.nbd_path, 'disk') as client:
+            client.write(0, b'not flushed')
+            server.process.destroy()
+            lost = qmp.event('BLOCK_CONNECTION_LOST')['data']
+            assert lost['node-name'] == 'nbd0' and lost['reason'], lost
+            assert read_error(client) == EIO
+            status = qmp.oob('query-yank-status')[0]
+            assert server.path in status['reason'], status
+            os.unlink(server.path)
+            server.start()
+            assert read_error(client) == 0
+            assert qmp.event('BLOCK_CONNECTION_REGAINED')['data'] == {
+                'node-name': 'nbd0', 'writes-lost': True}
+            assert 'flush' in qmp.oob('query-yank-status')[0]['reason']
+            assert [flush_error(client) for _ in range(2)] == [EIO, 0]
+            assert 'reason' not in qmp.oob('query-yank-status')[0]
 
 
 @test('blockdev-reconnect of what cannot', needs=['nbdkit'])

@@ -12,7 +12,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import peers
 from daemon import Daemon
+from nbd import CMD_READ, NbdClient
+from peers import Dripper
 from sandbox import wait_for
+from servers import Gateway
 from suite import run, slowness, test
 from watch import READ, Hang, Watch
 from yankctl import (FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, SILENCE, STUCK,
@@ -156,6 +159,27 @@ def _(box):
     instance = fleet.json('status', 'vm')['instances'][0]
     assert instance['phase'] == 'transmission', instance
     victim.finish()
+
+
+@test('a server that drips is stalled while the main loop waits for it',
+      seconds=40)
+def _(box):
+    dripper = Dripper(box)
+    with Gateway(box, dripper.path) as gateway, gateway.qmp() as qmp:
+        fleet = Fleet.of(box, vm=gateway.qmp_path)
+        with NbdClient(gateway.nbd_path, 'disk') as client:
+            client.request(CMD_READ, 0, 65536)
+            wait_for('the read is at the server', lambda: qmp.oob(
+                'query-yank-status')[0]['in-flight'])
+            request = qmp.submit('nbd-server-stop')
+            wait_for('it is found', lambda: fleet.json(
+                'yank', 'vm', '--stalled', '-n')['instances'],
+                     20 * slowness())
+            status = qmp.oob('query-yank-status')[0]
+            assert status['idle-ms'] < status['oldest-ms'], status
+            report = fleet.json('yank', 'vm', '--stalled')
+            check_recovered(report, 'blockdev:nbd0')
+            qmp.result(request)
 
 
 @test('names, typed and not, and what is no name')

@@ -20,19 +20,25 @@ static const char *const waiting[] = {
     "disconnecting", "setup",   "switch-over", NULL};
 
 /*
- * What moved after the main loop stopped is not what stopped it.  The two
- * ages are taken a moment apart: hence the quarter.
+ * A request that is older than the hang may be what the main loop waits for,
+ * even if others moved meanwhile, or a byte now and then does.  Where no age
+ * is known, what moved after the main loop stopped is not what stopped it.
+ * The two ages are taken a moment apart: hence the quarter.
  *
  * One that listens may be waited for (wait=on) or not, and does not mind.
  */
 static Suspicion suspect(const YcInstance *instance, gint64 age_us)
 {
     const char *phase = instance->phase ? instance->phase : "";
+    gint64 least_us = age_us - age_us / 4;
 
     if (!instance->has_status || instance->stalled) {
         return SUSPECT;
     }
-    if (instance->idle_ms * 1000 < age_us - age_us / 4) {
+    if (instance->oldest_ms >= 0) {
+        return instance->oldest_ms * 1000 >= least_us ? SUSPECT : SUSPECT_NOT;
+    }
+    if (instance->idle_ms * 1000 < least_us) {
         return SUSPECT_NOT;
     }
     if (instance->in_flight > 0 || g_strv_contains(waiting, phase)) {
