@@ -17,6 +17,9 @@
  * happen in enter(), on the I/O thread.  The main thread posts its wishes there and
  * waits on a condition; a yank sets a mark, cuts what there is, and posts.
  *
+ * A server that libnbd refuses for its flags leads from handshake to connect,
+ * once, for another handshake.
+ *
  * The mark is what makes a yank stick: a connect task or handshake which
  * succeeds after it finds the mark and goes no further.
  *
@@ -51,8 +54,8 @@ static const unsigned allowed[NBD_PHASE__MAX] = {
     [NBD_PHASE_CLOSED] = TO(CONNECT) | TO(YANKED),
     [NBD_PHASE_CONNECT] =
         TO(HANDSHAKE) | TO(RECONNECT_WAIT) | TO(YANKED) | TO(CLOSED),
-    [NBD_PHASE_HANDSHAKE] =
-        TO(TRANSMISSION) | TO(RECONNECT_WAIT) | TO(YANKED) | TO(CLOSED),
+    [NBD_PHASE_HANDSHAKE] = TO(TRANSMISSION) | TO(CONNECT) |
+                            TO(RECONNECT_WAIT) | TO(YANKED) | TO(CLOSED),
     [NBD_PHASE_TRANSMISSION] = TO(CONNECT) | TO(RECONNECT_WAIT) |
                                TO(DISCONNECT) | TO(YANKED) | TO(CLOSED),
     [NBD_PHASE_RECONNECT_WAIT] = TO(CONNECT) | TO(YANKED) | TO(CLOSED),
@@ -251,10 +254,15 @@ void nbd_on_handshake(NbdState *s, GIOCondition condition)
 {
     g_autoptr(Error) err = NULL;
     NbdInfo info;
-    bool ready;
+    bool ready, flagless = s->flagless.on;
 
     if (!nbd_handshake_step(s, condition, &ready, &err)) {
-        attempt_failed(s, err);
+        if (s->flagless.on && !flagless) {
+            enter(s, NBD_PHASE_CONNECT);
+        } else {
+            s->flagless.on = false;
+            attempt_failed(s, err);
+        }
         return;
     }
     if (!ready) {

@@ -46,10 +46,17 @@ static struct nbd_handle *handle_new(const NbdState *s, Error **errp)
     return h;
 }
 
+/* The next handshake is another one if this is why libnbd gave up. */
+static void note_flagless(NbdState *s, const char *text)
+{
+    s->flagless.on = strstr(text, "eflags == 0") != NULL;
+}
+
 static void set_handshake_error(NbdState *s, const char *state, Error **errp)
 {
     const char *text = nbd_error_text();
 
+    note_flagless(s, text);
     if (g_str_has_prefix(state, "MAGIC") &&
         strstr(text, "disconnected unexpectedly")) {
         error_setg(errp, "Failed to read initial magic: Unexpected "
@@ -60,18 +67,11 @@ static void set_handshake_error(NbdState *s, const char *state, Error **errp)
     }
 }
 
-bool nbd_handshake_start(NbdState *s, Error **errp)
+static bool start_libnbd(NbdState *s, Error **errp)
 {
     int fd = qio_channel_socket_dup_fd(s->ioc, errp);
 
     if (fd < 0) {
-        return false;
-    }
-    g_clear_pointer(&s->go_error, error_free);
-    s->go_sent = false;
-    s->h = handle_new(s, errp);
-    if (!s->h) {
-        close(fd);
         return false;
     }
     /* From here on libnbd owns the fd, in failure too. */
@@ -82,6 +82,17 @@ bool nbd_handshake_start(NbdState *s, Error **errp)
     return true;
 }
 
+bool nbd_handshake_start(NbdState *s, Error **errp)
+{
+    g_clear_pointer(&s->go_error, error_free);
+    s->go_sent = false;
+    s->h = handle_new(s, errp);
+    if (!s->h) {
+        return false;
+    }
+    return s->flagless.on ? nbd_flagless_start(s, errp) : start_libnbd(s, errp);
+}
+
 /* Within a call of libnbd, which must not be called back. */
 static int go_done(void *opaque, int *error)
 {
@@ -90,6 +101,7 @@ static int go_done(void *opaque, int *error)
     if (*error == ENOENT) {
         error_setg(&s->go_error, "Requested export not available");
     } else if (*error && *error != ENOTCONN) {
+        note_flagless(s, nbd_error_text());
         error_setg(&s->go_error, "Failed to open export '%s' at '%s': %s",
                    s->export_name, s->address_str, nbd_error_text());
     }
@@ -115,8 +127,12 @@ bool nbd_handshake_step(NbdState *s, GIOCondition condition, bool *ready,
 {
     struct nbd_handle *h = s->h;
     const char *state = nbd_connection_state(h);
-    int ret = notify(h, condition);
+    int ret;
 
+    if (s->flagless.on) {
+        return nbd_flagless_step(s, ready, errp);
+    }
+    ret = notify(h, condition);
     if (ret == 0 && !s->go_sent && nbd_aio_is_negotiating(h) == 1) {
         s->go_sent = true;
         ret = nbd_aio_opt_go(h, (nbd_completion_callback){

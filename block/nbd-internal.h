@@ -7,6 +7,7 @@
  *                     to another
  *   nbd-socket.c      libnbd's handle and its socket in the event loop
  *   nbd-handshake.c   libnbd handles: set-up, what the server offers, errors
+ *   nbd-flagless.c    the handshake with servers that libnbd refuses
  *   nbd-io.c          requests and their replies
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -43,6 +44,15 @@ typedef struct NbdInfo {
     bool fast_zero;
     BlockNodeCaps caps;
 } NbdInfo;
+
+/* A handshake of nbd-flagless.c. */
+typedef struct NbdFlagless {
+    bool on;     /* the server needs it, or needed it last */
+    bool asked;  /* for the export */
+    size_t want; /* bytes, of which so many are in buf: */
+    size_t len;
+    char buf[160];
+} NbdFlagless;
 
 /* What the main thread waits for. */
 typedef enum NbdOutcome {
@@ -98,6 +108,7 @@ typedef struct NbdState {
     struct nbd_handle *h;
     bool go_sent;    /* the export is asked for */
     Error *go_error; /* the server's answer, if it is none */
+    NbdFlagless flagless;
     FdWatch *watch;
     unsigned direction; /* what the watch waits for, as libnbd says it */
     bool watch_stale;   /* it is set anew before the next poll */
@@ -224,6 +235,12 @@ bool nbd_handshake_same(const NbdInfo *before, uint64_t size,
                         const NbdInfo *now, Error **errp);
 /* libnbd's words for what just failed, without the name of its function. */
 const char *nbd_error_text(void);
+
+/* ---- nbd-flagless.c; the I/O thread. ---- */
+
+/* As nbd_handshake_start() and nbd_handshake_step(), which call them. */
+bool nbd_flagless_start(NbdState *s, Error **errp);
+bool nbd_flagless_step(NbdState *s, bool *ready, Error **errp);
 
 /* ---- nbd-io.c; the I/O thread. ---- */
 

@@ -7,6 +7,7 @@
 #include "nbd-internal.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
+#include "qobject/json.h"
 #include "qemu/lockable.h"
 #include "qemu/yank.h"
 
@@ -149,24 +150,72 @@ static bool nbd_reconnect(BlockNode *node, uint32_t close_timeout, bool force,
     return nbd_connection_reconnect(node->opaque, close_timeout, force, errp);
 }
 
-/* As an URI, which the tools of the field understand. */
+static void add_bool(json_object *json, const char *key, bool has, bool value)
+{
+    if (has) {
+        json_object_object_add(json, key, json_object_new_boolean(value));
+    }
+}
+
+static void add_string(json_object *json, const char *key, const char *value)
+{
+    json_object_object_add(json, key, json_object_new_string(value));
+}
+
+static void add_inet(json_object *json, const InetSocketAddress *inet)
+{
+    add_string(json, "server.host", inet->host);
+    add_string(json, "server.port", inet->port);
+    if (inet->has_to) {
+        json_object_object_add(json, "server.to",
+                               json_object_new_int(inet->to));
+    }
+    add_bool(json, "server.ipv4", inet->has_ipv4, inet->ipv4);
+    add_bool(json, "server.ipv6", inet->has_ipv6, inet->ipv6);
+    add_bool(json, "server.keep-alive", inet->has_keep_alive, inet->keep_alive);
+}
+
+/* What a URI cannot say, as the options that lead to the same data. */
+static char *json_filename(const NbdState *s)
+{
+    g_autoptr(json_object) json = json_object_new_object();
+    g_autofree char *text = NULL;
+
+    add_string(json, "driver", "nbd");
+    add_string(json, "server.type", SocketAddressType_str(s->address->type));
+    if (s->address->type == SOCKET_ADDRESS_TYPE_INET) {
+        add_inet(json, &s->address->u.inet);
+    } else {
+        add_string(json, "server.str", s->address->u.fd.str);
+    }
+    if (*s->export_name) {
+        add_string(json, "export", s->export_name);
+    }
+    text = json_to_string(json, false);
+    return g_strconcat("json:", text, NULL);
+}
+
+static bool inet_fits_uri(const InetSocketAddress *inet)
+{
+    return !inet->has_ipv4 && !inet->has_ipv6 && !inet->has_to;
+}
+
+/* As stock has it: a URI where one says all that matters. */
 static char *nbd_filename(BlockNode *node)
 {
     NbdState *s = node->opaque;
     SocketAddress *a = s->address;
     const char *slash = *s->export_name ? "/" : "";
 
-    switch (a->type) {
-    case SOCKET_ADDRESS_TYPE_UNIX:
+    if (a->type == SOCKET_ADDRESS_TYPE_UNIX) {
         return g_strdup_printf("nbd+unix://%s%s?socket=%s", slash,
                                s->export_name, a->u.q_unix.path);
-    case SOCKET_ADDRESS_TYPE_INET:
+    }
+    if (a->type == SOCKET_ADDRESS_TYPE_INET && inet_fits_uri(&a->u.inet)) {
         return g_strdup_printf("nbd://%s:%s%s%s", a->u.inet.host,
                                a->u.inet.port, slash, s->export_name);
-    default:
-        return g_strdup_printf("nbd:%s%s%s", s->address_str, slash,
-                               s->export_name);
     }
+    return json_filename(s);
 }
 
 const BlockDriver block_driver_nbd = {

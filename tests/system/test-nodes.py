@@ -4,16 +4,18 @@
 # parallel-safe
 """Local nodes behind an export: what is written is there."""
 
+import json
 import os
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
-from daemon import Daemon
+from daemon import Daemon, free_port
 from nbd import (CMD_FLUSH, CMD_TRIM, CMD_WRITE_ZEROES, EIO, EPERM, NbdClient,
                  NbdError)
 from qmp import QmpError
+from servers import Nbdkit
 from suite import run, test
 
 SIZE = 1 << 20
@@ -52,6 +54,40 @@ class Disk:
 def node_info(qmp, name):
     return next(n for n in qmp.cmd('query-named-block-nodes')
                 if n['node-name'] == name)
+
+
+def plain(filename):
+    """With JSON as an object, whose members have no order."""
+    start = 'json:'
+    return (json.loads(filename[len(start):]) if filename.startswith(start)
+            else filename)
+
+
+@test('nbd: the file name is the same as in stock',
+      needs=['nbdkit', 'qemu-storage-daemon'])
+def _(box):
+    port = free_port()
+    server = Nbdkit(box, port=port)
+    local = Nbdkit(box, name='local')
+    tcp = {'type': 'inet', 'host': 'localhost', 'port': str(port)}
+    more = [{'server': tcp}, {'server': tcp, 'export': 'an export'},
+            {'server': {**tcp, 'keep-alive': True}, 'reconnect-delay': 3},
+            {'server': {**tcp, 'ipv4': True, 'to': port}, 'export': 'x'},
+            {'server': {**tcp, 'ipv6': False, 'keep-alive': False}},
+            {'server': local.address()},
+            {'server': local.address(), 'export': 'x', 'open-timeout': 2}]
+
+    def names(kind):
+        with Daemon(box, kind) as daemon, daemon.qmp() as qmp:
+            for i, options in enumerate(more):
+                qmp.cmd('blockdev-add', {'driver': 'nbd',
+                                         'node-name': f'n{i}', **options})
+            return [plain(node_info(qmp, f'n{i}')['file'])
+                    for i in range(len(more))]
+
+    assert names('yankd') == names('qsd')
+    server.process.end()
+    local.process.end()
 
 
 @test('file: what is written is in the file')

@@ -25,6 +25,7 @@
 #define STRUCTURED_MAGIC 0x668e33ef
 
 enum {
+    OPT_EXPORT_NAME = 1,
     OPT_ABORT = 2,
     OPT_GO = 7
 };
@@ -274,6 +275,9 @@ static bool negotiate(FakeServer *s, int fd)
         }
         if (opt == OPT_GO) {
             return answer_go(s, fd);
+        }
+        if (opt == OPT_EXPORT_NAME) {
+            return put64(fd, FAKE_SIZE) && put(fd, "\0\0", 2);
         }
         if (!put_option_reply(fd, opt, REP_ERR_UNSUP, 0)) {
             return false;

@@ -499,15 +499,16 @@ static void test_shrunk(void)
     node = nbd_add("");
     fake_server_stop(server);
     nbd_wait_phase("reconnect-wait");
-    forget_events();
     fake_server_set(server, FAKE_SMALLER);
     fake_server_listen(server);
     for (int i = 0; i < 3; i++) {
         g_assert_cmpint(do_read(node), ==, -EIO);
     }
     g_assert_cmpstr(status().reason, ==, reason);
-    expect_events("REFUSED: The export has 524288 bytes now, and had 1048576 "
-                  "before\n");
+    expect_events(
+        "LOST: Lost the connection to 'unix:PATH': the server "
+        "closed it\nREFUSED: The export has 524288 bytes now, and had 1048576 "
+        "before\n");
     fake_server_set(server, FAKE_OK);
     g_assert_cmpint(do_read(node), ==, 0);
     g_assert_cmpstr(status().reason, ==, "");

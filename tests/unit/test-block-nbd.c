@@ -165,6 +165,32 @@ static void test_limits(void)
     server_end();
 }
 
+/* What QEMU accepts and libnbd does not. */
+static void test_no_flags(void)
+{
+    BlockNode *node;
+
+    server_start(FAKE_NO_FLAGS);
+    node = nbd_add(", 'reconnect-delay': 60");
+    g_assert_cmpuint(block_node_size(node), ==, FAKE_SIZE);
+    g_assert_false(block_node_is_read_only(node));
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpint(block_request_sync(node, BLOCK_OP_WRITE, 4096, 3, "abc",
+                                           BLOCK_REQ_FUA),
+                        ==, 0);
+        g_assert_cmpint(do_read(node), ==, 0);
+        g_assert_cmpmem(buf, 3, "abc", 3);
+        g_assert_cmpint(block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, 0),
+                        ==, 0);
+        fake_server_stop(server);
+        fake_server_listen(server);
+    }
+    nbd_del();
+    g_assert_cmpuint(fake_server_count(server, FAKE_FLUSHES), ==, 0);
+    g_assert_cmpuint(fake_server_count(server, FAKE_FUAS), ==, 0);
+    server_end();
+}
+
 static void test_read_only(void)
 {
     BlockNode *node;
@@ -215,8 +241,6 @@ static void test_handshake_errors(void)
                       "server policy prevents NBD_OPT_GO"},
         {FAKE_BAD_OPTION, "Failed to negotiate with 'unix:PATH': handshake: "
                           "invalid option reply magic or option"},
-        {FAKE_NO_FLAGS, "Failed to open export '' at 'unix:PATH': handshake: "
-                        "invalid eflags == 0 from server: Invalid argument"},
         {FAKE_HUGE, "The export '' at 'unix:PATH' is too large, at most "
                     "9223372036854775807 bytes are possible"},
     };
@@ -519,6 +543,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/nbd/bare", test_bare);
     g_test_add_func("/block/nbd/no-fua", test_no_fua);
     g_test_add_func("/block/nbd/limits", test_limits);
+    g_test_add_func("/block/nbd/no-flags", test_no_flags);
     g_test_add_func("/block/nbd/read-only", test_read_only);
     g_test_add_func("/block/nbd/resize", test_resize);
     g_test_add_func("/block/nbd/handshake-errors", test_handshake_errors);
