@@ -195,19 +195,25 @@ typedef struct Arrival {
     uint64_t start; /* of the range */
 } Arrival;
 
+/*
+ * Several I/O threads may clear their last bits at the same time.  The lock
+ * orders what they have cleared before the sum of whoever comes second, which
+ * would else miss it on weakly ordered processors: then nobody would find the
+ * sum to be zero.
+ */
 static void note_all_here(Destination *d)
 {
-    if (volumes_dirty_bytes(d->set) > 0) {
-        return;
-    }
     QEMU_LOCK_GUARD(&migration_lock);
-    d->all_here = true;
-    qemu_cond_broadcast(&migration_cond);
+
+    if (!d->all_here && volumes_dirty_bytes(d->set) == 0) {
+        d->all_here = true;
+        qemu_cond_broadcast(&migration_cond);
+    }
 }
 
 /*
- * Whoever received it looks at it when more comes only, and the rest may come
- * slowly, or not at all.
+ * The receiver checks the result only when the next section arrives, which may
+ * be never.
  */
 static void note_failure(MissingBlocks *m, uint64_t offset, int ret)
 {

@@ -12,7 +12,10 @@
 
 /* ---- source-control.c ---- */
 
-/* Starts to migrate to @address; does not block.  Main thread. */
+/*
+ * Starts to migrate to @address.  Main thread; does not wait for a peer, except
+ * for destination_retire().
+ */
 bool source_begin(const SocketAddress *address, Error **errp);
 /* Goes on from postcopy-paused.  Main thread. */
 bool source_resume_to(const SocketAddress *address, Error **errp);
