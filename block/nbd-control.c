@@ -92,6 +92,7 @@ static bool ask_and_wait(NbdState *s, IOThreadFn *fn, Error **errp)
     bool ok;
 
     oob_assert_may_block("nbd connect");
+    OOB_WAIT_YANK("blockdev", s->node->name);
     activity_begin(s->activity, &wait);
     iothread_post(s->node->iothread, fn, s);
     QEMU_LOCK_GUARD(&s->lock);
@@ -127,6 +128,7 @@ void nbd_connection_close(NbdState *s)
     ActivityRequest wait;
 
     oob_assert_may_block("nbd close");
+    OOB_WAIT_YANK("blockdev", s->node->name);
     activity_begin(s->activity, &wait);
     iothread_post(s->node->iothread, nbd_on_close, s);
     QEMU_LOCK_GUARD(&s->lock);

@@ -11,6 +11,7 @@
 #include "char-socket-internal.h"
 #include "qapi/qapi-visit-sockets.h"
 #include "qemu/lockable.h"
+#include "qemu/oob.h"
 #include "qemu/yank.h"
 
 /* OOB-safe; any thread. */
@@ -157,9 +158,12 @@ static bool char_socket_open(Chardev *chr, const ChardevBackend *backend,
     s->addr_text = socket_address_to_string(s->addr);
     s->wait_fd = -1;
     qemu_mutex_init(&s->lock);
-    ok = char_socket_register(s, errp) &&
-         (server ? char_socket_server_open(s, wait, errp)
-                 : char_socket_client_open(s, errp));
+    ok = char_socket_register(s, errp);
+    if (ok) {
+        OOB_WAIT_YANK("chardev", chr->id);
+        ok = server ? char_socket_server_open(s, wait, errp)
+                    : char_socket_client_open(s, errp);
+    }
     if (!ok) {
         char_socket_close(chr);
     }
@@ -175,7 +179,9 @@ static ssize_t char_socket_write_some(SocketChardev *s, const char *buf,
     if (n == QIO_CHANNEL_ERR_BLOCK) {
         struct pollfd pfd = {qio_channel_get_write_fd(s->ioc), POLLOUT, 0};
 
-        poll(&pfd, 1, -1); /* a yank's shutdown ends it */
+        OOB_WAIT_YANK("chardev", s->parent.id);
+
+        poll(&pfd, 1, -1);
         return 0;
     }
     return n;

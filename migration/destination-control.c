@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/oob.h"
 #include "destination.h"
 #include "migration-internal.h"
 #include "qapi/clone-visitor.h"
@@ -137,6 +138,7 @@ void destination_retire(void)
         give_up_goodbye(d);
     }
     destination_cut_links(d, "Its goodbye was not waited for");
+    OOB_WAIT_BOUND("all its links are cut");
     QEMU_LOCK_GUARD(&migration_lock);
     while (!d->finished) {
         qemu_cond_wait(&migration_cond, &migration_lock);

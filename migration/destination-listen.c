@@ -10,6 +10,7 @@
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
+#include "qemu/oob.h"
 #include "destination.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
@@ -338,6 +339,7 @@ void destination_stop_loop(Destination *d)
 
 bool destination_await_listening(Destination *d, unsigned number, Error **errp)
 {
+    OOB_WAIT_BOUND("an attempt to listen gives up after 10 s");
     QEMU_LOCK_GUARD(&migration_lock);
 
     while ((int)(d->listen_done - number) < 0) {

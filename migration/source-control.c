@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "block/block.h"
+#include "qemu/oob.h"
 #include "migration-internal.h"
 #include "process-id.h"
 #include "qapi/clone-visitor.h"
@@ -69,6 +70,7 @@ static void join(void)
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         source = NULL;
     }
+    OOB_WAIT_BOUND("the coordinator has ended but for its return");
     qemu_thread_join(&s->thread);
     source_free(s);
 }

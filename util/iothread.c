@@ -158,12 +158,16 @@ static GSourceFuncs defer_source_funcs = {
 static gint iothread_poll(GPollFD *fds, guint n_fds, gint timeout)
 {
     IOThread *iothread = current_iothread;
+    gint n;
 
     /* Posted by this very thread, which wakes nobody up. */
     if (iothread_has_posts(iothread)) {
         timeout = 0;
     }
-    return iothread_poll_wait(&iothread->poll, fds, n_fds, timeout);
+    oob_loop_poll_begin();
+    n = iothread_poll_wait(&iothread->poll, fds, n_fds, timeout);
+    oob_loop_poll_end();
+    return n;
 }
 
 static void *iothread_main(void *opaque)
@@ -171,6 +175,7 @@ static void *iothread_main(void *opaque)
     IOThread *iothread = opaque;
 
     current_iothread = iothread;
+    oob_loop_thread_enter(iothread->name, iothread->context);
     while (iothread->running) {
         g_main_context_iteration(iothread->context, TRUE);
     }
@@ -273,6 +278,7 @@ void iothread_unref(IOThread *iothread)
         return;
     }
     g_assert(current_iothread != iothread);
+    OOB_WAIT_BOUND("an I/O thread never waits for anybody");
     iothread_post(iothread, iothread_quit, iothread);
     qemu_thread_join(&iothread->thread);
     iothread_free(iothread);
@@ -316,6 +322,16 @@ void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque)
     }
 }
 
+static void mark_this_thread(void *unused)
+{
+    oob_loop_thread_mark();
+}
+
+void iothread_mark_oob(IOThread *iothread)
+{
+    iothread_post(iothread, mark_this_thread, NULL);
+}
+
 typedef struct RunCall {
     IOThread *iothread;
     Call call;
@@ -342,6 +358,7 @@ void iothread_run(IOThread *iothread, IOThreadFn *fn, void *opaque)
     }
     /* It may be done before it is waited for, which is no excuse. */
     oob_assert_may_block("iothread_run");
+    OOB_WAIT_BOUND("an I/O thread never waits for anybody");
     iothread_post(iothread, iothread_run_call, &run);
     QEMU_LOCK_GUARD(&iothread->lock);
     while (!run.done) {

@@ -10,6 +10,10 @@
 #include <sys/uio.h>
 #include "oob-wrap.h"
 
+/* What the checks below call themselves. */
+ssize_t __real_readlink(const char *path, char *buf, size_t n);
+int __real_fstat(int fd, struct stat *st);
+
 static bool is_eventfd(int fd)
 {
     static const char eventfd[] = "anon_inode:[eventfd]";
@@ -18,7 +22,7 @@ static bool is_eventfd(int fd)
     ssize_t len;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    len = readlink(path, target, sizeof(target));
+    len = __real_readlink(path, target, sizeof(target));
     return len == sizeof(eventfd) - 1 && !memcmp(target, eventfd, len);
 }
 
@@ -27,7 +31,7 @@ static bool is_disk(int fd)
 {
     struct stat st;
 
-    return fstat(fd, &st) == 0 &&
+    return __real_fstat(fd, &st) == 0 &&
            (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode));
 }
 
@@ -88,29 +92,16 @@ OOB_WRAP(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags),
          (fd, msg, flags), (flags & MSG_DONTWAIT) || never_blocks(fd))
 OOB_WRAP(ssize_t, send, (int fd, const void *buf, size_t n, int flags),
          (fd, buf, n, flags), (flags & MSG_DONTWAIT) || never_blocks(fd))
-OOB_WRAP(ssize_t, sendto,
-         (int fd, const void *buf, size_t n, int flags,
-          const struct sockaddr *addr, socklen_t len),
-         (fd, buf, n, flags, addr, len),
-         (flags & MSG_DONTWAIT) || never_blocks(fd))
 OOB_WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags),
          (fd, msg, flags), (flags & MSG_DONTWAIT) || never_blocks(fd))
-OOB_WRAP(int, connect, (int fd, const struct sockaddr *addr, socklen_t len),
-         (fd, addr, len), never_blocks(fd))
 OOB_WRAP(int, accept, (int fd, struct sockaddr *addr, socklen_t *len),
          (fd, addr, len), never_blocks(fd))
 OOB_WRAP(int, accept4,
          (int fd, struct sockaddr *addr, socklen_t *len, int flags),
          (fd, addr, len, flags), never_blocks(fd))
+OOB_WRAP(int, close, (int fd), (fd), !is_disk(fd))
 
-/*
- * Opening blocks on a FIFO, on a disk, on a network file system.  The mode is
- * handed on whether the caller gave one or not: a variable argument is in the
- * same register as a fixed one, and nobody looks at it without O_CREAT.
- */
-OOB_WRAP_64(int, open, (const char *path, int flags, mode_t mode),
-            (path, flags, mode), false)
-OOB_WRAP_64(int, openat, (int dir, const char *path, int flags, mode_t mode),
-            (dir, path, flags, mode), false)
-OOB_WRAP_64(FILE *, fopen, (const char *path, const char *mode), (path, mode),
-            false)
+/* A lock on a file is asked for from its server. */
+OOB_WRAP_64(int, fcntl, (int fd, int cmd, void *arg), (fd, cmd, arg),
+            cmd != F_SETLK && cmd != F_SETLKW && cmd != F_GETLK &&
+                cmd != F_OFD_SETLK && cmd != F_OFD_SETLKW && cmd != F_OFD_GETLK)

@@ -144,6 +144,7 @@ void qemu_cond_wait(QemuCond *cond, QemuMutex *mutex)
 {
     mutex_clear_owner(mutex);
     oob_assert_may_block("qemu_cond_wait");
+    oob_assert_wait_ends("qemu_cond_wait");
     thread_check(pthread_cond_wait(&cond->cond, &mutex->lock),
                  "pthread_cond_wait");
     mutex_set_owner(mutex);
@@ -261,6 +262,7 @@ void *qemu_thread_join(QemuThread *thread)
     void *result;
 
     oob_assert_may_block("qemu_thread_join");
+    oob_assert_wait_ends("qemu_thread_join");
     thread_check(pthread_join(thread->thread, &result), "pthread_join");
     return result;
 }

@@ -9,6 +9,7 @@
 #include "nbd-export.h"
 #include "nbd-server.h"
 #include "qemu/lockable.h"
+#include "qemu/oob.h"
 
 /*
  * Guards the table, handed_over_all, and n_clients, closing and handed_over of
@@ -160,6 +161,7 @@ bool nbd_export_close(NbdExport *exp)
 
 void nbd_export_wait_gone(NbdExport *exp)
 {
+    OOB_WAIT_BOUND("the connections of its clients are cut");
     QEMU_LOCK_GUARD(&exports_lock);
     while (exp->n_clients > 0) {
         qemu_cond_wait(&exports_cond, &exports_lock);

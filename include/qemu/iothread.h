@@ -54,6 +54,12 @@ IOThread *iothread_current(void);
 void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque);
 
 /*
+ * States that all that runs on @iothread keeps the out-of-band contract
+ * (docs/devel/oob.rst), which a debug build then enforces.  Any thread.
+ */
+void iothread_mark_oob(IOThread *iothread);
+
+/*
  * Runs @fn(@opaque) on @iothread and waits until it has run; on @iothread
  * itself it is a plain call.  Blocks for a moment only, since an I/O thread
  * never blocks; still not OOB-safe.
