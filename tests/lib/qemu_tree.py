@@ -289,6 +289,7 @@ class QemuTree:
     def __init__(self, folder, version):
         self.path = pathlib.Path(folder)
         self.modern = int(version.split('.')[0]) >= 10
+        self._generated = {}    # text of a schema -> folder, object files
         for name, text in FILES.items():
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -355,21 +356,28 @@ class QemuTree:
         assert not self.faults(), self.faults()
         folder = pathlib.Path(folder)
         self.write_headers(folder)
-        (folder / 'qapi').mkdir()
-        generator = os.path.join(TOP, 'scripts/qapi/main.py')
-        _run([sys.executable, '-B', generator,
-              str(self.path / 'qapi/qapi-schema.json'), '--modules', 'yank',
-              '--c-dir', str(folder / 'qapi')])
+        schema = (self.path / SCHEMA).read_text(encoding='utf-8')
+        if schema not in self._generated:
+            self._generated[schema] = self._generate(folder, libraries)
+        made, parts = self._generated[schema]
         theirs = [f'-I{self.path}/include', f'-I{folder}/include',
-                  f'-I{folder}', f'-I{folder}/qapi', f'-I{libraries}']
-        ours = [f'-I{folder}', f'-I{folder}/qapi', f'-I{libraries}',
-                f'-I{TOP}/include']
-        parts = [self._compile(folder, path, ours)
-                 for path in sorted((folder / 'qapi').glob('qapi-*-yank.c'))]
-        parts += [self._compile(folder, self.path / name, theirs)
-                  for name in ('util/yank.c', *CALLERS)]
+                  f'-I{made}', f'-I{made}/qapi', f'-I{libraries}']
+        parts = parts + [self._compile(folder, self.path / name, theirs)
+                         for name in ('util/yank.c', *CALLERS)]
         return {name: self._test(folder, name, theirs, parts, libraries)
                 for name in self.tests()}
+
+    def _generate(self, folder, libraries):
+        """The folder of what is made of the schema, and its object files."""
+        made = folder / 'qapi'
+        made.mkdir()
+        _run([sys.executable, '-B', os.path.join(TOP, 'scripts/qapi/main.py'),
+              str(self.path / 'qapi/qapi-schema.json'), '--modules', 'yank',
+              '--c-dir', str(made)])
+        includes = [f'-I{folder}', f'-I{made}', f'-I{libraries}',
+                    f'-I{TOP}/include']
+        return folder, [self._compile(folder, path, includes)
+                        for path in sorted(made.glob('qapi-*-yank.c'))]
 
     @staticmethod
     def _compile(folder, source, includes):

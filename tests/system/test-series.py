@@ -3,6 +3,7 @@
 #
 # parallel-safe
 # builds: build
+# timeout: 600
 """The yank core fits QEMU trees, old and new, and "make series" makes a patch
 series of it.  The trees are stand-ins."""
 
