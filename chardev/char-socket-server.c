@@ -98,17 +98,24 @@ static void server_give_back(SocketChardev *s, SocketChardev *old)
     }
 }
 
-/* Where nobody has to be asked for a name, a yank finds nothing to end. */
+/*
+ * Neither a name to be asked for nor a dead file system: a yank finds nothing
+ * to end.
+ */
 static bool server_listen(SocketChardev *s, SocketChardev *old, int cancel_fd,
                           Error **errp)
 {
+    bool is_unix = s->addr->type == SOCKET_ADDRESS_TYPE_UNIX;
+
     if (old) {
         s->listener = g_steal_pointer(&old->listener);
         qio_net_listener_set_client_fn(s->listener, NULL, NULL, NULL);
         return true;
     }
-    activity_set_phase(s->activity, "resolve");
-    if (!server_begin_wait(s, cancel_fd, "name resolution for")) {
+    activity_set_phase(s->activity, is_unix ? "listen" : "resolve");
+    if (!server_begin_wait(s, cancel_fd,
+                           is_unix ? "attempt to listen at"
+                                   : "name resolution for")) {
         eventfd_write(cancel_fd, 1);
     }
     s->listener =

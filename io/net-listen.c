@@ -5,40 +5,175 @@
  */
 #include "qemu/osdep.h"
 #include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/un.h>
 #include "io/inherited-fd.h"
 #include "net-listen.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/qapi-visit-sockets.h"
+#include "qemu/aside.h"
+#include "qemu/iothread.h"
+#include "qemu/oob.h"
 #include "socket-address-internal.h"
 
-bool listen_sockets_are_at_path(const ListenSockets *sockets)
-{
-    struct stat st;
+/* How long the removal of a file is waited for; nobody needs it to be gone. */
+#define REMOVE_TIMEOUT_MS 2000
 
-    return !sockets->unlink_path || (!lstat(sockets->unlink_path, &st) &&
-                                     st.st_ino == sockets->unlink_stat.st_ino &&
-                                     st.st_dev == sockets->unlink_stat.st_dev);
-}
+/* How long a cancelled attempt to listen at a path may still succeed. */
+#define CANCEL_GRACE_MS 100
 
-void listen_sockets_free(ListenSockets *sockets)
+/* ---- The file of a unix socket; side threads, as it may lie anywhere. ---- */
+
+static void listen_sockets_destroy(void *opaque)
 {
-    if (!sockets) {
-        return;
-    }
+    ListenSockets *sockets = opaque;
+
     for (guint i = 0; i < sockets->fds->len; i++) {
         close(g_array_index(sockets->fds, int, i));
-    }
-    /* Only what we made, not what somebody put in its place. */
-    if (sockets->unlink_path && sockets->unlink_pid == getpid() &&
-        listen_sockets_are_at_path(sockets)) {
-        unlink(sockets->unlink_path);
     }
     g_free(sockets->unlink_path);
     qapi_free_SocketAddress(sockets->addr);
     g_array_unref(sockets->fds);
     g_free(sockets);
 }
+
+/* A file has the number of another one only when that is gone for good. */
+static bool is_at_path(const char *path, const struct stat *file)
+{
+    struct stat st;
+
+    return !lstat(path, &st) && st.st_ino == file->st_ino &&
+           st.st_dev == file->st_dev;
+}
+
+/* The sockets are still open, so the number of the file is still its own. */
+static void remove_run(void *opaque)
+{
+    ListenSockets *sockets = opaque;
+
+    if (is_at_path(sockets->unlink_path, &sockets->unlink_stat)) {
+        unlink(sockets->unlink_path);
+    }
+}
+
+void listen_sockets_free(ListenSockets *sockets)
+{
+    g_autoptr(AsideCall) call = NULL;
+    g_autofree char *what = NULL;
+
+    if (!sockets) {
+        return;
+    }
+    if (!sockets->unlink_path || sockets->unlink_pid != getpid()) {
+        listen_sockets_destroy(sockets);
+        return;
+    }
+    /* Clients are refused from now on, as is right after a close. */
+    for (guint i = 0; i < sockets->fds->len; i++) {
+        shutdown(g_array_index(sockets->fds, int, i), SHUT_RDWR);
+    }
+    what = g_strdup_printf("removing the socket '%s'", sockets->unlink_path);
+    call = aside_start(what, remove_run, sockets, listen_sockets_destroy, NULL);
+    if (call && !iothread_current()) {
+        aside_wait(call, REMOVE_TIMEOUT_MS, NULL);
+    }
+}
+
+typedef struct PathCheck {
+    char *path;
+    struct stat file;
+    bool is_there;
+} PathCheck;
+
+static void path_check_run(void *opaque)
+{
+    PathCheck *check = opaque;
+
+    check->is_there = is_at_path(check->path, &check->file);
+}
+
+static void path_check_free(void *opaque)
+{
+    PathCheck *check = opaque;
+
+    g_free(check->path);
+    g_free(check);
+}
+
+bool listen_sockets_are_at_path(const ListenSockets *sockets)
+{
+    g_autoptr(AsideCall) call = NULL;
+    g_autofree char *what = NULL;
+    PathCheck *check;
+
+    if (!sockets->unlink_path) {
+        return true;
+    }
+    what = g_strdup_printf("looking at the socket '%s'", sockets->unlink_path);
+    check = g_new0(PathCheck, 1);
+    check->path = g_strdup(sockets->unlink_path);
+    check->file = sockets->unlink_stat;
+    call = aside_start(what, path_check_run, check, path_check_free, NULL);
+    return call && aside_wait(call, REMOVE_TIMEOUT_MS, NULL) && check->is_there;
+}
+
+/*
+ * Whether a process listens at @target, a path.  Asks it, by a connection that
+ * is closed at once: the kernel refuses one to a socket of which nobody has
+ * the other end any more.
+ */
+static bool check_not_taken(const SocketTarget *target, const char *path,
+                            Error **errp)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int err = 0;
+
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "Failed to create a socket");
+        return false;
+    }
+    if (connect(fd, (const struct sockaddr *)&target->addr, target->len) < 0) {
+        err = errno;
+    }
+    close(fd);
+    if (err == ECONNREFUSED || err == ENOENT) {
+        return true;
+    }
+    if (err == EACCES || err == EPERM) {
+        error_setg_errno(errp, err,
+                         "Failed to bind socket to %s: there is a socket, and "
+                         "whether a process listens there cannot be found out",
+                         path);
+    } else {
+        error_setg(errp,
+                   "Failed to bind socket to %s: Address already in use: "
+                   "a process listens there",
+                   path);
+    }
+    return false;
+}
+
+/* Removes the file of a process that is gone. */
+static bool remove_stale(const SocketTarget *target, const char *path,
+                         Error **errp)
+{
+    struct stat st;
+
+    if (lstat(path, &st) || !S_ISSOCK(st.st_mode)) {
+        return true;
+    }
+    if (!check_not_taken(target, path, errp)) {
+        return false;
+    }
+    /* Not what somebody has put in its place meanwhile. */
+    if (is_at_path(path, &st)) {
+        unlink(path);
+    }
+    return true;
+}
+
+/* ---- Listening. ---- */
 
 static void target_set_port(SocketTarget *target, uint16_t port)
 {
@@ -122,14 +257,13 @@ static void set_keep_alive(int fd)
  * first of them got.
  */
 static bool listen_inet(ListenSockets *sockets, const InetSocketAddress *inet,
-                        int backlog, int cancel_fd, Error **errp)
+                        int backlog, Error **errp)
 {
-    g_autoptr(GArray) targets = NULL;
+    g_autoptr(GArray) targets =
+        socket_resolve_inet(inet, SOCKET_RESOLVE_PASSIVE, errp);
     uint16_t to = inet->has_to ? inet->to : 0;
     int err = 0;
 
-    targets =
-        socket_resolve_inet_wait(inet, SOCKET_RESOLVE_PASSIVE, cancel_fd, errp);
     if (!targets) {
         return false;
     }
@@ -165,16 +299,17 @@ static bool listen_unix(ListenSockets *sockets, const UnixSocketAddress *addr,
 {
     g_autoptr(GArray) targets = socket_resolve_unix(addr, errp);
     bool abstract = addr->has_abstract && addr->abstract;
-    struct stat st;
+    SocketTarget *target;
     int fd;
 
     if (!targets) {
         return false;
     }
-    if (!abstract && !lstat(addr->path, &st) && S_ISSOCK(st.st_mode)) {
-        unlink(addr->path);
+    target = &g_array_index(targets, SocketTarget, 0);
+    if (!abstract && !remove_stale(target, addr->path, errp)) {
+        return false;
     }
-    fd = listen_at(&g_array_index(targets, SocketTarget, 0), backlog);
+    fd = listen_at(target, backlog);
     if (fd < 0) {
         error_setg_errno(errp, errno, "Failed to bind socket to %s",
                          addr->path);
@@ -209,31 +344,131 @@ static bool listen_fd(ListenSockets *sockets, const SocketAddress *addr,
     return true;
 }
 
-static bool listen_any(ListenSockets *sockets, const SocketAddress *addr,
-                       int backlog, int cancel_fd, Error **errp)
+/* May resolve a name and look at the file system. */
+static ListenSockets *listen_any(const SocketAddress *addr, int backlog,
+                                 Error **errp)
 {
+    g_autoptr(ListenSockets) sockets = g_new0(ListenSockets, 1);
+    bool ok = false;
+
+    sockets->fds = g_array_new(FALSE, FALSE, sizeof(int));
     switch (addr->type) {
     case SOCKET_ADDRESS_TYPE_INET:
-        return listen_inet(sockets, &addr->u.inet, backlog, cancel_fd, errp);
+        ok = listen_inet(sockets, &addr->u.inet, backlog, errp);
+        break;
     case SOCKET_ADDRESS_TYPE_UNIX:
-        return listen_unix(sockets, &addr->u.q_unix, backlog, errp);
+        ok = listen_unix(sockets, &addr->u.q_unix, backlog, errp);
+        break;
     case SOCKET_ADDRESS_TYPE_FD:
-        return listen_fd(sockets, addr, errp);
+        ok = listen_fd(sockets, addr, errp);
+        break;
     default:
         g_assert_not_reached();
     }
+    if (ok) {
+        sockets->addr =
+            socket_local_address(g_array_index(sockets->fds, int, 0), errp);
+    }
+    return sockets->addr ? g_steal_pointer(&sockets) : NULL;
+}
+
+/* ---- What may take long is done on a side thread. ---- */
+
+typedef struct ListenCall {
+    SocketAddress *addr;
+    int backlog;
+    int done_fd; /* an eventfd */
+    ListenSockets *sockets;
+    Error *err;
+} ListenCall;
+
+static void listen_run(void *opaque)
+{
+    ListenCall *lc = opaque;
+
+    lc->sockets = listen_any(lc->addr, lc->backlog, &lc->err);
+    eventfd_write(lc->done_fd, 1);
+}
+
+static void listen_call_free(void *opaque)
+{
+    ListenCall *lc = opaque;
+
+    listen_sockets_free(lc->sockets);
+    error_free(lc->err);
+    qapi_free_SocketAddress(lc->addr);
+    close(lc->done_fd);
+    g_free(lc);
+}
+
+/* False with errp set when @cancel_fd, or the end of the time, came first. */
+static bool listen_await(AsideCall *call, const ListenCall *lc, int cancel_fd,
+                         Error **errp)
+{
+    bool is_inet = lc->addr->type == SOCKET_ADDRESS_TYPE_INET;
+    int timeout_ms = is_inet ? -1 : ASIDE_TIMEOUT_MS;
+    g_autofree char *text = socket_address_to_string(lc->addr);
+    struct pollfd pfds[] = {
+        {lc->done_fd, POLLIN, 0},
+        {cancel_fd, POLLIN, 0},
+    };
+    int n;
+
+    do {
+        n = poll(pfds, G_N_ELEMENTS(pfds), timeout_ms);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0 && !pfds[0].revents && !is_inet) {
+        /* A path that is alive: what was asked for has as good as happened. */
+        poll(pfds, 1, CANCEL_GRACE_MS);
+    }
+    if (pfds[0].revents) {
+        return aside_wait(call, -1, errp);
+    }
+    if (n == 0) {
+        error_setg(errp, "Cannot listen at '%s' within %d s", text,
+                   ASIDE_TIMEOUT_MS / 1000);
+    } else if (is_inet) {
+        error_setg(errp, "address resolution was cancelled for %s", text);
+    } else {
+        error_setg(errp, "listening at '%s' was cancelled", text);
+    }
+    return false;
+}
+
+static ListenSockets *listen_aside(const SocketAddress *addr, int backlog,
+                                   int cancel_fd, Error **errp)
+{
+    g_autofree char *text = socket_address_to_string(addr);
+    g_autofree char *what = g_strdup_printf("listening at '%s'", text);
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    g_autoptr(AsideCall) call = NULL;
+    ListenCall *lc;
+
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "Unable to create an eventfd");
+        return NULL;
+    }
+    lc = g_new0(ListenCall, 1);
+    lc->addr = QAPI_CLONE(SocketAddress, addr);
+    lc->backlog = backlog;
+    lc->done_fd = fd;
+    call = aside_start(what, listen_run, lc, listen_call_free, errp);
+    if (!call || !listen_await(call, lc, cancel_fd, errp)) {
+        return NULL;
+    }
+    error_propagate(errp, g_steal_pointer(&lc->err));
+    return g_steal_pointer(&lc->sockets);
 }
 
 ListenSockets *listen_sockets_new(const SocketAddress *addr, int backlog,
                                   int cancel_fd, Error **errp)
 {
-    g_autoptr(ListenSockets) sockets = g_new0(ListenSockets, 1);
+    const UnixSocketAddress *un = &addr->u.q_unix;
+    bool is_path = addr->type == SOCKET_ADDRESS_TYPE_UNIX &&
+                   !(un->has_abstract && un->abstract);
 
-    sockets->fds = g_array_new(FALSE, FALSE, sizeof(int));
-    if (!listen_any(sockets, addr, backlog, cancel_fd, errp)) {
-        return NULL;
-    }
-    sockets->addr =
-        socket_local_address(g_array_index(sockets->fds, int, 0), errp);
-    return sockets->addr ? g_steal_pointer(&sockets) : NULL;
+    oob_assert_may_block("listen_sockets_new");
+    return is_path || !socket_address_is_numeric(addr)
+               ? listen_aside(addr, backlog, cancel_fd, errp)
+               : listen_any(addr, backlog, errp);
 }

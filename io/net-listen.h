@@ -18,16 +18,22 @@ typedef struct ListenSockets {
 } ListenSockets;
 
 /*
- * NULL with errp set.  Any thread that may block: it resolves a name, which
- * @cancel_fd (-1: none) ends, and looks at the file system.
+ * NULL with errp set, also where a process listens at the path already.  Any
+ * thread that may block: waits for a side thread that resolves a name or looks
+ * at the file system, until @cancel_fd (-1: none) becomes readable; for at most
+ * ASIDE_TIMEOUT_MS for a file system.
  */
 ListenSockets *listen_sockets_new(const SocketAddress *addr, int backlog,
                                   int cancel_fd, Error **errp);
 /*
- * True where there is no file.  Any thread that may block: it looks at the
- * file system.
+ * True where there is no file; false also when that is not found out in time.
+ * Any thread that may block.
  */
 bool listen_sockets_are_at_path(const ListenSockets *sockets);
+/*
+ * Closes the sockets, and removes their file if it is still there, on a side
+ * thread.  Any thread; waits a moment for that, except on an I/O thread.
+ */
 void listen_sockets_free(ListenSockets *sockets);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ListenSockets, listen_sockets_free)
 

@@ -25,12 +25,6 @@ typedef enum SocketResolveFlags {
  */
 GArray *socket_resolve_inet(const InetSocketAddress *inet, unsigned flags,
                             Error **errp);
-/*
- * The same for a caller that may wait.  @cancel_fd (an eventfd; -1: none) ends
- * the wait when it becomes readable, which is an error.
- */
-GArray *socket_resolve_inet_wait(const InetSocketAddress *inet, unsigned flags,
-                                 int cancel_fd, Error **errp);
 /* Does not block. */
 GArray *socket_resolve_unix(const UnixSocketAddress *addr, Error **errp);
 

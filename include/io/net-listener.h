@@ -14,23 +14,26 @@ typedef struct QIONetListener QIONetListener;
 typedef void QIONetListenerFn(QIOChannel *ioc, void *opaque);
 
 /*
- * Binds and listens.  A stale unix socket file is replaced, and the file is
- * removed again by free.  Any thread that may block: it resolves host names
- * and looks at the file system.
+ * Binds and listens.  The file of a unix socket is replaced when no process
+ * listens there any more, and is removed again by free.  Any thread that may
+ * block: a side thread resolves host names and looks at the file system.
+ * Waits for as long as a resolution takes, and for at most ASIDE_TIMEOUT_MS
+ * for a file system.
  */
 QIONetListener *qio_net_listener_new(const SocketAddress *addr, int backlog,
                                      Error **errp);
 /*
- * The same; a resolution ends with an error when @cancel_fd (an eventfd, a
+ * The same; the wait ends with an error when @cancel_fd (an eventfd, a
  * timerfd; -1: none) becomes readable.
  */
 QIONetListener *qio_net_listener_new_cancel(const SocketAddress *addr,
                                             int backlog, int cancel_fd,
                                             Error **errp);
 /*
- * Closes the sockets and removes the file; NULL is fine.  Any thread that may
- * touch the file system: that of the context, or another one once no client
- * function is set.
+ * Closes the sockets and removes the file, unless another one is there by now;
+ * NULL is fine.  The thread of the context, or another one once no client
+ * function is set.  A side thread removes the file, for which an I/O thread
+ * does not wait, and others do for a moment.
  */
 void qio_net_listener_free(QIONetListener *listener);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QIONetListener, qio_net_listener_free)
@@ -40,7 +43,7 @@ const SocketAddress *qio_net_listener_address(QIONetListener *listener);
 
 /*
  * False when the file of a unix socket is not there any more, or is another
- * one.  Any thread that may block: it looks at the file system.
+ * one, or when that is not found out in time.  Any thread that may block.
  */
 bool qio_net_listener_is_at_path(QIONetListener *listener);
 

@@ -440,6 +440,39 @@ def _(box):
     silent.close()
 
 
+@test('a socket at which a process listens is left alone', seconds=60)
+def _(box):
+    kinds = {
+        'monitor': ['--chardev', 'socket,id=c,path=PATH,server=on,wait=off',
+                    '--monitor', 'c'],
+        'chardev': ['--chardev', 'socket,id=c,path=PATH,server=on,wait=off'],
+        'nbd': ['--nbd-server', 'addr.type=unix,addr.path=PATH'],
+        'migration': ['--incoming', 'unix:PATH']}
+    for kind, options in kinds.items():
+        path = box.path(kind)
+        argv = [YANKD] + [o.replace('PATH', path) for o in options]
+        first = box.spawn(argv)
+        wait_for('the socket', lambda: daemon.listens(path))
+        second = box.spawn(argv)
+        assert second.wait(20) == 1, second.output()
+        assert path in second.output() and \
+            'a process listens there' in second.output(), second.output()
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(path)
+        # The file of a process that was killed is replaced, and one that
+        # somebody else put there meanwhile stays.
+        first.destroy()
+        third = box.spawn(argv)
+        wait_for('the socket', lambda: daemon.listens(path))
+        os.unlink(path)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(path)
+            assert third.end() == 0, third.output()
+            assert os.path.exists(path)
+            os.unlink(path)
+
+
 @test('an NBD client that comes during startup waits', needs=['nbdkit'])
 def _(box):
     server = Nbdkit(box)

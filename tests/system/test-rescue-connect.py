@@ -9,9 +9,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import nbd
 from daemon import Daemon
+from fuse_folder import Folder
 from peers import Blackhole, Listener, NbdServerSide, SilentResolver
 from qmp import QmpError
 from rescue import Rescuer, chardev, node
+from sandbox import wait_for
 from suite import Skip, run, test
 
 
@@ -188,6 +190,39 @@ def _(box):
                 "Cannot listen at 'n.example.org:7' within 5 s"), error
             # Two are still held, by the thread that asks for the name.
             assert daemon.fds() - before <= 2, daemon.fds()
+
+
+@test('to listen on a dead file system', seconds=90)
+def _(box):
+    folder = Folder(box)
+    with Daemon(box) as daemon:
+        with Rescuer(daemon) as rescuer, daemon.qmp(seconds=90) as qmp:
+            def nbd_server(name):
+                return qmp.submit('nbd-server-start', {'addr': {
+                    'type': 'unix', 'data': {'path': folder.file(name)}}})
+
+            assert 'return' in qmp.reply(nbd_server('a'))
+            folder.freeze()
+            number = qmp.submit('chardev-add', {'id': 'c0', 'backend': {
+                'type': 'socket', 'data': {'wait': False, 'addr': {
+                    'type': 'unix', 'data': {'path': folder.file('c')}}}}})
+            rescuer.see_hang()
+            rescuer.yank(chardev('c0'))
+            assert 'error' in qmp.reply(number)
+            # What no yank ends has a bound.
+            qmp.cmd('nbd-server-stop')
+            error = qmp.reply(nbd_server('b'))['error']
+            assert error['desc'] == (
+                f"Cannot listen at 'unix:{folder.file('b')}' within 5 s"), error
+            calls = {call['what']
+                     for call in rescuer.helper.oob('query-abandoned-calls')}
+            assert calls == {f"removing the socket '{folder.file('a')}'",
+                             f"listening at 'unix:{folder.file('b')}'",
+                             f"listening at 'unix:{folder.file('c')}'"}, calls
+            folder.thaw()
+            wait_for('the calls', lambda: not rescuer.helper.oob(
+                'query-abandoned-calls'))
+            assert os.listdir(folder.path) == []
 
 
 @test('name resolution gets no answer: the process ends all the same')

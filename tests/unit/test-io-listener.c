@@ -313,14 +313,28 @@ static void test_socket_file(void)
 {
     g_autofree char *path = NULL;
     g_autofree char *text = NULL;
+    g_autofree char *taken = NULL;
     QIONetListener *old, *new;
-    int status;
+    int status, fd;
     pid_t pid;
 
     io_fixture_start();
     path = io_fixture_path("s");
+    /* What a process left that is gone is replaced. */
+    close(io_fixture_listen_unix(path, 8));
+    g_assert_cmpint(access(path, F_OK), ==, 0);
     old = listen_unix(path);
+    taken = g_strdup_printf("Failed to bind socket to %s: Address already in "
+                            "use: a process listens there",
+                            path);
+    expect_error(io_fixture_unix(path), taken);
+    fd = io_fixture_connect_unix(path, false);
+    close(fd);
+    /* Somebody takes the place by force: the file is not the first one's. */
+    g_assert_cmpint(unlink(path), ==, 0);
     new = listen_unix(path);
+    g_assert_true(qio_net_listener_is_at_path(new));
+    g_assert_false(qio_net_listener_is_at_path(old));
     qio_net_listener_free(old);
     g_assert_cmpint(access(path, F_OK), ==, 0);
 
