@@ -119,9 +119,11 @@ def _(box):
 def _(box):
     schema, _ = schema_of(box, 'yankd')
     assert set(schema.of_kind('event')) == {
-        'BLOCK_EXPORT_DELETED', 'COMMAND_DROPPED', 'MAIN_LOOP_RESUMED',
-        'MAIN_LOOP_STALLED', 'MIGRATION', 'MIGRATION_PASS', 'SHUTDOWN',
-        'YANK', 'YANK_INSTANCE_STALLED'}
+        'BLOCK_CONNECTION_LOST', 'BLOCK_CONNECTION_REFUSED',
+        'BLOCK_CONNECTION_REGAINED', 'BLOCK_EXPORT_DELETED',
+        'COMMAND_DROPPED', 'MAIN_LOOP_RESUMED', 'MAIN_LOOP_STALLED',
+        'MIGRATION', 'MIGRATION_PASS', 'SHUTDOWN', 'YANK',
+        'YANK_INSTANCE_STALLED'}
 
 
 def both(box):

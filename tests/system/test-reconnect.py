@@ -148,6 +148,35 @@ def _(box):
             assert 'reason' not in qmp.oob('query-yank-status')[0]
 
 
+@test('a server that comes back smaller is refused, a larger one is not',
+      needs=['nbdkit'])
+def _(box):
+    def replace(server, size):
+        if server:
+            server.process.destroy()
+            os.unlink(server.path)
+        return Nbdkit(box, 'memory', size)
+
+    server = replace(None, '2M')
+    with Gateway(box, server.path) as gateway, gateway.qmp() as qmp:
+        with NbdClient(gateway.nbd_path, 'disk') as client:
+            server = replace(server, '1M')
+            assert read_error(client) == EIO
+            reason = qmp.event('BLOCK_CONNECTION_REFUSED')['data']['reason']
+            assert str(1 << 20) in reason and str(2 << 20) in reason, reason
+            assert qmp.oob('query-yank-status')[0]['reason'] == reason
+            server = replace(server, '4M')
+            assert read_error(client) == 0
+            assert client.size == 2 << 20
+        resize = {'node-name': 'nbd0', 'size': 4 << 20}
+        qmp.cmd('block_resize', resize)
+        with NbdClient(gateway.nbd_path, 'disk') as client:
+            assert client.size == 4 << 20
+            client.read((4 << 20) - 512, 512)
+        text = error_of(qmp, 'block_resize', {**resize, 'size': 8 << 20})
+        assert 'grow' in text, text
+
+
 @test('blockdev-reconnect of what cannot', needs=['nbdkit'])
 def _(box):
     with Daemon(box) as daemon, daemon.qmp() as qmp:
