@@ -83,9 +83,28 @@ def keys_of_options(text):
     return set(re.findall(r'([\w.-]+)=[<\w]', '\n'.join(lines)))
 
 
+def schema_keys(type_):
+    """The names of the options that @type_ describes, at any depth; those of
+    addresses are many, and the page of QMP has them."""
+    keys = set()
+    for part in [type_, *(branch.type for branch in type_.branches)]:
+        for member in part.all_members():
+            inner = getattr(member.type, 'element', member.type)
+            if hasattr(inner, 'all_members') and inner.name != 'SocketAddress':
+                keys |= schema_keys(inner)
+            else:
+                keys.add(member.name)
+    return keys
+
+
 def schema_values(schema, *names):
     return {value for entity in schema.types if entity.name in names
             for value in entity.values}
+
+
+#: What --blockdev, --export, --nbd-server and --object take.
+OPTION_TYPES = ('BlockdevOptions', 'BlockExportOptions', 'NbdServerOptions',
+                'ObjectOptions')
 
 
 def yankd_checks(schema):
@@ -96,6 +115,12 @@ def yankd_checks(schema):
              for name in pair if name}
     words = set(re.findall(r'\*([\w.-]+)\*', page))
     yield same('the options of yankd', named, options_on_page(page))
+    keys = set().union(*(schema_keys(entity) for entity in schema.types
+                         if entity.name in OPTION_TYPES))
+    implied = {'driver', 'qom-type'}
+    yield covered('the keys of the schema in --help', keys - implied,
+                  {word for key in keys_of_options(text)
+                   for word in key.split('.')})
     yield covered('the keys of options of yankd',
                   keys_of_options(text), words)
     yield covered('the kinds of nodes, devices and objects',
