@@ -22,7 +22,9 @@ struct BlockDirtyBitmap {
 
     /*
      * Atomic.  Changed after the words, hence below zero for a moment when a
-     * take overtakes the set it undoes.
+     * take overtakes the set it undoes.  Sequentially consistent: when two
+     * threads each clear the last granule of a bitmap of their own and then
+     * look at both counts, at least one of them sees two zeroes.
      */
     int64_t n_dirty;
 };
@@ -118,7 +120,7 @@ static uint64_t range_end(uint64_t offset, uint64_t bytes)
 static void count_add(BlockDirtyBitmap *b, int64_t n)
 {
     if (n) {
-        __atomic_fetch_add(&b->n_dirty, n, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&b->n_dirty, n, __ATOMIC_SEQ_CST);
     }
 }
 
@@ -258,7 +260,7 @@ bool block_dirty_bitmap_take(BlockDirtyBitmap *bitmap, uint64_t *offset,
 
 uint64_t block_dirty_bitmap_count(const BlockDirtyBitmap *bitmap)
 {
-    int64_t n = __atomic_load_n(&bitmap->n_dirty, __ATOMIC_RELAXED);
+    int64_t n = __atomic_load_n(&bitmap->n_dirty, __ATOMIC_SEQ_CST);
     uint64_t bytes = (uint64_t)MAX(n, 0) << bitmap->shift;
     uint64_t excess = (bitmap->n_granules << bitmap->shift) - bitmap->size;
 

@@ -47,7 +47,11 @@ bool block_dirty_bitmap_next(const BlockDirtyBitmap *bitmap, uint64_t *offset,
 bool block_dirty_bitmap_take(BlockDirtyBitmap *bitmap, uint64_t *offset,
                              uint64_t end, uint64_t max, uint64_t *bytes);
 
-/* Bytes that are dirty, in whole granules but for the end of the volume. */
+/*
+ * Bytes that are dirty, in whole granules but for the end of the volume.
+ * Includes what the calling thread has changed; of threads that each change a
+ * bitmap and then count all of them, the last one sees the changes of all.
+ */
 uint64_t block_dirty_bitmap_count(const BlockDirtyBitmap *bitmap);
 
 #endif

@@ -392,12 +392,66 @@ static void test_takers(void)
     }
 }
 
+/* ---- Bitmaps of several threads, counted by each. ---- */
+
+typedef struct Sum {
+    BlockDirtyBitmap *bitmaps[2];
+    int arrived;  /* atomic */
+    int n_zeroes; /* atomic: how many threads saw nothing dirty */
+} Sum;
+
+typedef struct SumThread {
+    Sum *sum;
+    int mine;
+} SumThread;
+
+static void *sum_thread(void *opaque)
+{
+    SumThread *t = opaque;
+    Sum *sum = t->sum;
+    int spins = 0;
+
+    __atomic_fetch_add(&sum->arrived, 1, __ATOMIC_ACQ_REL);
+    while (__atomic_load_n(&sum->arrived, __ATOMIC_ACQUIRE) < 2) {
+        if (++spins % 1000 == 0) {
+            g_thread_yield();
+        }
+    }
+    block_dirty_bitmap_clear(sum->bitmaps[t->mine], 0, GRAIN);
+    if (block_dirty_bitmap_count(sum->bitmaps[0]) +
+            block_dirty_bitmap_count(sum->bitmaps[1]) ==
+        0) {
+        __atomic_fetch_add(&sum->n_zeroes, 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+/* A postcopy has all content when the last thread sees no byte missing. */
+static void test_last_sees_zero(void)
+{
+    for (int round = 0; round < 1000; round++) {
+        g_autoptr(BlockDirtyBitmap) a = block_dirty_bitmap_new(GRAIN, GRAIN);
+        g_autoptr(BlockDirtyBitmap) b = block_dirty_bitmap_new(GRAIN, GRAIN);
+        Sum sum = {.bitmaps = {a, b}};
+        SumThread threads[2] = {{&sum, 0}, {&sum, 1}};
+        GThread *other;
+
+        block_dirty_bitmap_set(a, 0, GRAIN);
+        block_dirty_bitmap_set(b, 0, GRAIN);
+        other = g_thread_new("sum", sum_thread, &threads[1]);
+        sum_thread(&threads[0]);
+        g_thread_join(other);
+        g_assert_cmpint(sum.n_zeroes, >=, 1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dirty-bitmap/edges", test_edges);
     g_test_add_func("/dirty-bitmap/short-end", test_short_end);
     g_test_add_func("/dirty-bitmap/empty-volume", test_empty_volume);
+    g_test_add_func("/dirty-bitmap/last-sees-zero", test_last_sees_zero);
     g_test_add_func("/dirty-bitmap/too-large", test_too_large);
     g_test_add_func("/dirty-bitmap/model", test_model);
     g_test_add_func("/dirty-bitmap/writers-and-taker", test_writers_and_taker);
