@@ -5,7 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qemu/oob.h"
+#include "qemu/aside.h"
+#include "qemu/yank.h"
 #include "blkdebug-internal.h"
 
 #define CONFIG_MAX (1 * MiB)
@@ -216,6 +217,14 @@ static bool parse_lines(GArray *rules, char **lines, Error **errp)
     return !in_group || end_group(rules, &group, errp);
 }
 
+/* ---- Reading the file, which may be a FIFO; a side thread. ---- */
+
+typedef struct ConfigRead {
+    char *path;
+    GString *text;
+    Error *err;
+} ConfigRead;
+
 /* By plain blocking calls, as a FIFO wants them. */
 static bool read_file(const char *path, GString *text, Error **errp)
 {
@@ -223,7 +232,6 @@ static bool read_file(const char *path, GString *text, Error **errp)
     ssize_t n;
     int fd;
 
-    oob_assert_may_block("open");
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         error_setg_errno(errp, errno, "Could not read blkdebug config file");
@@ -247,14 +255,71 @@ static bool read_file(const char *path, GString *text, Error **errp)
     return n == 0;
 }
 
-bool blkdebug_read_config(GArray *rules, const char *path, Error **errp)
+static void config_read(void *opaque)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
-    g_auto(GStrv) lines = NULL;
+    ConfigRead *r = opaque;
 
-    if (!read_file(path, text, errp)) {
+    read_file(r->path, r->text, &r->err);
+}
+
+static void config_free(void *opaque)
+{
+    ConfigRead *r = opaque;
+
+    g_free(r->path);
+    g_string_free(r->text, true);
+    error_free(r->err);
+    g_free(r);
+}
+
+/* ---- Waiting for it; main thread. ---- */
+
+/* A yank function. */
+static void config_yank(void *opaque)
+{
+    if (aside_cancel(opaque)) {
+        yank_report_cut("wait for the config file");
+    }
+}
+
+/* As long as the file takes; only a yank of the node ends that. */
+static bool config_wait(AsideCall *call, const char *node_name, Error **errp)
+{
+    const YankInstance *instance = BLOCKDEV_YANK_INSTANCE(node_name);
+    bool ok;
+
+    if (!yank_register_instance(instance, errp)) {
         return false;
     }
-    lines = g_strsplit(text->str, "\n", -1);
+    yank_register_function(instance, config_yank, call);
+    ok = aside_wait(call, -1, errp);
+    yank_unregister_function(instance, config_yank, call);
+    yank_unregister_instance(instance);
+    return ok;
+}
+
+static bool parse_text(GArray *rules, ConfigRead *r, Error **errp)
+{
+    g_auto(GStrv) lines = NULL;
+
+    if (r->err) {
+        error_propagate(errp, g_steal_pointer(&r->err));
+        return false;
+    }
+    lines = g_strsplit(r->text->str, "\n", -1);
     return parse_lines(rules, lines, errp);
+}
+
+bool blkdebug_read_config(GArray *rules, const char *path,
+                          const char *node_name, Error **errp)
+{
+    g_autofree char *what = g_strdup_printf("reading '%s'", path);
+    g_autoptr(AsideCall) call = NULL;
+    ConfigRead *r = g_new0(ConfigRead, 1);
+
+    r->path = g_strdup(path);
+    r->text = g_string_new(NULL);
+    call = aside_start(what, config_read, r, config_free, errp);
+    return call && config_wait(call, node_name, errp) &&
+           parse_text(rules, r, errp);
 }

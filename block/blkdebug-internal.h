@@ -22,9 +22,11 @@ typedef struct BlkdebugRule {
 
 /*
  * Adds the rules in the file at @path to @rules (of BlkdebugRule).  Main
- * thread; blocks as long as the file does, which may be a FIFO.
+ * thread; blocks as long as the file does, which may be a FIFO; a yank of
+ * @node_name, an instance for that long, ends it.
  */
-bool blkdebug_read_config(GArray *rules, const char *path, Error **errp);
+bool blkdebug_read_config(GArray *rules, const char *path,
+                          const char *node_name, Error **errp);
 
 /* The same for options; these check what both ways have in common. */
 bool blkdebug_add_error(GArray *rules, const BlkdebugInjectErrorOptions *opts,

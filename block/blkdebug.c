@@ -8,13 +8,15 @@
 #include "blkdebug-internal.h"
 #include "block/block_int.h"
 #include "qapi/error.h"
+#include "qapi/qapi-visit-block-core.h"
 #include "timer.h"
 
 #define SECTOR 512
 
 typedef struct BlkdebugState {
-    char *config;  /* path, or NULL */
-    GArray *rules; /* of BlkdebugRule; I/O thread once open */
+    char *config;       /* path, or NULL */
+    GArray *rules;      /* of BlkdebugRule; I/O thread once open */
+    json_object *given; /* the rules in the options, flat; NULL: none */
     BlockTimers *timers;
 } BlkdebugState;
 
@@ -37,10 +39,13 @@ static const struct {
                                BLKDEBUG_IO_TYPE_WRITE_ZEROES},
 };
 
-static bool rules_init(BlkdebugState *s, const BlockdevOptionsBlkdebug *opts,
+static bool rules_init(BlockNode *node, const BlockdevOptionsBlkdebug *opts,
                        Error **errp)
 {
-    if (opts->config && !blkdebug_read_config(s->rules, opts->config, errp)) {
+    BlkdebugState *s = node->opaque;
+
+    if (opts->config &&
+        !blkdebug_read_config(s->rules, opts->config, node->name, errp)) {
         return false;
     }
     for (BlkdebugInjectErrorOptionsList *l = opts->inject_error; l;
@@ -57,8 +62,51 @@ static bool rules_init(BlkdebugState *s, const BlockdevOptionsBlkdebug *opts,
     return true;
 }
 
+/* Adds the members of a rule, given as JSON, as "@list.@index.MEMBER". */
+static void add_flat(json_object *flat, const char *list, unsigned index,
+                     const GString *text)
+{
+    g_autoptr(json_object) rule = json_parse(text->str, &error_abort);
+
+    json_object_object_foreach(rule, member, value)
+    {
+        g_autofree char *key = g_strdup_printf("%s.%u.%s", list, index, member);
+
+        json_object_object_add(flat, key, json_object_get(value));
+    }
+}
+
+/* The rules as queries show them; NULL if there are none. */
+static json_object *options_flat(const BlockdevOptionsBlkdebug *opts)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    json_object *flat = json_object_new_object();
+    unsigned n_errors = 0, n_delays = 0;
+
+    for (BlkdebugInjectErrorOptionsList *l = opts->inject_error; l;
+         l = l->next) {
+        g_autoptr(Visitor) v = json_output_visitor_new(text);
+
+        visit_type_BlkdebugInjectErrorOptions(v, NULL, &l->value, &error_abort);
+        add_flat(flat, "inject-error", n_errors++, text);
+        g_string_truncate(text, 0);
+    }
+    for (BlkdebugDelayOptionsList *l = opts->delay; l; l = l->next) {
+        g_autoptr(Visitor) v = json_output_visitor_new(text);
+
+        visit_type_BlkdebugDelayOptions(v, NULL, &l->value, &error_abort);
+        add_flat(flat, "delay", n_delays++, text);
+        g_string_truncate(text, 0);
+    }
+    if (n_errors + n_delays == 0) {
+        g_clear_pointer(&flat, json_object_put);
+    }
+    return flat;
+}
+
 static void state_destroy(BlkdebugState *s)
 {
+    g_clear_pointer(&s->given, json_object_put);
     g_clear_pointer(&s->timers, block_timers_free);
     g_clear_pointer(&s->rules, g_array_unref);
     g_clear_pointer(&s->config, g_free);
@@ -71,9 +119,10 @@ static bool blkdebug_open(BlockNode *node, const BlockdevOptions *options,
     BlkdebugState *s = node->opaque;
 
     s->config = g_strdup(opts->config);
+    s->given = options_flat(opts);
     s->rules = g_array_new(FALSE, FALSE, sizeof(BlkdebugRule));
     s->timers = block_timers_new(errp);
-    if (!s->timers || !rules_init(s, opts, errp) ||
+    if (!s->timers || !rules_init(node, opts, errp) ||
         !block_node_open_child(node, opts->image, errp)) {
         state_destroy(s);
         return false;
@@ -195,7 +244,30 @@ static char *blkdebug_filename(BlockNode *node)
     BlkdebugState *s = node->opaque;
     g_autofree char *below = node->child->driver->filename(node->child);
 
+    if (!below || s->given) {
+        return NULL;
+    }
     return g_strdup_printf("blkdebug:%s:%s", s->config ? s->config : "", below);
+}
+
+static json_object *blkdebug_options(BlockNode *node)
+{
+    BlkdebugState *s = node->opaque;
+    json_object *obj = json_object_new_object();
+
+    json_object_object_add(obj, "driver", json_object_new_string("blkdebug"));
+    if (s->config) {
+        json_object_object_add(obj, "config",
+                               json_object_new_string(s->config));
+    }
+    json_object_object_add(obj, "image", block_node_options(node->child));
+    if (s->given) {
+        json_object_object_foreach(s->given, key, value)
+        {
+            json_object_object_add(obj, key, json_object_get(value));
+        }
+    }
+    return obj;
 }
 
 const BlockDriver block_driver_blkdebug = {
@@ -207,5 +279,6 @@ const BlockDriver block_driver_blkdebug = {
     .truncate = blkdebug_truncate,
     .detach = blkdebug_detach,
     .filename = blkdebug_filename,
+    .options = blkdebug_options,
     .has_status = true,
 };

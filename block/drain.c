@@ -3,13 +3,16 @@
  * holds new ones back meanwhile.
  *
  * The I/O thread alone counts requests.  The main thread tells it to quiesce,
- * and waits on a condition for its word that the last request has ended: a
- * wait as long as the peer makes it, which a yank of the peer ends.
+ * and waits on a condition for its word that the last request has ended.  A
+ * yank ends that wait at nodes that have a peer.  Nothing ends the requests of
+ * other nodes (a file on a dead file system, a long latency), so commands wait
+ * for these within bounds.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "block/block_int.h"
+#include "qapi/error.h"
 #include "qemu/lockable.h"
 
 void block_drain_init(BlockNode *node)
@@ -30,7 +33,7 @@ void block_drain_progress(BlockNode *node)
         return;
     }
     QEMU_LOCK_GUARD(&node->drain_lock);
-    node->drained = true;
+    node->drains_done = node->drains_seen;
     qemu_cond_broadcast(&node->drain_cond);
 }
 
@@ -38,6 +41,7 @@ static void quiesce(void *opaque)
 {
     BlockNode *node = opaque;
 
+    node->drains_seen++;
     node->held |= BLOCK_HELD_DRAINED;
     block_drain_progress(node);
 }
@@ -50,45 +54,95 @@ static void resume(void *opaque)
     block_request_restart(node);
 }
 
-static void wait_drained(BlockNode *node)
+/* A deadline on the monotonic clock, in microseconds. */
+#define NO_DEADLINE INT64_MAX
+
+static bool wait_drained(BlockNode *node, int64_t deadline)
 {
     QEMU_LOCK_GUARD(&node->drain_lock);
-    while (!node->drained) {
-        qemu_cond_wait(&node->drain_cond, &node->drain_lock);
+    while (node->drains_done != node->drains_asked) {
+        int64_t left = deadline - g_get_monotonic_time();
+
+        if (deadline == NO_DEADLINE) {
+            qemu_cond_wait(&node->drain_cond, &node->drain_lock);
+        } else if (left <= 0) {
+            return false;
+        } else {
+            qemu_cond_timedwait(&node->drain_cond, &node->drain_lock,
+                                left / 1000 + 1);
+        }
     }
+    return true;
 }
+
+static bool drained_begin(BlockNode *node, int64_t deadline, Error **errp);
 
 /*
  * Parents go first: a request of theirs that waited at this node would never
  * let them drain.
  */
-static void drain_parents(BlockNode *node, void (*fn)(BlockNode *node))
+static bool parents_begin(BlockNode *node, int64_t deadline, Error **errp)
 {
     for (GList *l = node->users.head; l; l = l->next) {
         BlockUser *user = l->data;
 
-        if (user->parent) {
-            fn(user->parent);
+        if (!user->parent || drained_begin(user->parent, deadline, errp)) {
+            continue;
+        }
+        while ((l = l->prev)) {
+            user = l->data;
+            if (user->parent) {
+                block_drained_end(user->parent);
+            }
+        }
+        return false;
+    }
+    return true;
+}
+
+/* Where a yank ends the requests, it ends the wait, too. */
+static bool drained_begin(BlockNode *node, int64_t deadline, Error **errp)
+{
+    if (!parents_begin(node, deadline, errp)) {
+        return false;
+    }
+    if (node->drain_count++ == 0) {
+        node->drains_asked++;
+        iothread_post(node->iothread, quiesce, node);
+        if (!wait_drained(node,
+                          node->driver->yankable ? NO_DEADLINE : deadline)) {
+            error_setg(errp,
+                       "Requests of node '%s' have not ended within %d seconds",
+                       node->name, BLOCK_WAIT_MS / 1000);
+            block_drained_end(node);
+            return false;
         }
     }
+    return true;
 }
 
 void block_drained_begin(BlockNode *node)
 {
-    drain_parents(node, block_drained_begin);
-    if (node->drain_count++ == 0) {
-        iothread_post(node->iothread, quiesce, node);
-        wait_drained(node);
-    }
+    drained_begin(node, NO_DEADLINE, NULL);
+}
+
+bool block_drained_try(BlockNode *node, Error **errp)
+{
+    int64_t now = g_get_monotonic_time();
+
+    return drained_begin(node, now + BLOCK_WAIT_MS * INT64_C(1000), errp);
 }
 
 void block_drained_end(BlockNode *node)
 {
     if (--node->drain_count == 0) {
-        WITH_QEMU_LOCK_GUARD(&node->drain_lock) {
-            node->drained = false;
-        }
         iothread_post(node->iothread, resume, node);
     }
-    drain_parents(node, block_drained_end);
+    for (GList *l = node->users.head; l; l = l->next) {
+        BlockUser *user = l->data;
+
+        if (user->parent) {
+            block_drained_end(user->parent);
+        }
+    }
 }

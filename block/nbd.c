@@ -230,4 +230,5 @@ const BlockDriver block_driver_nbd = {
     .reconnect = nbd_reconnect,
     .filename = nbd_filename,
     .exact_size = true,
+    .yankable = true,
 };

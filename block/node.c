@@ -72,6 +72,11 @@ bool block_node_is_read_only(const BlockNode *node)
     return node->read_only;
 }
 
+bool block_node_is_yankable(const BlockNode *node)
+{
+    return node->driver->yankable;
+}
+
 BlockNodeCaps block_node_caps(const BlockNode *node)
 {
     return node->caps;
@@ -80,6 +85,36 @@ BlockNodeCaps block_node_caps(const BlockNode *node)
 IOThread *block_node_iothread(const BlockNode *node)
 {
     return __atomic_load_n(&node->iothread, __ATOMIC_ACQUIRE);
+}
+
+char *block_node_filename(BlockNode *node)
+{
+    g_autofree char *options = NULL;
+    g_autoptr(json_object) obj = NULL;
+    char *name = node->driver->filename(node);
+
+    if (name) {
+        return name;
+    }
+    obj = block_node_options(node);
+    options = json_to_string(obj, false);
+    return g_strconcat("json:", options, NULL);
+}
+
+json_object *block_node_options(BlockNode *node)
+{
+    g_autofree char *name = NULL;
+    json_object *obj;
+
+    if (node->driver->options) {
+        return node->driver->options(node);
+    }
+    name = node->driver->filename(node);
+    obj = json_object_new_object();
+    json_object_object_add(obj, "driver",
+                           json_object_new_string(node->driver->format_name));
+    json_object_object_add(obj, "filename", json_object_new_string(name));
+    return obj;
 }
 
 static void node_put_on(BlockNode *node, IOThread *iothread)
@@ -177,13 +212,60 @@ static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
     return node;
 }
 
+/*
+ * A node that was never written is not flushed: a file on a dead file system
+ * would delay that.  A server is asked in any case, as a yank can end that.
+ */
+static bool flush_last(BlockNode *node, bool bounded, Error **errp)
+{
+    bool written = __atomic_load_n(&node->written, __ATOMIC_RELAXED);
+    bool yankable = node->driver->yankable;
+
+    if (node->read_only || !(written || yankable)) {
+        return true;
+    }
+    if (block_flush_sync(node, bounded && !yankable ? BLOCK_WAIT_MS : -1)) {
+        return true;
+    }
+    error_setg(errp, "The flush of node '%s' has not ended within %d seconds",
+               node->name, BLOCK_WAIT_MS / 1000);
+    return false;
+}
+
+/* Whether what is below @node goes with it. */
+static bool closes_child(const BlockNode *node)
+{
+    return node->child && !node->child->monitor_owned &&
+           node->child->users.length == 1;
+}
+
+/*
+ * Flushes and drains @node, and what goes with it, so that it can be closed.
+ * Nothing has changed when that fails.
+ */
+static bool node_settle(BlockNode *node, bool bounded, Error **errp)
+{
+    if (!flush_last(node, bounded, errp)) {
+        return false;
+    }
+    if (!bounded) {
+        block_drained_begin(node);
+    } else if (!block_drained_try(node, errp)) {
+        return false;
+    }
+    if (closes_child(node) && !node_settle(node->child, bounded, errp)) {
+        block_drained_end(node);
+        return false;
+    }
+    return true;
+}
+
 /* Nobody uses it any more. */
 static void node_close(BlockNode *node)
 {
-    if (!node->read_only) {
-        block_request_sync(node, BLOCK_OP_FLUSH, 0, 0, NULL, BLOCK_REQ_UNHELD);
+    if (node->drain_count == 0) {
+        node_settle(node, false, NULL);
     }
-    block_drained_begin(node);
     block_role_leave(node);
     node->driver->close(node);
     g_queue_remove(&nodes, node);
@@ -238,6 +320,10 @@ bool block_node_del(const char *node_name, Error **errp)
     if (!g_queue_is_empty(&node->users)) {
         error_setg(errp, "%s %s is in use",
                    has_outer_user(node) ? "Node" : "Block device", node->name);
+        return false;
+    }
+    if (!node_settle(node, true, errp)) {
+        error_prepend(errp, "Node '%s' cannot be deleted: ", node->name);
         return false;
     }
     node_close(node);
@@ -406,7 +492,9 @@ bool block_node_resize(BlockNode *node, uint64_t size, Error **errp)
     if (!check_resizable(node, errp)) {
         return false;
     }
-    block_drained_begin(node);
+    if (!block_drained_try(node, errp)) {
+        return false;
+    }
     ok = node->driver->truncate(node, size, errp);
     if (ok) {
         notify_resized(node);
@@ -447,6 +535,20 @@ static void node_move(BlockNode *node, IOThread *iothread)
     block_role_join(node);
 }
 
+/* @node and all below it. */
+static bool drain_all(BlockNode *node, Error **errp)
+{
+    for (BlockNode *n = node; n; n = n->child) {
+        if (!block_drained_try(n, errp)) {
+            for (BlockNode *undo = node; undo != n; undo = undo->child) {
+                block_drained_end(undo);
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
 bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp)
 {
     if (node->iothread == iothread) {
@@ -455,8 +557,8 @@ bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp)
     if (!check_movable(node, errp)) {
         return false;
     }
-    for (BlockNode *n = node; n; n = n->child) {
-        block_drained_begin(n);
+    if (!drain_all(node, errp)) {
+        return false;
     }
     for (BlockNode *n = node; n; n = n->child) {
         node_move(n, iothread);

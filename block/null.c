@@ -11,6 +11,7 @@
 
 typedef struct NullState {
     uint64_t latency_ns;
+    bool has_size, has_read_zeroes; /* were given */
     bool read_zeroes;
     BlockTimers *timers;
 } NullState;
@@ -32,6 +33,8 @@ static bool null_open(BlockNode *node, const BlockdevOptions *options,
     node->caps.write_zeroes = true;
     node->caps.fua = true;
     s->latency_ns = opts->latency_ns;
+    s->has_size = opts->has_size;
+    s->has_read_zeroes = opts->has_read_zeroes;
     s->read_zeroes = opts->read_zeroes;
     s->timers = s->latency_ns ? block_timers_new(errp) : NULL;
     return s->timers || !s->latency_ns;
@@ -79,16 +82,31 @@ static void null_submit(BlockNode *node, BlockRequest *req)
     }
 }
 
+/* The latency is no part of it, as in stock. */
 static char *null_filename(BlockNode *node)
 {
-    if (node->size == GiB) {
-        return g_strdup("null-co://");
-    }
-    return g_strdup_printf(
-        "json:{\"driver\": \"null-co\", \"size\": %" PRIu64 "}", node->size);
+    NullState *s = node->opaque;
+
+    return s->has_size || s->has_read_zeroes ? NULL : g_strdup("null-co://");
 }
 
-static int64_t null_actual_size(BlockNode *node)
+static json_object *null_options(BlockNode *node)
+{
+    NullState *s = node->opaque;
+    json_object *obj = json_object_new_object();
+
+    json_object_object_add(obj, "driver", json_object_new_string("null-co"));
+    if (s->has_size) {
+        json_object_object_add(obj, "size", json_object_new_int64(node->size));
+    }
+    if (s->has_read_zeroes) {
+        json_object_object_add(obj, "read-zeroes",
+                               json_object_new_boolean(s->read_zeroes));
+    }
+    return obj;
+}
+
+static int64_t null_actual_size(BlockNode *node, int timeout_ms)
 {
     return 0;
 }
@@ -102,5 +120,6 @@ const BlockDriver block_driver_null_co = {
     .has_status = true,
     .detach = null_detach,
     .filename = null_filename,
+    .options = null_options,
     .actual_size = null_actual_size,
 };

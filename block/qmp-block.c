@@ -57,33 +57,64 @@ void qmp_block_resize(const char *device, const char *node_name, int64_t size,
     block_node_resize(node, size, errp);
 }
 
-static ImageInfo *image_info(BlockNode *node, bool flat)
+/*
+ * For how long a query waits for all file systems together.  Sizes that are
+ * not known then are those that were known before.
+ */
+#define QUERY_WAIT_MS 1000
+
+typedef struct NodeQuery {
+    bool flat;
+    int64_t deadline_us; /* monotonic */
+} NodeQuery;
+
+static int64_t actual_size(const NodeQuery *query, BlockNode *node)
+{
+    int64_t left_us = query->deadline_us - g_get_monotonic_time();
+
+    return node->driver->actual_size
+               ? node->driver->actual_size(node, MAX(left_us, 0) / 1000)
+               : -1;
+}
+
+static bool has_file_below(const BlockNode *node)
+{
+    return node->driver->is_file ||
+           (node->child && has_file_below(node->child));
+}
+
+static ImageInfo *image_info(const NodeQuery *query, BlockNode *node)
 {
     ImageInfo *info = g_new0(ImageInfo, 1);
-    const BlockDriver *driver = node->driver;
-    int64_t actual = driver->actual_size ? driver->actual_size(node) : 0;
+    int64_t actual = actual_size(query, node);
 
-    info->filename = driver->filename(node);
-    info->format = g_strdup(driver->format_name);
+    info->filename = block_node_filename(node);
+    info->format = g_strdup(node->driver->format_name);
     info->virtual_size = block_node_size(node);
-    info->has_actual_size = driver->actual_size && actual >= 0;
+    info->has_actual_size = actual >= 0;
     info->actual_size = actual;
-    if (node->child && !flat) {
-        info->backing_image = image_info(node->child, flat);
+    info->has_dirty_flag = has_file_below(node);
+    if (node->child && !query->flat) {
+        info->backing_image = image_info(query, node->child);
     }
     return info;
 }
 
-static BlockDeviceInfo *device_info(BlockNode *node, bool flat)
+static int images_below(const BlockNode *node)
+{
+    return node->child ? 1 + images_below(node->child) : 0;
+}
+
+static BlockDeviceInfo *device_info(const NodeQuery *query, BlockNode *node)
 {
     BlockDeviceInfo *info = g_new0(BlockDeviceInfo, 1);
 
-    info->file = node->driver->filename(node);
+    info->file = block_node_filename(node);
     info->node_name = g_strdup(node->name);
     info->ro = node->read_only;
     info->drv = g_strdup(node->driver->format_name);
-    info->image = image_info(node, flat);
-    info->backing_file_depth = node->child && !flat ? 1 : 0;
+    info->image = image_info(query, node);
+    info->backing_file_depth = query->flat ? 0 : images_below(node);
     info->detect_zeroes = BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF;
     info->cache = g_new0(BlockdevCacheInfo, 1);
     info->cache->writeback = true;
@@ -92,14 +123,28 @@ static BlockDeviceInfo *device_info(BlockNode *node, bool flat)
     return info;
 }
 
-/* Newest first, as stock lists them. */
+/*
+ * Newest first, as stock lists them.  All are asked for their sizes before any
+ * is waited for, so one dead file system does not take the time of the others.
+ */
 BlockDeviceInfoList *qmp_query_named_block_nodes(bool has_flat, bool flat,
                                                  Error **errp)
 {
     BlockDeviceInfoList *list = NULL;
+    NodeQuery query = {
+        .flat = flat,
+        .deadline_us = g_get_monotonic_time() + QUERY_WAIT_MS * INT64_C(1000),
+    };
 
     for (GList *l = block_node_list(); l; l = l->next) {
-        QAPI_LIST_PREPEND(list, device_info(l->data, flat));
+        BlockNode *node = l->data;
+
+        if (node->driver->refresh) {
+            node->driver->refresh(node);
+        }
+    }
+    for (GList *l = block_node_list(); l; l = l->next) {
+        QAPI_LIST_PREPEND(list, device_info(&query, l->data));
     }
     return list;
 }

@@ -226,8 +226,16 @@ static void ram_map_fill(BlockNode *node, uint64_t offset, uint64_t bytes)
 
 static char *ram_filename(BlockNode *node)
 {
-    return g_strdup_printf("json:{\"driver\": \"ram\", \"size\": %" PRIu64 "}",
-                           node->size);
+    return NULL;
+}
+
+static json_object *ram_options(BlockNode *node)
+{
+    json_object *obj = json_object_new_object();
+
+    json_object_object_add(obj, "driver", json_object_new_string("ram"));
+    json_object_object_add(obj, "size", json_object_new_int64(node->size));
+    return obj;
 }
 
 const BlockDriver block_driver_ram = {
@@ -238,6 +246,7 @@ const BlockDriver block_driver_ram = {
     .submit = ram_submit,
     .truncate = ram_truncate,
     .filename = ram_filename,
+    .options = ram_options,
     .peek = ram_peek,
     .map = ram_map,
     .map_fill = ram_map_fill,

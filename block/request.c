@@ -128,6 +128,9 @@ static bool is_no_op(const BlockNode *node, const BlockRequest *req)
 /* On to the driver. */
 static void run(BlockNode *node, BlockRequest *req)
 {
+    if (is_write(req->op)) {
+        __atomic_store_n(&node->written, true, __ATOMIC_RELAXED);
+    }
     if (block_split_needed(node, req)) {
         block_split_start(req);
     } else {
@@ -259,24 +262,37 @@ void block_node_set_gate(BlockNode *node, BlockGateFn *gate, void *opaque)
 
 /* ---- The main thread waits for a request of its own. ---- */
 
+/* The request may outlive the wait. */
 typedef struct SyncRequest {
     BlockRequest req;
     BlockNode *node;
-    int ret;
-    /* Guards done; fast, nothing is taken under it. */
+    unsigned refcount; /* atomic: the waiting thread, the request */
+    /* Guards the rest; fast, nothing is taken under it. */
     QemuMutex lock;
     QemuCond cond;
     bool done;
+    int ret;
 } SyncRequest;
+
+static void sync_unref(SyncRequest *sync)
+{
+    if (__atomic_sub_fetch(&sync->refcount, 1, __ATOMIC_ACQ_REL) == 0) {
+        qemu_cond_destroy(&sync->cond);
+        qemu_mutex_destroy(&sync->lock);
+        g_free(sync);
+    }
+}
 
 static void sync_done(BlockRequest *req, int ret)
 {
     SyncRequest *sync = container_of(req, SyncRequest, req);
 
-    QEMU_LOCK_GUARD(&sync->lock);
-    sync->ret = ret;
-    sync->done = true;
-    qemu_cond_signal(&sync->cond);
+    WITH_QEMU_LOCK_GUARD(&sync->lock) {
+        sync->ret = ret;
+        sync->done = true;
+        qemu_cond_signal(&sync->cond);
+    }
+    sync_unref(sync);
 }
 
 static void sync_submit(void *opaque)
@@ -286,36 +302,66 @@ static void sync_submit(void *opaque)
     block_submit(sync->node, &sync->req);
 }
 
-static void sync_wait(SyncRequest *sync)
+/* True when it has ended; a negative @timeout_ms is no limit. */
+static bool sync_wait(SyncRequest *sync, int timeout_ms)
 {
+    int64_t deadline = g_get_monotonic_time() + timeout_ms * INT64_C(1000);
+
     QEMU_LOCK_GUARD(&sync->lock);
     while (!sync->done) {
-        qemu_cond_wait(&sync->cond, &sync->lock);
+        int64_t left = deadline - g_get_monotonic_time();
+
+        if (timeout_ms < 0) {
+            qemu_cond_wait(&sync->cond, &sync->lock);
+        } else if (left <= 0) {
+            return false;
+        } else {
+            qemu_cond_timedwait(&sync->cond, &sync->lock, left / 1000 + 1);
+        }
     }
+    return true;
+}
+
+static SyncRequest *sync_start(BlockNode *node, const BlockRequest *req)
+{
+    SyncRequest *sync = g_new0(SyncRequest, 1);
+
+    oob_assert_may_block("block_request_sync");
+    sync->req = *req;
+    sync->req.cb = sync_done;
+    sync->node = node;
+    sync->refcount = 2;
+    qemu_mutex_init(&sync->lock);
+    qemu_cond_init(&sync->cond);
+    iothread_post(node->iothread, sync_submit, sync);
+    return sync;
 }
 
 int block_request_sync(BlockNode *node, BlockOp op, uint64_t offset,
                        uint64_t bytes, void *buf, unsigned flags)
 {
-    SyncRequest sync = {
-        .node = node,
-        .req =
-            {
-                .op = op,
-                .flags = flags,
-                .offset = offset,
-                .bytes = bytes,
-                .buf = buf,
-                .cb = sync_done,
-            },
+    BlockRequest req = {
+        .op = op,
+        .flags = flags,
+        .offset = offset,
+        .bytes = bytes,
+        .buf = buf,
     };
+    SyncRequest *sync = sync_start(node, &req);
+    int ret;
 
-    oob_assert_may_block("block_request_sync");
-    qemu_mutex_init(&sync.lock);
-    qemu_cond_init(&sync.cond);
-    iothread_post(node->iothread, sync_submit, &sync);
-    sync_wait(&sync);
-    qemu_cond_destroy(&sync.cond);
-    qemu_mutex_destroy(&sync.lock);
-    return sync.ret;
+    sync_wait(sync, -1);
+    ret = sync->ret;
+    sync_unref(sync);
+    return ret;
+}
+
+bool block_flush_sync(BlockNode *node, int timeout_ms)
+{
+    BlockRequest req = {.op = BLOCK_OP_FLUSH, .flags = BLOCK_REQ_UNHELD};
+    SyncRequest *sync = sync_start(node, &req);
+    bool ended = sync_wait(sync, timeout_ms);
+
+    sync_unref(sync);
+    return ended;
 }

@@ -143,7 +143,7 @@ static void check_instances(void)
 
     activity_foreach_stalled(note_stalled, stalled);
     if (has_new(stalled)) {
-        yank_foreach_instance(report_new, stalled);
+        yank_status_foreach(report_new, stalled);
     }
     g_hash_table_unref(watch.stalled_instances);
     watch.stalled_instances = stalled;

@@ -16,7 +16,6 @@
 #include "qemu/process-end.h"
 #include "qemu/service-notify.h"
 #include "qemu/shutdown.h"
-#include "qemu/thread-pool.h"
 #include "qom/object.h"
 
 /* Everything up to the point where clients are served. */
@@ -73,7 +72,6 @@ static void stop(void)
     block_close_all();
     monitor_close_sessions();
     chardev_cleanup();
-    thread_pool_cleanup();
     object_cleanup();
     iothread_default_cleanup();
     pidfile_cleanup();

@@ -39,6 +39,9 @@ static bool is_chosen(json_object *instance, RescueChoice choice,
     if (!json_get_string(instance, "name")) {
         return false;
     }
+    if (json_get_int(instance, "functions", 1) == 0) {
+        return false; /* listed, but there is nothing that a yank could cut */
+    }
     if (choice == RESCUE_ALL) {
         return !json_get_bool(instance, "monitor", false);
     }

@@ -1,5 +1,5 @@
 /*
- * Activity: what each yankable object is doing, by name.
+ * Activity: what each object with requests is doing, by name.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,6 +10,7 @@
 
 struct Activity {
     char *name;
+    bool uncuttable; /* there is no yank instance of that name */
     Activity *older; /* of the same name; under activities_lock */
     /* Relaxed atomics, written on the data path. */
     int64_t last_progress_us;
@@ -57,11 +58,12 @@ static void activity_touch(Activity *activity)
     __atomic_store_n(&activity->last_progress_us, now_us(), __ATOMIC_RELAXED);
 }
 
-Activity *activity_new(const char *name)
+static Activity *activity_add(const char *name, bool uncuttable)
 {
     Activity *activity = g_new0(Activity, 1);
 
     activity->name = g_strdup(name);
+    activity->uncuttable = uncuttable;
     activity->phase = "";
     qemu_mutex_init(&activity->lock);
     activity_touch(activity);
@@ -73,6 +75,16 @@ Activity *activity_new(const char *name)
     activity->older = g_hash_table_lookup(activities, name);
     g_hash_table_replace(activities, activity->name, activity);
     return activity;
+}
+
+Activity *activity_new(const char *name)
+{
+    return activity_add(name, false);
+}
+
+Activity *activity_new_uncuttable(const char *name)
+{
+    return activity_add(name, true);
 }
 
 /* Takes @activity out of the list that starts with @newest. */
@@ -267,5 +279,25 @@ void activity_foreach_stalled(void (*fn)(const char *name, void *opaque),
 
     for (guint i = 0; i < names->len; i++) {
         fn(names->pdata[i], opaque);
+    }
+}
+
+void activity_foreach_uncuttable(void (*fn)(const char *name, void *opaque),
+                                 void *opaque)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    QEMU_LOCK_GUARD(&activities_lock);
+    if (!activities) {
+        return;
+    }
+    g_hash_table_iter_init(&iter, activities);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        Activity *activity = value;
+
+        if (activity->uncuttable) {
+            fn(activity->name, opaque);
+        }
     }
 }

@@ -1,5 +1,5 @@
 /*
- * Thread pool for blocking work.
+ * Thread pools for blocking work.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,126 +7,180 @@
 #include "qemu/lockable.h"
 #include "qemu/thread-pool.h"
 
-/*
- * Enough calls at a time to keep a flash drive's queue filled, few enough
- * that workers of one slow disk do not drown a small machine in threads;
- * what exceeds it waits its turn here instead of inside the kernel.
- */
-#define MAX_WORKERS 16
+/* A worker beyond the first ends after this long without work. */
+#define IDLE_MS 10000
 
-typedef struct PoolWork {
-    IOThread *iothread;
-    ThreadPoolWork *work;
-    ThreadPoolDone *done;
-    void *opaque;
-    int ret;
-    struct PoolWork *next;
-} PoolWork;
+/* A slot for a worker thread. */
+typedef struct Worker {
+    ThreadPool *pool;
+    QemuThread thread;
+    bool running; /* counts in n_workers */
+    bool started; /* there is a thread to join, which may have ended */
+} Worker;
 
-static struct {
-    /* Guards all below.  Fast; nothing is taken under it. */
+struct ThreadPool {
+    /* Guards all below but @thread.  Fast; nothing is taken under it. */
     QemuMutex lock;
     QemuCond cond; /* work came, or stopping was set */
-    PoolWork *head;
-    PoolWork **tail;
+    ThreadPoolItem *head;
+    ThreadPoolItem **tail;
     unsigned n_queued;
     unsigned n_idle;
     unsigned n_workers;
     bool stopping;
-    /* Slots below n_workers; set by submitters, read when all are gone. */
-    QemuThread workers[MAX_WORKERS];
-} pool;
+    Worker workers[THREAD_POOL_MAX_WORKERS];
+};
 
-static void __attribute__((constructor)) thread_pool_init(void)
+static ThreadPoolItem *take_locked(ThreadPool *pool)
 {
-    qemu_mutex_init(&pool.lock);
-    qemu_cond_init(&pool.cond);
-    pool.tail = &pool.head;
-}
+    ThreadPoolItem *item = pool->head;
 
-/* NULL when the worker is to end. */
-static PoolWork *pool_next(void)
-{
-    PoolWork *item;
-
-    QEMU_LOCK_GUARD(&pool.lock);
-    pool.n_idle++;
-    while (!pool.head && !pool.stopping) {
-        qemu_cond_wait(&pool.cond, &pool.lock);
-    }
-    pool.n_idle--;
-    item = pool.head;
     if (item) {
-        pool.n_queued--;
-        pool.head = item->next;
-        if (!pool.head) {
-            pool.tail = &pool.head;
+        pool->n_queued--;
+        pool->head = item->next;
+        if (!pool->head) {
+            pool->tail = &pool->head;
         }
     }
     return item;
 }
 
-static void pool_complete(void *opaque)
+/* Returns NULL when the worker is to end; it does not count any more then. */
+static ThreadPoolItem *next_item(Worker *worker)
 {
-    PoolWork *item = opaque;
+    ThreadPool *pool = worker->pool;
+    ThreadPoolItem *item;
+    bool idle_for_long = false;
 
-    item->done(item->ret, item->opaque);
-    g_free(item);
+    QEMU_LOCK_GUARD(&pool->lock);
+    pool->n_idle++;
+    while (!(item = take_locked(pool)) && !pool->stopping &&
+           !(idle_for_long && pool->n_workers > 1)) {
+        idle_for_long = !qemu_cond_timedwait(&pool->cond, &pool->lock, IDLE_MS);
+    }
+    pool->n_idle--;
+    if (!item) {
+        worker->running = false;
+        pool->n_workers--;
+    }
+    return item;
 }
 
-static void *pool_worker(void *unused)
+static void complete(void *opaque)
 {
-    PoolWork *item;
+    ThreadPoolItem *item = opaque;
 
-    while ((item = pool_next())) {
-        item->ret = item->work(item->opaque);
-        iothread_post(item->iothread, pool_complete, item);
+    item->done(item, item->ret);
+}
+
+static void *worker_main(void *opaque)
+{
+    ThreadPoolItem *item;
+
+    while ((item = next_item(opaque))) {
+        item->ret = item->work(item);
+        iothread_post(item->iothread, complete, item);
     }
     return NULL;
 }
 
-/* Returns the slot of a worker to start, or -1. */
-static int pool_enqueue(PoolWork *item)
+/* Counts a new worker in; its thread is still to be started. */
+static Worker *claim_slot_locked(ThreadPool *pool)
 {
-    QEMU_LOCK_GUARD(&pool.lock);
+    for (unsigned i = 0; i < THREAD_POOL_MAX_WORKERS; i++) {
+        Worker *worker = &pool->workers[i];
 
-    g_assert(!pool.stopping);
-    *pool.tail = item;
-    pool.tail = &item->next;
-    pool.n_queued++;
-    qemu_cond_signal(&pool.cond);
-    if (pool.n_queued > pool.n_idle && pool.n_workers < MAX_WORKERS) {
-        return pool.n_workers++;
+        if (!worker->running) {
+            worker->running = true;
+            pool->n_workers++;
+            return worker;
+        }
     }
-    return -1;
+    return NULL;
 }
 
-void thread_pool_submit(IOThread *iothread, ThreadPoolWork *work,
-                        ThreadPoolDone *done, void *opaque)
+/* @worker was claimed by this thread. */
+static bool start_worker(Worker *worker, Error **errp)
 {
-    PoolWork *item = g_new0(PoolWork, 1);
-    int slot;
+    ThreadPool *pool = worker->pool;
 
-    item->iothread = iothread;
-    item->work = work;
-    item->done = done;
-    item->opaque = opaque;
-    slot = pool_enqueue(item);
-    if (slot >= 0) {
-        qemu_thread_create(&pool.workers[slot], "worker", pool_worker, NULL,
-                           true);
+    if (worker->started) {
+        qemu_thread_join(&worker->thread); /* it is past its last work */
+    }
+    worker->started =
+        qemu_thread_try_create(&worker->thread, "worker", worker_main, worker,
+                               QEMU_THREAD_JOINABLE, errp);
+    if (!worker->started) {
+        QEMU_LOCK_GUARD(&pool->lock);
+        worker->running = false;
+        pool->n_workers--;
+        return false;
+    }
+    return true;
+}
+
+void thread_pool_submit(ThreadPool *pool, ThreadPoolItem *item)
+{
+    Worker *worker = NULL;
+
+    item->next = NULL;
+    WITH_QEMU_LOCK_GUARD(&pool->lock) {
+        g_assert(!pool->stopping);
+        *pool->tail = item;
+        pool->tail = &item->next;
+        pool->n_queued++;
+        qemu_cond_signal(&pool->cond);
+        if (pool->n_queued > pool->n_idle) {
+            worker = claim_slot_locked(pool);
+        }
+    }
+    if (worker) {
+        /* Otherwise the first worker, which is always there, comes to it. */
+        start_worker(worker, NULL);
     }
 }
 
-void thread_pool_cleanup(void)
+static void pool_destroy(ThreadPool *pool)
 {
-    WITH_QEMU_LOCK_GUARD(&pool.lock) {
-        pool.stopping = true;
-        qemu_cond_broadcast(&pool.cond);
+    qemu_cond_destroy(&pool->cond);
+    qemu_mutex_destroy(&pool->lock);
+    g_free(pool);
+}
+
+ThreadPool *thread_pool_new(Error **errp)
+{
+    ThreadPool *pool = g_new0(ThreadPool, 1);
+    Worker *first = &pool->workers[0];
+
+    qemu_mutex_init(&pool->lock);
+    qemu_cond_init(&pool->cond);
+    pool->tail = &pool->head;
+    for (unsigned i = 0; i < THREAD_POOL_MAX_WORKERS; i++) {
+        pool->workers[i].pool = pool;
     }
-    for (unsigned i = 0; i < pool.n_workers; i++) {
-        qemu_thread_join(&pool.workers[i]);
+    first->running = true;
+    pool->n_workers = 1;
+    if (!start_worker(first, errp)) {
+        pool_destroy(pool);
+        return NULL;
     }
-    pool.n_workers = 0;
-    pool.stopping = false;
+    return pool;
+}
+
+void thread_pool_free(ThreadPool *pool)
+{
+    if (!pool) {
+        return;
+    }
+    WITH_QEMU_LOCK_GUARD(&pool->lock) {
+        g_assert(!pool->head);
+        pool->stopping = true;
+        qemu_cond_broadcast(&pool->cond);
+    }
+    for (unsigned i = 0; i < THREAD_POOL_MAX_WORKERS; i++) {
+        if (pool->workers[i].started) {
+            qemu_thread_join(&pool->workers[i].thread);
+        }
+    }
+    pool_destroy(pool);
 }

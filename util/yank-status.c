@@ -35,6 +35,30 @@ YankInstanceStatus *yank_instance_status(const YankInstance *instance,
     return status;
 }
 
+static void add_name(const char *name, void *opaque)
+{
+    g_ptr_array_add(opaque, g_strdup(name));
+}
+
+void yank_status_foreach(void (*fn)(const YankInstance *instance,
+                                    const YankInstanceStats *stats,
+                                    void *opaque),
+                         void *opaque)
+{
+    static const char prefix[] = "blockdev:"; /* all of them are nodes */
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    YankInstanceStats none = {};
+
+    yank_foreach_instance(fn, opaque);
+    activity_foreach_uncuttable(add_name, names);
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+
+        g_assert(g_str_has_prefix(name, prefix));
+        fn(BLOCKDEV_YANK_INSTANCE(name + strlen(prefix)), &none, opaque);
+    }
+}
+
 static void append_status(const YankInstance *instance,
                           const YankInstanceStats *stats, void *opaque)
 {
@@ -47,6 +71,6 @@ YankInstanceStatusList *qmp_query_yank_status(Error **errp)
 {
     YankInstanceStatusList *list = NULL, **tail = &list;
 
-    yank_foreach_instance(append_status, &tail);
+    yank_status_foreach(append_status, &tail);
     return list;
 }

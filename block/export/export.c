@@ -208,8 +208,26 @@ bool block_export_del(const char *id, bool hard, Error **errp)
     return true;
 }
 
-void block_export_close_all(void)
+/* Where a yank ends the requests, it ends the wait, too. */
+static bool wait_gone(BlockExport *exp, int64_t deadline_us, Error **errp)
 {
+    if (block_node_is_yankable(exp->node)) {
+        deadline_us = -1;
+    }
+    if (nbd_export_wait_gone(exp->nbd, deadline_us)) {
+        return true;
+    }
+    error_setg(errp,
+               "Requests of export '%s' have not ended within %d seconds; the "
+               "export is gone when they have",
+               exp->id, BLOCK_WAIT_MS / 1000);
+    return false;
+}
+
+static bool close_all(int64_t deadline_us, Error **errp)
+{
+    bool ok = true;
+
     for (GList *l = block_exports.head; l; l = l->next) {
         BlockExport *exp = l->data;
 
@@ -220,9 +238,21 @@ void block_export_close_all(void)
     for (GList *l = block_exports.head; l; l = l->next) {
         BlockExport *exp = l->data;
 
-        nbd_export_wait_gone(exp->nbd);
+        ok = wait_gone(exp, deadline_us, ok ? errp : NULL) && ok;
     }
     reap_exports();
+    return ok;
+}
+
+void block_export_close_all(void)
+{
+    close_all(-1, NULL);
+}
+
+bool block_export_close_all_try(Error **errp)
+{
+    return close_all(g_get_monotonic_time() + BLOCK_WAIT_MS * INT64_C(1000),
+                     errp);
 }
 
 void block_export_hand_over(void)

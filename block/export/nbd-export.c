@@ -159,13 +159,22 @@ bool nbd_export_close(NbdExport *exp)
     return false;
 }
 
-void nbd_export_wait_gone(NbdExport *exp)
+bool nbd_export_wait_gone(NbdExport *exp, int64_t deadline_us)
 {
     OOB_WAIT_BOUND("the connections of its clients are cut");
     QEMU_LOCK_GUARD(&exports_lock);
     while (exp->n_clients > 0) {
-        qemu_cond_wait(&exports_cond, &exports_lock);
+        int64_t left = deadline_us - g_get_monotonic_time();
+
+        if (deadline_us < 0) {
+            qemu_cond_wait(&exports_cond, &exports_lock);
+        } else if (left <= 0) {
+            return false;
+        } else {
+            qemu_cond_timedwait(&exports_cond, &exports_lock, left / 1000 + 1);
+        }
     }
+    return true;
 }
 
 bool nbd_export_has_clients(NbdExport *exp)

@@ -61,8 +61,11 @@ NbdExport *nbd_export_new(const BlockExportOptions *options, BlockNode *node,
  * request.  Main thread; does not wait.
  */
 bool nbd_export_close(NbdExport *exp);
-/* Waits for that.  Main thread; blocks on the node's peer. */
-void nbd_export_wait_gone(NbdExport *exp);
+/*
+ * Waits for that until @deadline_us (monotonic clock), or without a limit if
+ * that is negative.  False when the time is up.  Main thread; blocks.
+ */
+bool nbd_export_wait_gone(NbdExport *exp, int64_t deadline_us);
 /* After it is gone.  Main thread. */
 void nbd_export_free(NbdExport *exp);
 /* Main thread. */

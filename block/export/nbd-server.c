@@ -324,16 +324,32 @@ static void server_release(void *opaque)
     server_unref(opaque);
 }
 
-void nbd_server_stop(void)
+static bool server_stop(bool bounded, Error **errp)
 {
     NbdServer *server = g_steal_pointer(&nbd_server);
+    bool ok = true;
 
     if (!server) {
-        return;
+        return true;
     }
     iothread_run(server->iothread, server_stop_accepting, server);
     /* Here, as it removes the path of a socket: no I/O is to wait for that. */
     g_clear_pointer(&server->listener, qio_net_listener_free);
-    block_export_close_all();
+    if (bounded) {
+        ok = block_export_close_all_try(errp);
+    } else {
+        block_export_close_all();
+    }
     iothread_run(server->iothread, server_release, server);
+    return ok;
+}
+
+void nbd_server_stop(void)
+{
+    server_stop(false, NULL);
+}
+
+bool nbd_server_stop_try(Error **errp)
+{
+    return server_stop(true, errp);
 }

@@ -60,7 +60,7 @@ void qmp_nbd_server_stop(Error **errp)
         error_setg(errp, "NBD server not running");
         return;
     }
-    nbd_server_stop();
+    nbd_server_stop_try(errp);
 }
 
 void qmp_block_export_add(BlockExportOptions *arg, Error **errp)

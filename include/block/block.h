@@ -21,6 +21,12 @@
 typedef struct BlockNode BlockNode;
 typedef struct BlockRequest BlockRequest;
 
+/*
+ * How long a command waits for requests that no yank ends.  The user sees the
+ * bound in the error message.
+ */
+#define BLOCK_WAIT_MS 10000
+
 typedef enum BlockOp {
     BLOCK_OP_READ,
     BLOCK_OP_WRITE,
@@ -100,7 +106,8 @@ int block_node_check_request(BlockNode *node, BlockOp op, uint64_t offset,
 BlockNode *block_node_add(const BlockdevOptions *options, Error **errp);
 /*
  * Flushes, drains and closes a node that nobody uses.  May block on the peer,
- * as above.
+ * as above; fails, and the node stays, when requests do not end that no yank
+ * can end.
  */
 bool block_node_del(const char *node_name, Error **errp);
 /* Closes all nodes; at exit, after exports are gone. */
@@ -120,6 +127,8 @@ const char *block_node_name(const BlockNode *node);
  */
 uint64_t block_node_size(const BlockNode *node);
 bool block_node_is_read_only(const BlockNode *node);
+/* Whether a yank of @node ends the requests in flight on it.  Any thread. */
+bool block_node_is_yankable(const BlockNode *node);
 /* Whether flush, trim and fast zeroes do anything; for NBD flags. */
 typedef struct BlockNodeCaps {
     bool flush;
@@ -160,6 +169,11 @@ bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp);
  * yank ends.
  */
 void block_drained_begin(BlockNode *node);
+/*
+ * The same for commands: fails when requests that no yank can end take too
+ * long; then @node is not drained.
+ */
+bool block_drained_try(BlockNode *node, Error **errp);
 void block_drained_end(BlockNode *node);
 
 /* ---- The role: whether this process serves the data it has. ---- */

@@ -8,6 +8,7 @@
 
 #include "block/block.h"
 #include "qemu/thread.h"
+#include "qobject/json.h"
 
 /* Payload of one request to a driver, in bytes, where caps give no less. */
 #define BLOCK_MAX_TRANSFER (32 * MiB)
@@ -49,10 +50,24 @@ typedef struct BlockDriver {
      */
     bool (*reconnect)(BlockNode *node, uint32_t close_timeout, bool force,
                       Error **errp);
-    /* What query-named-block-nodes calls "file"; g_free() it. */
+    /*
+     * A file name that says all of what is behind the node; g_free() it.
+     * NULL when the options say more; then they are the name.
+     */
     char *(*filename)(BlockNode *node);
-    /* Bytes taken on disk, -1 when unknown; NULL: none. */
-    int64_t (*actual_size)(BlockNode *node);
+    /*
+     * The options that make such a node, with "driver", as the user gave
+     * them; json_object_put() it.  NULL: driver and file name are all.
+     */
+    json_object *(*options)(BlockNode *node);
+    /*
+     * Bytes taken on disk, -1 when unknown.  Main thread; waits for at most
+     * @timeout_ms for what refresh began, then it is what was known before.
+     * NULL: not told.
+     */
+    int64_t (*actual_size)(BlockNode *node, int timeout_ms);
+    /* Begins to find it out; main thread, does not block; may be NULL. */
+    void (*refresh)(BlockNode *node);
     /* block_node_peek(); any thread; NULL where it does not lie in memory. */
     const void *(*peek)(BlockNode *node);
     /* block_node_map(); any thread; NULL where it does not lie in memory. */
@@ -60,12 +75,14 @@ typedef struct BlockDriver {
     /* block_node_map_fill(); goes with map. */
     void (*map_fill)(BlockNode *node, uint64_t offset, uint64_t bytes);
     bool local;      /* its content is on this host */
+    bool yankable;   /* a yank of the node ends its requests */
     bool has_status; /* submit() takes BLOCK_OP_STATUS */
     /*
      * submit() is given no request that reaches past node->size; otherwise it
      * takes them up to block_node_size(), and reads zeroes there.
      */
     bool exact_size;
+    bool is_file; /* its image has a dirty-flag in queries */
 } BlockDriver;
 
 /*
@@ -130,15 +147,22 @@ struct BlockNode {
     BlockGateFn *gate;       /* or NULL */
     void *gate_opaque;
     BlockOpStats stats[BLOCK_OP__MAX];
+    bool written; /* atomic: there was something to flush */
     uint64_t wr_highest_offset;
 
     /*
-     * Guards drained: the I/O thread's word that no request is in flight.
-     * Fast; nothing is taken under it.
+     * Drains are counted, as the end of one may still be on its way to the
+     * I/O thread when the next one begins.
+     */
+    unsigned drains_asked; /* by the main thread */
+    unsigned drains_seen;  /* by the I/O thread */
+    /*
+     * Guards drains_done: the last drain that has come to its end.  Fast;
+     * nothing is taken under it.
      */
     QemuMutex drain_lock;
     QemuCond drain_cond;
-    bool drained;
+    unsigned drains_done;
 
     /*
      * Of block/role.c, guarded by its lock and also read without: the end of
@@ -223,6 +247,18 @@ void block_role_join(BlockNode *node);
 void block_role_leave(BlockNode *node);
 /* I/O thread: a request ended while the node was held. */
 void block_role_progress(BlockNode *node);
+
+/*
+ * block/request.c: flushes @node and waits for at most @timeout_ms, or without
+ * a limit if that is negative.  Returns false when the flush is still in
+ * flight; otherwise it has ended, well or not.  Main thread.
+ */
+bool block_flush_sync(BlockNode *node, int timeout_ms);
+
+/* block/node.c: what queries call the file of @node; g_free() it. */
+char *block_node_filename(BlockNode *node);
+/* The same as options, for a node above it; json_object_put() it. */
+json_object *block_node_options(BlockNode *node);
 
 /* block/request.c: starts what waited, if nothing holds it; I/O thread. */
 void block_request_restart(BlockNode *node);

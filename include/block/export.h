@@ -17,6 +17,11 @@ bool block_export_add(BlockExportOptions *options, Error **errp);
  * nodes' peers: a yank ends that.
  */
 void block_export_close_all(void);
+/*
+ * The same for a command: fails when requests that no yank can end take too
+ * long.  Then the exports of those end by themselves, later.
+ */
+bool block_export_close_all_try(Error **errp);
 
 /*
  * The data is served elsewhere now: each client's connection ends after the
@@ -36,5 +41,7 @@ void nbd_server_release(void);
 bool nbd_server_start_options(NbdServerOptions *options, Error **errp);
 /* Ends the server with its exports, if it runs. */
 void nbd_server_stop(void);
+/* The same within bounds: block_export_close_all_try(). */
+bool nbd_server_stop_try(Error **errp);
 
 #endif

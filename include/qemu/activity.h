@@ -49,6 +49,12 @@ typedef struct ActivitySnapshot {
 
 /* Any thread; makes an activity known under @name. */
 Activity *activity_new(const char *name);
+/*
+ * The same for an object that no yank can cut, so there is no instance of that
+ * name: a file, which may be on a dead file system.  query-yank-status and the
+ * stall watch know it all the same.
+ */
+Activity *activity_new_uncuttable(const char *name);
 /* Any thread; nothing may be in flight; NULL is fine. */
 void activity_free(Activity *activity);
 
@@ -71,6 +77,13 @@ void activity_progress(Activity *activity);
 
 /* False when @name has no activity.  Any thread, OOB-safe. */
 bool activity_snapshot(const char *name, ActivitySnapshot *out);
+
+/*
+ * Calls @fn for each name whose object cannot be cut.  @fn runs under a fast
+ * lock.  Any thread, OOB-safe.
+ */
+void activity_foreach_uncuttable(void (*fn)(const char *name, void *opaque),
+                                 void *opaque);
 
 /* Calls @fn for each name that is stalled.  Any thread, OOB-safe. */
 void activity_foreach_stalled(void (*fn)(const char *name, void *opaque),

@@ -1,6 +1,10 @@
 /*
  * Blocking work (file I/O) off an I/O thread.
  *
+ * Each user has a pool of its own with a bounded number of workers.  Work that
+ * never returns occupies the workers of one pool only, so other users are not
+ * delayed.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef QEMU_THREAD_POOL_H
@@ -8,23 +12,49 @@
 
 #include "qemu/iothread.h"
 
-/* Runs on a worker; returns what the completion is to be told. */
-typedef int ThreadPoolWork(void *opaque);
-typedef void ThreadPoolDone(int ret, void *opaque);
+typedef struct ThreadPool ThreadPool;
+typedef struct ThreadPoolItem ThreadPoolItem;
 
 /*
- * Runs @work(@opaque) on a worker thread, where it may block, and then
- * @done(its result, @opaque) on @iothread, which must live until then.
- * Work is begun in order of submission and ends in any.  Any thread,
- * OOB-safe but when it has to start a worker; does not block.
+ * Enough calls at a time to keep a flash drive's queue filled, few enough
+ * that the workers of one slow disk do not drown a small machine in threads.
  */
-void thread_pool_submit(IOThread *iothread, ThreadPoolWork *work,
-                        ThreadPoolDone *done, void *opaque);
+#define THREAD_POOL_MAX_WORKERS 16
+
+/* Runs on a worker, where it may block; returns what the completion gets. */
+typedef int ThreadPoolWork(ThreadPoolItem *item);
+/* Runs on the I/O thread of the item; may free it. */
+typedef void ThreadPoolDone(ThreadPoolItem *item, int ret);
+
+/* A piece of work.  The submitter owns it and keeps it until @done runs. */
+struct ThreadPoolItem {
+    ThreadPoolWork *work;
+    ThreadPoolDone *done;
+    IOThread *iothread; /* that @done runs on */
+    /* ---- The rest is the pool's. ---- */
+    int ret;
+    ThreadPoolItem *next;
+};
 
 /*
- * Waits for all work, posts its completions and ends the workers.  Main
- * thread, at exit, before the I/O threads end; nobody submits meanwhile.
+ * Makes a pool with one worker, which it keeps; further ones come and go with
+ * the work.  Main thread; does not block.  Returns NULL with errp set when no
+ * thread can be had.
  */
-void thread_pool_cleanup(void);
+ThreadPool *thread_pool_new(Error **errp);
+
+/*
+ * Ends the workers.  The pool must have no work left whose @done has not
+ * begun.  NULL is allowed.  Main thread; blocks for a moment only.
+ */
+void thread_pool_free(ThreadPool *pool);
+
+/*
+ * Runs @item->work on a worker, and then @item->done on @item->iothread, which
+ * must live until then.  Work begins in the order of submission and ends in
+ * any order.  When no further thread can be had, it waits for the workers that
+ * there are.  Any thread; does not block.
+ */
+void thread_pool_submit(ThreadPool *pool, ThreadPoolItem *item);
 
 #endif

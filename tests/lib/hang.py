@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hangs the main loop on purpose."""
 
+import ctypes
 import os
 
 from sandbox import wait_for
@@ -31,7 +32,8 @@ def waits_in_open(pid):
 class FifoHang:
     """The main loop, blocked in blockdev-add by a FIFO that nobody writes.
 
-    No yank ends this hang; release() does.
+    release() ends this hang, and so does a yank of the node, which is an
+    instance for that long.
     """
 
     def __init__(self, box, pid, qmp):
@@ -60,6 +62,34 @@ class FifoHang:
         """Ends the hang; returns the reply to the blocked command."""
         self.let_go()
         return self.qmp.reply(self.request)
+
+
+_PTRACE_DETACH, _PTRACE_SEIZE, _PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+_WALL = 0x40000000
+
+
+class StoppedMainThread:
+    """The main thread of a child process, stopped as a debugger does it.
+
+    Nothing that the process can do by itself ends this hang.
+    """
+
+    def __init__(self, pid):
+        self._pid = pid
+        self._ptrace(_PTRACE_SEIZE)
+        self._ptrace(_PTRACE_INTERRUPT)
+        os.waitpid(pid, _WALL)
+
+    def _ptrace(self, request):
+        ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+        ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p,
+                           ctypes.c_void_p]
+        if ptrace(request, self._pid, None, None) != 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+
+    def release(self):
+        self._ptrace(_PTRACE_DETACH)
 
 
 def block_main_loop(box, daemon, qmp):

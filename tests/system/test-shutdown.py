@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import Daemon
 from fuse_folder import Folder
+from hang import StoppedMainThread, block_main_loop
 from nbd import NbdClient
 from peers import Blackhole, Listener
 from sandbox import wait_for
@@ -166,15 +167,20 @@ def _(box, how):
 def _(box, how):
     pidfile = box.path('pid')
     daemon = Daemon(box, options=TIMEOUT + ['--pidfile', pidfile])
-    fifo = box.path('fifo')
-    os.mkfifo(fifo)
     with daemon.qmp() as qmp, daemon.qmp() as other:
-        qmp.submit('blockdev-add', {
-            'driver': 'blkdebug', 'node-name': 'd0', 'config': fifo,
-            'image': {'driver': 'null-co', 'node-name': 'n0'}})
+        StoppedMainThread(daemon.pid)
+        qmp.submit('query-name')
         assert qmp.is_silent(0.2)
         ends(daemon, how, other, status=1)
     assert not os.path.exists(pidfile)
+
+
+@for_each_way('blockdev-add hangs on a FIFO')
+def _(box, how):
+    daemon = Daemon(box, options=TIMEOUT)
+    with daemon.qmp() as qmp, daemon.qmp() as other:
+        block_main_loop(box, daemon, qmp)
+        ends(daemon, how, other)
 
 
 @for_each_way('queued behind the hang', ['nbdkit'])
@@ -191,13 +197,10 @@ def _(box, how):
     server.thaw()
 
 
-def hang(box, qmp):
+def hang(daemon, qmp):
     """Blocks the main loop where no yank reaches."""
-    fifo = box.path('fifo')
-    os.mkfifo(fifo)
-    qmp.submit('blockdev-add', {
-        'driver': 'blkdebug', 'node-name': 'd0', 'config': fifo,
-        'image': {'driver': 'null-co', 'node-name': 'n0'}})
+    StoppedMainThread(daemon.pid)
+    qmp.submit('query-name')
     assert qmp.is_silent(0.2)
 
 
@@ -214,7 +217,7 @@ def _(box):
     with open(folder.file('log'), 'w') as log:
         daemon = Daemon(box, options=TIMEOUT, stderr=log)
     with daemon.qmp() as qmp:
-        hang(box, qmp)
+        hang(daemon, qmp)
         folder.freeze()
         daemon.process.terminate()
         answers(qmp)
@@ -234,7 +237,7 @@ def _(box):
     except BlockingIOError:
         os.set_blocking(pipe, True)
     with daemon.qmp() as qmp:
-        hang(box, qmp)
+        hang(daemon, qmp)
         daemon.process.terminate()
         answers(qmp)
         status = daemon.process.wait(10 * slowness())

@@ -246,9 +246,10 @@ def _(box):
             'type': 'socket', 'data': {
                 'addr': listener.legacy_address(), 'server': False}}})
         hang = FifoHang(box, daemon.pid, other)
-        report = fleet.json('yank', 'vm', '--all', '--repair', code=STUCK)
+        report = fleet.json('yank', 'vm', 'chardev:c0', '--repair',
+                            code=STUCK)
         assert report['recovered'] is False and 'repair' not in report, report
-        assert 'still does not answer' in fleet.run('yank', 'vm', '--all',
+        assert 'still does not answer' in fleet.run('yank', 'vm', 'chardev:c0',
                                                     code=STUCK)
         hang.release()
 

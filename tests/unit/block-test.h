@@ -12,7 +12,6 @@
 #include "qapi/qapi-commands-yank.h"
 #include "qapi/qapi-visit-block-core.h"
 #include "qemu/lockable.h"
-#include "qemu/thread-pool.h"
 #include "qobject/json.h"
 
 #define DEADLINE_MS 30000
@@ -173,7 +172,6 @@ static inline void test_main_begin(void)
 /* At the end of all: no threads and no descriptors are left. */
 static inline int test_main_end(int ret)
 {
-    thread_pool_cleanup();
     iothread_default_cleanup();
 #ifndef __SANITIZE_THREAD__ /* which has a thread of its own */
     g_assert_cmpuint(test_count_entries("/proc/self/task"), ==, 1);

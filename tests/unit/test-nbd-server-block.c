@@ -341,6 +341,11 @@ IOThread *block_node_iothread(const BlockNode *node)
     return node->iothread;
 }
 
+bool block_node_is_yankable(const BlockNode *node)
+{
+    return true;
+}
+
 bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp)
 {
     if (node->n_users > 0 && iothread != node->iothread) {

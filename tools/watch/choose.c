@@ -32,6 +32,9 @@ static Suspicion suspect(const YcInstance *instance, gint64 age_us)
     const char *phase = instance->phase ? instance->phase : "";
     gint64 least_us = age_us - age_us / 4;
 
+    if (instance->has_status && instance->functions == 0) {
+        return SUSPECT_NOT; /* nothing of it can be cut */
+    }
     if (!instance->has_status || instance->stalled) {
         return SUSPECT;
     }
