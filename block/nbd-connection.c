@@ -305,6 +305,9 @@ void nbd_on_lost(NbdState *s)
             enter(s, NBD_PHASE_RECONNECT_WAIT);
         }
         nbd_io_attempt_failed(s);
+        if (s->waiting.head) {
+            nbd_on_request_waits(s);
+        }
     }
 }
 

@@ -17,8 +17,17 @@ from peers import Listener, NbdServerSide
 from suite import run, test
 
 
-def refused(name):
-    """A test of a handshake that blockdev-add must fail on."""
+def send_no_flags(side):
+    """Flags of 0, which libnbd refuses; the node connects once more then."""
+    side.greet()
+    side.info(side.until_go()[0], flags=0)
+
+
+def refused(name, no_flags=False):
+    """A test of a handshake that blockdev-add must fail on.
+
+    @no_flags: that which follows a first one with flags of 0
+    """
     def mark(steps):
         def body(box):
             listener = Listener(box)
@@ -26,6 +35,8 @@ def refused(name):
                 number = qmp.submit('blockdev-add', {
                     'driver': 'nbd', 'node-name': 'n0',
                     'server': listener.address()})
+                if no_flags:
+                    send_no_flags(NbdServerSide(listener.accept()))
                 side = NbdServerSide(listener.accept())
                 try:
                     steps(side)
@@ -100,6 +111,34 @@ def _(side):
     # Some ask in other ways before they give up.
     while True:
         side.reply(side.next_option()[0], nbd.REP_ERR_UNKNOWN)
+
+
+@refused('no flags, and then closed at once', no_flags=True)
+def _(side):
+    side.sock.close()
+
+
+@refused('no flags, and then something else', no_flags=True)
+def _(side):
+    side.sock.sendall(b'SSH-2.0-OpenSSH_9.2\r\n' * 10)
+
+
+@refused('no flags, and then a greeting cut short', no_flags=True)
+def _(side):
+    side.sock.sendall(nbd.MAGIC_GREETING)
+
+
+@refused('no flags, and then no answer for the export', no_flags=True)
+def _(side):
+    side.greet()
+    assert side.next_option() == (nbd.OPT_EXPORT_NAME, b'')
+
+
+@refused('no flags, and then a size beyond 63 bits', no_flags=True)
+def _(side):
+    side.greet()
+    side.next_option()
+    side.sock.sendall(struct.pack('>QH', 2**64 - 1, 0))
 
 
 def failing(name):
