@@ -1,6 +1,6 @@
 /*
- * Connect task: every step runs on the thread of the task's context, so that
- * only "cancelled" and "done" are shared with other threads.
+ * Connect task: every step runs on the thread of the task's context.  Other
+ * threads touch only what the task's lock guards.
  *
  *   start -> resolve -> connect (address by address) -> done
  *
