@@ -38,16 +38,16 @@ def files(folder):
 
 def first_sentence(path):
     """None when there is no comment to take it from."""
-    found = re.search(COMMENTS[path.suffix], path.read_text(),
-                      re.S | re.M)
-    if not found:
-        return None
-    comment = next(group for group in found.groups() if group)
-    text = ' '.join(line.strip(' *#=') for line in
-                    comment.strip().split('\n\n')[0].splitlines()
-                    if 'SPDX' not in line and '-*-' not in line)
-    sentence = re.match(r'.*?\.(?= |$)|.*', text.strip())[0].rstrip('.:')
-    return sentence or None
+    for found in re.finditer(COMMENTS[path.suffix], path.read_text(),
+                             re.S | re.M):
+        comment = next(group for group in found.groups() if group)
+        text = ' '.join(line.strip(' *#=') for line in
+                        comment.strip().split('\n\n')[0].splitlines()
+                        if 'SPDX' not in line and '-*-' not in line)
+        sentence = re.match(r'.*?\.(?= |$)|.*', text.strip())[0].rstrip('.:')
+        if sentence:
+            return sentence
+    return None
 
 
 def main():
