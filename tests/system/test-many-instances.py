@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# timeout: 300
+# timeout: 400
 """An instance costs as much among thousands as among a few."""
 
 import os
@@ -15,9 +15,20 @@ from suite import Skip, run, slowness, test
 
 FEW = 200
 MANY = 6000 if slowness() == 1 else 1500
-# With costs that grow with the number of the others it would be about
-# MANY / FEW.
-RATIO = 3
+# With costs that grow with the number of the others it would be near
+# MANY / FEW; before they were constant it was 13.  A busy machine may take the
+# caches away, hence some room, and the best of some rounds.
+RATIO = 5
+ROUNDS = 3
+
+
+def ratios(box, turn):
+    """What one of many costs, as a multiple of what one of a few does."""
+    with Daemon(box) as daemon, daemon.qmp(seconds=60) as qmp:
+        costs(daemon, qmp, FEW, box.path(f'warm{turn}.sock'))
+        few = costs(daemon, qmp, FEW, box.path(f'few{turn}.sock'))
+        many = costs(daemon, qmp, MANY, box.path(f'many{turn}.sock'))
+    return {name: many[name] / few[name] for name in many}
 
 
 @test('costs of many instances and of a few', seconds=120)
@@ -25,13 +36,13 @@ def _(box):
     limit = raise_file_limit()
     if limit < MANY + SPARE:
         raise Skip(f'ulimit -n is {limit}')
-    with Daemon(box) as daemon, daemon.qmp(seconds=60) as qmp:
-        costs(daemon, qmp, FEW, box.path('warm.sock'))
-        few = costs(daemon, qmp, FEW, box.path('few.sock'))
-        many = costs(daemon, qmp, MANY, box.path('many.sock'))
-    for name, cost in many.items():
-        assert cost < RATIO * few[name], \
-            f'{name}: {few[name]:.1f} us, and {cost:.1f} us of {MANY}'
+    best = ratios(box, 0)
+    for turn in range(1, ROUNDS):
+        if all(ratio < RATIO for ratio in best.values()):
+            return
+        again = ratios(box, turn)
+        best = {name: min(best[name], again[name]) for name in best}
+    assert all(ratio < RATIO for ratio in best.values()), best
 
 
 run()
