@@ -34,7 +34,11 @@ bool mon_bulk_init(Error **errp)
     mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     mallopt(M_TRIM_THRESHOLD, KEEP_AT_TOP);
     bulk_thread = iothread_try_new("monitor-bulk", errp);
-    return bulk_thread != NULL;
+    if (!bulk_thread) {
+        return false;
+    }
+    iothread_mark_oob(bulk_thread);
+    return true;
 }
 
 void mon_bulk_cleanup(void)
