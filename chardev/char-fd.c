@@ -19,6 +19,7 @@
 #include "char-fd.h"
 #include "qemu/activity.h"
 #include "qemu/aside.h"
+#include "qemu/oob.h"
 #include "qemu/yank.h"
 
 /* A wait of the main thread.  Constant while the yank function is there. */
@@ -42,6 +43,7 @@ static void wait_yank(void *opaque)
     }
 }
 
+/* From here on a yank ends the waits. */
 static bool wait_begin(CharWait *wait, const char *phase, Error **errp)
 {
     g_autofree char *name =
@@ -64,6 +66,16 @@ static void wait_end(CharWait *wait)
     activity_free(wait->activity);
 }
 
+/* Ends the wait for its call; whether that has returned. */
+static bool wait_returned(CharWait *wait)
+{
+    OOB_WAIT_YANK("chardev", wait->chr->id);
+    bool returned = aside_wait(wait->call, -1, NULL);
+
+    wait_end(wait);
+    return returned;
+}
+
 /*
  * Runs @fn(@opaque) on a side thread until it returns or a yank comes.  On
  * success @opaque is the caller's to read until it lets go of the result.
@@ -75,14 +87,11 @@ static AsideCall *run_aside(Chardev *chr, const char *phase, const char *what,
     g_autoptr(AsideCall) call =
         aside_start(what, fn, opaque, free_opaque, errp);
     CharWait wait = {.chr = chr, .what = what, .call = call, .wake_fd = -1};
-    bool returned;
 
     if (!call || !wait_begin(&wait, phase, errp)) {
         return NULL;
     }
-    returned = aside_wait(call, -1, NULL);
-    wait_end(&wait);
-    if (!returned) {
+    if (!wait_returned(&wait)) {
         error_setg(errp, "Chardev '%s' was yanked while %s", chr->id, what);
         return NULL;
     }
@@ -92,12 +101,13 @@ static AsideCall *run_aside(Chardev *chr, const char *phase, const char *what,
 /* ---- Opening. ---- */
 
 typedef struct OpenJob {
-    char *path; /* NULL: standard output */
+    char *path;      /* NULL: standard_fd */
+    int standard_fd; /* standard input or output */
     int flags;
     int fd; /* -1 and err on failure */
     int err;
     mode_t mode;
-    bool shared; /* others use its flags too */
+    bool shared; /* others use the descriptor's flags too */
 } OpenJob;
 
 static void open_job_free(void *opaque)
@@ -113,22 +123,24 @@ static void open_job_free(void *opaque)
 
 /*
  * A pipe or a terminal is opened anew, so that its flags are not those of the
- * program that shares it.  A file is not: it would be written from its start.
+ * program that shares it.  A file is not: it would be used from its start.
  */
-static int open_standard_output(OpenJob *job)
+static int open_standard(OpenJob *job)
 {
+    int flags = job->standard_fd == STDIN_FILENO ? O_RDONLY : O_WRONLY;
+    g_autofree char *path =
+        g_strdup_printf("/proc/self/fd/%d", job->standard_fd);
     struct stat st;
     int fd = -1;
 
-    if (fstat(STDOUT_FILENO, &st) < 0) {
+    if (fstat(job->standard_fd, &st) < 0) {
         return -1;
     }
     if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
-        fd = open("/proc/self/fd/1",
-                  O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        fd = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     }
     job->shared = fd < 0;
-    return fd >= 0 ? fd : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    return fd >= 0 ? fd : fcntl(job->standard_fd, F_DUPFD_CLOEXEC, 3);
 }
 
 static void open_job_run(void *opaque)
@@ -138,7 +150,7 @@ static void open_job_run(void *opaque)
 
     job->fd = job->path
                   ? open(job->path, job->flags | O_NOCTTY | O_CLOEXEC, 0666)
-                  : open_standard_output(job);
+                  : open_standard(job);
     if (job->fd < 0 || fstat(job->fd, &st) < 0) {
         job->err = errno;
     } else {
@@ -146,14 +158,13 @@ static void open_job_run(void *opaque)
     }
 }
 
-static bool open_any(Chardev *chr, CharFd *file, const char *path, int flags,
-                     const char *what, Error **errp)
+/* Consumes @job; @name is that of what it opens. */
+static bool open_any(Chardev *chr, CharFd *file, OpenJob *job, const char *name,
+                     Error **errp)
 {
+    g_autofree char *what = g_strdup_printf("opening %s", name);
     g_autoptr(AsideCall) call = NULL;
-    OpenJob *job = g_new0(OpenJob, 1);
 
-    job->path = g_strdup(path);
-    job->flags = flags;
     job->fd = -1;
     call =
         run_aside(chr, "opening", what, open_job_run, job, open_job_free, errp);
@@ -161,8 +172,7 @@ static bool open_any(Chardev *chr, CharFd *file, const char *path, int flags,
         return false;
     }
     if (job->err) {
-        error_setg_errno(errp, job->err, "Could not open '%s'",
-                         path ?: "standard output");
+        error_setg_errno(errp, job->err, "Could not open %s", name);
         return false;
     }
     *file = (CharFd){
@@ -180,14 +190,22 @@ static bool open_any(Chardev *chr, CharFd *file, const char *path, int flags,
 bool char_fd_open(Chardev *chr, CharFd *file, const char *path, int flags,
                   Error **errp)
 {
-    g_autofree char *what = g_strdup_printf("opening '%s'", path);
+    g_autofree char *name = g_strdup_printf("'%s'", path);
+    OpenJob *job = g_new0(OpenJob, 1);
 
-    return open_any(chr, file, path, flags, what, errp);
+    job->path = g_strdup(path);
+    job->flags = flags;
+    return open_any(chr, file, job, name, errp);
 }
 
-bool char_fd_open_stdout(Chardev *chr, CharFd *file, Error **errp)
+bool char_fd_open_standard(Chardev *chr, CharFd *file, int fd, Error **errp)
 {
-    return open_any(chr, file, NULL, 0, "opening standard output", errp);
+    OpenJob *job = g_new0(OpenJob, 1);
+
+    job->standard_fd = fd;
+    return open_any(chr, file, job,
+                    fd == STDIN_FILENO ? "standard input" : "standard output",
+                    errp);
 }
 
 /* ---- Writing. ---- */
@@ -260,6 +278,7 @@ static int write_slowly(CharWait *wait, CharFd *file, const char *p, size_t len,
     };
 
     while (len) {
+        OOB_WAIT_YANK("chardev", wait->chr->id);
         ssize_t n;
 
         poll(pfds, G_N_ELEMENTS(pfds), -1);

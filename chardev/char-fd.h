@@ -15,12 +15,13 @@ typedef struct CharFd {
 } CharFd;
 
 /*
- * Opens @path, with @flags of open(2), or standard output, for @chr.  Blocks
- * as open() does; a yank of "chardev:ID" ends that with an error.
+ * Opens @path, with @flags of open(2), or takes standard input or output (@fd:
+ * 0 or 1), for @chr.  Blocks as open() does; a yank of "chardev:ID" ends that
+ * with an error.
  */
 bool char_fd_open(Chardev *chr, CharFd *file, const char *path, int flags,
                   Error **errp);
-bool char_fd_open_stdout(Chardev *chr, CharFd *file, Error **errp);
+bool char_fd_open_standard(Chardev *chr, CharFd *file, int fd, Error **errp);
 
 /*
  * Writes all of @buf.  Blocks until that is done; a yank ends it with an

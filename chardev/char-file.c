@@ -4,18 +4,20 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "char-fd.h"
+#include "char-session.h"
 
 typedef struct FileChardev {
     Chardev parent;
-    CharFd in; /* nothing reads it but a monitor */
+    CharFd in; /* only a monitor reads it */
     CharFd out;
+    CharSession session;
 } FileChardev;
 
 static void file_close(Chardev *chr)
 {
     FileChardev *file = (FileChardev *)chr;
 
+    char_session_end(&file->session);
     char_fd_close(&file->out);
     char_fd_close(&file->in);
 }
@@ -48,6 +50,17 @@ static bool file_write_all(Chardev *chr, const void *buf, size_t len,
     return char_fd_write_all(chr, &file->out, buf, len, errp);
 }
 
+static bool file_attach_monitor(Chardev *chr, IOThread *iothread,
+                                ChardevSessionFn *fn, void *opaque,
+                                Error **errp)
+{
+    FileChardev *file = (FileChardev *)chr;
+
+    return char_session_begin(&file->session, chr,
+                              file->in.fd >= 0 ? &file->in : NULL, &file->out,
+                              iothread, fn, opaque, errp);
+}
+
 static char *file_filename(Chardev *chr)
 {
     return g_strdup("file");
@@ -60,4 +73,5 @@ const ChardevClass chardev_file = {
     .close = file_close,
     .write_all = file_write_all,
     .filename = file_filename,
+    .attach_monitor = file_attach_monitor,
 };

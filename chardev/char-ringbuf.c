@@ -4,7 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "chardev-internal.h"
+#include "char-session.h"
+#include "qemu/fd-watch.h"
 
 #define RINGBUF_DEFAULT_SIZE 65536
 #define RINGBUF_MAX_SIZE (1 * GiB)
@@ -15,6 +16,8 @@ typedef struct RingbufChardev {
     size_t size; /* a power of two */
     size_t prod; /* bytes ever written and read; they wrap together */
     size_t cons;
+    CharSession session; /* of a monitor, whose output fills the buffer */
+    FdWatch *watch;
 } RingbufChardev;
 
 static bool ringbuf_open(Chardev *chr, const ChardevBackend *backend,
@@ -45,7 +48,11 @@ static bool ringbuf_open(Chardev *chr, const ChardevBackend *backend,
 
 static void ringbuf_close(Chardev *chr)
 {
-    g_free(((RingbufChardev *)chr)->data);
+    RingbufChardev *ring = (RingbufChardev *)chr;
+
+    fd_watch_free(ring->watch);
+    char_session_end(&ring->session);
+    g_free(ring->data);
 }
 
 static bool ringbuf_write_all(Chardev *chr, const void *buf, size_t len,
@@ -64,10 +71,49 @@ static bool ringbuf_write_all(Chardev *chr, const void *buf, size_t len,
     return true;
 }
 
+/* Takes what a monitor has written. */
+static void ringbuf_pull(RingbufChardev *ring)
+{
+    char buf[4096];
+    ssize_t n;
+
+    if (!ring->watch) {
+        return;
+    }
+    while ((n = read(ring->session.far_fd, buf, sizeof(buf))) > 0) {
+        ringbuf_write_all(&ring->parent, buf, n, NULL);
+    }
+    if (n == 0) {
+        g_clear_pointer(&ring->watch, fd_watch_free);
+    }
+}
+
+static void ringbuf_readable(GIOCondition condition, void *opaque)
+{
+    ringbuf_pull(opaque);
+}
+
+static bool ringbuf_attach_monitor(Chardev *chr, IOThread *iothread,
+                                   ChardevSessionFn *fn, void *opaque,
+                                   Error **errp)
+{
+    RingbufChardev *ring = (RingbufChardev *)chr;
+
+    if (!char_session_begin(&ring->session, chr, NULL, NULL, iothread, fn,
+                            opaque, errp)) {
+        return false;
+    }
+    ring->watch = fd_watch_new(g_main_context_default(), ring->session.far_fd,
+                               ringbuf_readable, ring);
+    fd_watch_set_events(ring->watch, G_IO_IN);
+    return true;
+}
+
 size_t chardev_ringbuf_count(Chardev *chr)
 {
     RingbufChardev *ring = (RingbufChardev *)chr;
 
+    ringbuf_pull(ring);
     return ring->prod - ring->cons;
 }
 
@@ -95,4 +141,5 @@ const ChardevClass chardev_ringbuf = {
     .close = ringbuf_close,
     .write_all = ringbuf_write_all,
     .filename = ringbuf_filename,
+    .attach_monitor = ringbuf_attach_monitor,
 };

@@ -5,20 +5,14 @@
  */
 #include "qemu/osdep.h"
 #include <termios.h>
-#include "char-fd.h"
-#include "io/channel-file.h"
+#include "char-session.h"
 
 typedef struct StdioChardev {
     Chardev parent;
-    CharFd out;
-    int in_flags;
+    CharFd in, out;
+    CharSession session;
     bool is_tty;
     struct termios tty;
-
-    /* What a monitor gets. */
-    QIOChannel *session;
-    ChardevSessionFn *fn;
-    void *opaque;
 } StdioChardev;
 
 static bool stdio_taken; /* main thread */
@@ -41,11 +35,14 @@ static bool stdio_open(Chardev *chr, const ChardevBackend *backend,
         error_setg(errp, "cannot use stdio by multiple character devices");
         return false;
     }
-    if (!char_fd_open_stdout(chr, &stdio->out, errp)) {
+    if (!char_fd_open_standard(chr, &stdio->in, STDIN_FILENO, errp)) {
+        return false;
+    }
+    if (!char_fd_open_standard(chr, &stdio->out, STDOUT_FILENO, errp)) {
+        char_fd_close(&stdio->in);
         return false;
     }
     stdio_taken = true;
-    stdio->in_flags = fcntl(STDIN_FILENO, F_GETFL);
     stdio->is_tty = !tcgetattr(STDIN_FILENO, &stdio->tty);
     if (stdio->is_tty && options->has_signal) {
         stdio_set_signal(stdio, options->signal);
@@ -58,7 +55,8 @@ static void stdio_close(Chardev *chr)
 {
     StdioChardev *stdio = (StdioChardev *)chr;
 
-    fcntl(STDIN_FILENO, F_SETFL, stdio->in_flags);
+    char_session_end(&stdio->session);
+    char_fd_close(&stdio->in);
     char_fd_close(&stdio->out);
     if (stdio->is_tty) {
         tcsetattr(STDIN_FILENO, TCSANOW, &stdio->tty);
@@ -79,39 +77,14 @@ static char *stdio_filename(Chardev *chr)
     return g_strdup("stdio");
 }
 
-static void stdio_start_session(void *opaque)
-{
-    StdioChardev *stdio = opaque;
-
-    stdio->fn(g_steal_pointer(&stdio->session), stdio->opaque);
-}
-
-/* The session gets duplicates, which it may close. */
 static bool stdio_attach_monitor(Chardev *chr, IOThread *iothread,
                                  ChardevSessionFn *fn, void *opaque,
                                  Error **errp)
 {
     StdioChardev *stdio = (StdioChardev *)chr;
-    int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
-    int out = fcntl(stdio->out.fd, F_DUPFD_CLOEXEC, 3);
 
-    if (in < 0 || out < 0) {
-        error_setg_errno(errp, errno,
-                         "Unable to duplicate standard %s for chardev '%s'",
-                         in < 0 ? "input" : "output", chr->id);
-        if (in >= 0) {
-            close(in);
-        }
-        if (out >= 0) {
-            close(out);
-        }
-        return false;
-    }
-    stdio->session = qio_channel_file_new(in, out, "stdio");
-    stdio->fn = fn;
-    stdio->opaque = opaque;
-    iothread_post(iothread, stdio_start_session, stdio);
-    return true;
+    return char_session_begin(&stdio->session, chr, &stdio->in, &stdio->out,
+                              iothread, fn, opaque, errp);
 }
 
 const ChardevClass chardev_stdio = {

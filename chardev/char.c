@@ -205,14 +205,8 @@ bool chardev_attach_monitor(Chardev *chr, IOThread *iothread,
         error_setg(errp, "Chardev '%s' is in use", chr->id);
         return false;
     }
-    if (!chr->cls->attach_monitor) {
-        error_setg(errp,
-                   "Chardev '%s' is of type '%s', which cannot carry a "
-                   "monitor; allowed are socket and stdio",
-                   chr->id, ChardevBackendKind_str(chr->cls->kind));
-        return false;
-    }
-    if (!chr->cls->attach_monitor(chr, iothread, fn, opaque, errp)) {
+    if (chr->cls->attach_monitor &&
+        !chr->cls->attach_monitor(chr, iothread, fn, opaque, errp)) {
         return false;
     }
     chr->iothread = iothread_ref(iothread);

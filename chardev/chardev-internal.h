@@ -23,8 +23,8 @@ typedef struct ChardevClass {
     /* In words, as query-chardev tells it; g_free() it. */
     char *(*filename)(Chardev *chr);
     /*
-     * Main thread.  NULL: it cannot carry a monitor.  On failure the device
-     * is as before.
+     * Main thread.  NULL: a monitor on it has no session.  On failure the
+     * device is as before.
      */
     bool (*attach_monitor)(Chardev *chr, IOThread *iothread,
                            ChardevSessionFn *fn, void *opaque, Error **errp);

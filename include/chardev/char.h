@@ -46,8 +46,9 @@ typedef void ChardevSessionFn(QIOChannel *ioc, void *opaque);
  * Makes @chr carry a monitor: each connection, the present ones included, is
  * handed to @fn on @iothread, which must run until the device is closed.  A
  * client socket with reconnect connects again when @fn's channel was closed
- * and chardev_session_ended() is called.  Fails when @chr is in use or cannot
- * carry a monitor.
+ * and chardev_session_ended() is called.  On a ring buffer nothing is ever
+ * received, and on a null device there is no session at all.  Fails when @chr
+ * is in use, or when there is no descriptor or thread left for it.
  */
 bool chardev_attach_monitor(Chardev *chr, IOThread *iothread,
                             ChardevSessionFn *fn, void *opaque, Error **errp);
