@@ -250,6 +250,7 @@ static bool char_socket_attach_monitor(Chardev *chr, IOThread *iothread,
     g_clear_pointer(&s->hangup_watch, fd_watch_free);
     if (s->server) {
         qio_net_listener_set_client_fn(s->listener, NULL, NULL, NULL);
+        qio_net_listener_use_reserve(s->listener);
     } else {
         char_socket_client_close(s);
     }

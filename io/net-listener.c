@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include <poll.h>
 #include <sys/socket.h>
+#include "fd-reserve.h"
 #include "io/net-listener.h"
 #include "net-listen.h"
 #include "qapi/qapi-visit-sockets.h"
@@ -18,6 +19,7 @@
 struct QIONetListener {
     ListenSockets *sockets;
     FdWatch **watches; /* as many as sockets; NULL while nobody is told */
+    bool uses_reserve; /* of descriptors */
     GSource *pause;
     GMainContext *context;
     QIONetListenerFn *fn;
@@ -78,10 +80,33 @@ bool qio_net_listener_is_at_path(QIONetListener *listener)
     return listen_sockets_are_at_path(listener->sockets);
 }
 
-/* A client, or NULL with errp set; *@again: there was none after all. */
-static QIOChannel *accept_client(int listen_fd, bool *again, Error **errp)
+void qio_net_listener_use_reserve(QIONetListener *listener)
 {
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    listener->uses_reserve = true;
+    fd_reserve_enable();
+}
+
+/* A descriptor, or -1 and errno. */
+static int accept_fd(QIONetListener *listener, int listen_fd)
+{
+    int fd;
+
+    if (!listener->uses_reserve && !fd_reserve_fill()) {
+        errno = EMFILE;
+        return -1;
+    }
+    do {
+        fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    } while (fd < 0 && (errno == EMFILE || errno == ENFILE) &&
+             listener->uses_reserve && fd_reserve_use());
+    return fd;
+}
+
+/* A client, or NULL with errp set; *@again: there was none after all. */
+static QIOChannel *accept_client(QIONetListener *listener, int listen_fd,
+                                 bool *again, Error **errp)
+{
+    int fd = accept_fd(listener, listen_fd);
     QIOChannel *ioc;
 
     *again =
@@ -151,7 +176,7 @@ static void listener_readable(GIOCondition condition, void *opaque)
     if (fd < 0 || listener->pause) {
         return;
     }
-    ioc = accept_client(fd, &again, NULL);
+    ioc = accept_client(listener, fd, &again, NULL);
     if (ioc) {
         listener->fn(ioc, listener->opaque);
     } else if (!again) {
@@ -195,7 +220,8 @@ QIOChannel *qio_net_listener_wait_client(QIONetListener *listener,
         int fd = listener_ready_fd(listener);
         bool again = true;
         Error *err = NULL;
-        QIOChannel *ioc = fd < 0 ? NULL : accept_client(fd, &again, &err);
+        QIOChannel *ioc =
+            fd < 0 ? NULL : accept_client(listener, fd, &again, &err);
 
         if (ioc || !again) {
             error_propagate(errp, err);

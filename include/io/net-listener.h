@@ -56,6 +56,13 @@ void qio_net_listener_set_client_fn(QIONetListener *listener,
                                     void *opaque);
 
 /*
+ * The clients of @listener are operators: they get one of the descriptors that
+ * are kept in reserve when there are no others, while clients of other
+ * listeners wait.  Before its clients are accepted; does not block.
+ */
+void qio_net_listener_use_reserve(QIONetListener *listener);
+
+/*
  * Whether a client waits to be accepted, while nobody is told.  Thread of its
  * context; does not block.
  */

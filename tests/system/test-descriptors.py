@@ -27,7 +27,8 @@ class Short(Daemon):
     def __init__(self, box, *options):
         path = box.path('nbd.sock')
         super().__init__(box, options=[
-            *options, '--nbd-server', f'addr.type=unix,addr.path={path}'],
+            *options, '--nbd-server', f'addr.type=unix,addr.path={path},'
+            'handshake-max-seconds=0'],
             wrapper=['sh', '-c', f'ulimit -n {LIMIT} && exec "$0" "$@"'])
         self.client = self.qmp()
         self.strangers = []
@@ -79,6 +80,26 @@ def _(box):
                       'image': 'n1'}):
             daemon.refuses('blockdev-add', node, 'Unable to create a timer')
         assert daemon.client.cmd('query-yank') == []
+
+
+@test('clients of the monitor are greeted all the same', seconds=60)
+def _(box):
+    with Short(box) as daemon:
+        # Eight at once, and what they leave is there for the next ones.
+        for _ in range(3):
+            clients = [daemon.qmp(seconds=60) for _ in range(8)]
+            for client in clients:
+                assert client.oob('query-yank') == []
+                client.close()
+            wait_for('the end of the sessions', lambda: len(
+                daemon.client.oob('query-dispatch')['sessions']) == 1)
+        # Strangers do not get what is missing from the reserve.
+        daemon.strangers.pop(0).close()
+        with daemon.qmp(seconds=60) as client:
+            client.cmd('query-name')
+        clients = [daemon.qmp(seconds=60) for _ in range(8)]
+        for client in clients:
+            client.close()
 
 
 # ---- Addresses of type fd. ----
