@@ -13,9 +13,11 @@
  *
  * A yank leads from any phase to yanked, and blockdev-reconnect from there to
  * connect; by way of close-wait when the server has not closed the connection
- * that was yanked.  Closing leads from any phase to closed.  All phase changes
- * happen in enter(), on the I/O thread.  The main thread posts its wishes there and
- * waits on a condition; a yank sets a mark, cuts what there is, and posts.
+ * that was yanked.  Closing leads from any phase to closed.
+ *
+ * All phase changes happen in enter(), on the I/O thread.  The main thread
+ * posts its wishes there and waits on a condition; a yank sets a mark, cuts
+ * what there is, and posts.
  *
  * A server that libnbd refuses for its flags leads from handshake to connect,
  * once, for another handshake.
@@ -56,8 +58,8 @@ static const unsigned allowed[NBD_PHASE__MAX] = {
         TO(HANDSHAKE) | TO(RECONNECT_WAIT) | TO(YANKED) | TO(CLOSED),
     [NBD_PHASE_HANDSHAKE] = TO(TRANSMISSION) | TO(CONNECT) |
                             TO(RECONNECT_WAIT) | TO(YANKED) | TO(CLOSED),
-    [NBD_PHASE_TRANSMISSION] = TO(CONNECT) | TO(RECONNECT_WAIT) |
-                               TO(DISCONNECT) | TO(YANKED) | TO(CLOSED),
+    [NBD_PHASE_TRANSMISSION] =
+        TO(RECONNECT_WAIT) | TO(DISCONNECT) | TO(YANKED) | TO(CLOSED),
     [NBD_PHASE_RECONNECT_WAIT] = TO(CONNECT) | TO(YANKED) | TO(CLOSED),
     [NBD_PHASE_DISCONNECT] = TO(CLOSED),
     [NBD_PHASE_YANKED] = TO(CONNECT) | TO(CLOSE_WAIT) | TO(CLOSED),
@@ -289,7 +291,11 @@ void nbd_on_handshake(NbdState *s, GIOCondition condition)
     enter(s, NBD_PHASE_TRANSMISSION);
 }
 
-/* The server is gone, or nobody can talk with it any more. */
+/*
+ * The server is gone, or nobody can talk with it any more.  If it worked, or
+ * requests wait, the next attempt comes at once, but for the pause between
+ * attempts.
+ */
 void nbd_on_lost(NbdState *s)
 {
     if (s->phase == NBD_PHASE_DISCONNECT) {
@@ -300,12 +306,10 @@ void nbd_on_lost(NbdState *s)
         nbd_io_lost(s);
         if (s->progress) {
             s->backoff = 0;
-            enter(s, NBD_PHASE_CONNECT);
-        } else {
-            enter(s, NBD_PHASE_RECONNECT_WAIT);
         }
+        enter(s, NBD_PHASE_RECONNECT_WAIT);
         nbd_io_attempt_failed(s);
-        if (s->waiting.head) {
+        if (s->progress || s->waiting.head) {
             nbd_on_request_waits(s);
         }
     }
