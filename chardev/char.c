@@ -58,16 +58,19 @@ void chardev_unregister_yank(Chardev *chr, YankFn *fn, void *opaque)
     }
 }
 
+/* Comes after whatever the device has posted to that thread. */
 static void detach_on_its_thread(void *opaque)
 {
     Chardev *chr = opaque;
 
-    chr->cls->detach_monitor(chr);
+    if (chr->cls->detach_monitor) {
+        chr->cls->detach_monitor(chr);
+    }
 }
 
 static void chardev_free(Chardev *chr)
 {
-    if (chr->iothread && chr->cls->detach_monitor) {
+    if (chr->iothread) {
         iothread_run(chr->iothread, detach_on_its_thread, chr);
     }
     if (chr->cls->close) {

@@ -29,8 +29,9 @@ typedef struct ChardevClass {
     bool (*attach_monitor)(Chardev *chr, IOThread *iothread,
                            ChardevSessionFn *fn, void *opaque, Error **errp);
     /*
-     * Monitor's thread, before close: ends what runs there.  Closing itself
-     * may touch the file system, which that thread never does.
+     * Monitor's thread, before close: ends what runs there; NULL: nothing
+     * does once it has begun.  Closing itself may touch the file system, which
+     * that thread never does.
      */
     void (*detach_monitor)(Chardev *chr);
     void (*session_ended)(Chardev *chr);

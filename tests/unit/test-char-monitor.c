@@ -170,6 +170,48 @@ static void test_present_client(void)
     monitor_free(monitor);
 }
 
+static void nothing(void *opaque)
+{
+}
+
+/* A device that is closed at once has written all that its session wrote. */
+static void test_file(void)
+{
+    for (int i = 0; i < 100; i++) {
+        g_autofree char *path = NULL;
+        g_autofree char *text = NULL;
+        Monitor *monitor;
+
+        io_fixture_start();
+        path = io_fixture_path("f");
+        char_fixture_add_path("file,id=m0,path=%s", path, &error_abort);
+        monitor = monitor_new("m0");
+        chardev_cleanup();
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        g_assert_cmpstr(text, ==, "hello");
+        unlink(path);
+        monitor_free(monitor);
+    }
+}
+
+static void test_ringbuf(void)
+{
+    g_autofree char *text = NULL;
+    g_autofree char *rest = NULL;
+    Monitor *monitor;
+
+    io_fixture_start();
+    char_fixture_add("ringbuf,id=m0", &error_abort);
+    monitor = monitor_new("m0");
+    iothread_run(monitor->iothread, nothing, NULL);
+    text = qmp_ringbuf_read("m0", 100, false, 0, &error_abort);
+    g_assert_cmpstr(text, ==, "hello");
+    end_first_session(monitor);
+    rest = qmp_ringbuf_read("m0", 100, false, 0, &error_abort);
+    g_assert_cmpstr(rest, ==, "");
+    monitor_free(monitor);
+}
+
 static void test_client(void)
 {
     g_autofree char *path = NULL;
@@ -244,6 +286,8 @@ int main(int argc, char **argv)
     g_test_add_func("/char-monitor/sessions", test_sessions);
     g_test_add_func("/char-monitor/in-use", test_in_use);
     g_test_add_func("/char-monitor/present-client", test_present_client);
+    g_test_add_func("/char-monitor/file", test_file);
+    g_test_add_func("/char-monitor/ringbuf", test_ringbuf);
     g_test_add_func("/char-monitor/client", test_client);
     g_test_add_func("/char-monitor/close-race", test_close_race);
     return g_test_run();
