@@ -307,34 +307,22 @@ char *destination_give_up_listening(Destination *d, const char *why)
     return pending;
 }
 
-static void free_listener(void *opaque)
-{
-    qio_net_listener_free(opaque);
-}
-
 static void stop(void *opaque)
 {
     Destination *d = opaque;
-    QIONetListener *listener;
 
     if (d->attempt) {
         fail_attempt(d, "No migration is expected here any more");
     }
     stop_accepting(d);
     destination_end_greeters(d);
-    listener = g_steal_pointer(&d->listener);
-    if (listener && has_path(qio_net_listener_address(listener))) {
-        /* Without a thread for it the file stays. */
-        d->closing = aside_start("removing the socket of the migration",
-                                 free_listener, listener, NULL, NULL);
-    } else {
-        qio_net_listener_free(listener);
-    }
 }
 
 void destination_stop_loop(Destination *d)
 {
     iothread_run(d->loop, stop, d);
+    /* Here, since that waits a moment for the file of a socket to be gone. */
+    g_clear_pointer(&d->listener, qio_net_listener_free);
 }
 
 bool destination_await_listening(Destination *d, unsigned number, Error **errp)

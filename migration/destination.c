@@ -224,7 +224,6 @@ static void destination_free(Destination *d)
     tls_creds_unref(d->creds);
     g_free(d->listen_pending);
     g_free(d->listen_error);
-    aside_unref(d->closing);
     iothread_unref(d->loop);
     g_free(d);
 }
@@ -274,9 +273,5 @@ void destination_shutdown(void)
     destination_free_missing(d, d->is_postcopy && !d->all_here);
     forget_session(d);
     destination_publish(NULL);
-    /* The file of the socket is removed before the process ends. */
-    if (d->closing) {
-        aside_wait(d->closing, ASIDE_TIMEOUT_MS, NULL);
-    }
     destination_free(d);
 }

@@ -124,7 +124,6 @@ struct Destination {
     ListenAttempt *attempt; /* the one that runs, or NULL */
     GQueue greeters;        /* of Greeter, the oldest first */
     bool finding_creds;     /* the main thread was asked for them */
-    AsideCall *closing;     /* frees the last listener, or NULL */
 
     QemuThread coordinator;
 };
@@ -177,7 +176,10 @@ bool destination_await_listening(Destination *d, unsigned number, Error **errp);
  * migration_lock is held.
  */
 char *destination_give_up_listening(Destination *d, const char *why);
-/* Closes all that the loop has, for good.  Not the loop itself; waits for it. */
+/*
+ * Closes all that the loop has, for good.  Not the loop itself; blocks for a
+ * moment.
+ */
 void destination_stop_loop(Destination *d);
 
 /* ---- destination-hello.c ---- */

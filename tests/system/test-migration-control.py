@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import free_port, program
+from fuse_folder import Folder
 from hang import block_main_loop
 from migration import (GRANULE, MIB, MIGRATION, Pair, Side, Volume, Writer,
                        noise, tcp_uri, unix_uri)
@@ -275,6 +276,31 @@ def _(box):
                     knock(uri).close()
                 source.cmd('migrate', uri=uri)
                 source.await_status('completed')
+
+
+@test('a place to listen at on a dead file system')
+def _(box):
+    folder = Folder(box)
+    dead = 'unix:' + folder.file('move.sock')
+    with Side(box, incoming='defer') as there, there.qmp() as other:
+        folder.freeze()
+        for oob in False, True:
+            request = there.control.submit('migrate-incoming', {'uri': dead},
+                                           oob)
+            wait_for('the attempt', lambda: other.oob('query-yank-status'))
+            status, = other.oob('query-yank-status')
+            assert status['phase'] == 'bind', status
+            if oob:     # its session serves other commands meanwhile
+                there.control.oob('query-migrate')
+            cut = other.oob('yank', {'instances': [MIGRATION]})
+            assert dead[5:] in cut['yanked'][0]['cut'][0], cut
+            error = there.control.reply(request)['error']
+            assert error['desc'] == 'The migration was yanked', error
+            assert there.status() == 'failed'
+        uri = unix_uri(box)
+        there.control.oob('migrate-incoming', {'uri': uri})
+        knock(uri).close()
+        folder.thaw()
 
 
 def knock(uri):
