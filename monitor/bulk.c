@@ -14,10 +14,12 @@
 #include "monitor-internal.h"
 
 /*
- * Freeing a message of this length is worth some system calls: as JSON values
- * it may have taken 250 times as much.
+ * Freeing messages of this length is worth some system calls: as JSON values
+ * they may have taken 250 times as much.
  */
 #define TRIM_BYTES (64 * KiB)
+/* More may be freed soon, and malloc_trim() locks each heap for a moment. */
+#define TRIM_DELAY_MS 100
 
 /*
  * malloc_trim() leaves the top of a thread's heap alone.  Left to itself, the
@@ -27,10 +29,12 @@
 #define KEEP_AT_TOP (8 * MiB)
 
 static IOThread *bulk_thread;
+static size_t freed;     /* atomic; bytes since the last trim */
 static bool trim_posted; /* atomic */
 
 bool mon_bulk_init(Error **errp)
 {
+    trim_posted = false;
     mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     mallopt(M_TRIM_THRESHOLD, KEEP_AT_TOP);
     bulk_thread = iothread_try_new("monitor-bulk", errp);
@@ -53,16 +57,28 @@ IOThread *mon_bulk_iothread(void)
 }
 
 /* The C library keeps what was freed below the top of its heaps. */
-static void trim(void *opaque)
+static gboolean trim(gpointer unused)
 {
+    __atomic_store_n(&freed, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&trim_posted, false, __ATOMIC_SEQ_CST);
     malloc_trim(0);
+    return G_SOURCE_REMOVE;
+}
+
+static void trim_soon(void *unused)
+{
+    g_autoptr(GSource) timer = g_timeout_source_new(TRIM_DELAY_MS);
+
+    g_source_set_callback(timer, trim, NULL, NULL);
+    g_source_attach(timer, iothread_get_g_main_context(iothread_current()));
 }
 
 void mon_bulk_freed(size_t bytes)
 {
-    if (bytes >= TRIM_BYTES && bulk_thread &&
+    size_t total = __atomic_add_fetch(&freed, bytes, __ATOMIC_SEQ_CST);
+
+    if (total >= TRIM_BYTES && bulk_thread &&
         !__atomic_exchange_n(&trim_posted, true, __ATOMIC_SEQ_CST)) {
-        iothread_post(bulk_thread, trim, NULL);
+        iothread_post(bulk_thread, trim_soon, NULL);
     }
 }

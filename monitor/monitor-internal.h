@@ -97,7 +97,7 @@ typedef enum MonMode {
  * fails: what is wrong with it is its reply.  Any thread, OOB-safe.
  */
 MonRequest *mon_request_new(json_object *doc, Error *err, MonMode mode);
-/* A long one is freed on the bulk thread if this is the monitor thread. */
+/* On the monitor thread, the bulk thread frees it unless it is short. */
 void mon_request_free(MonRequest *req);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonRequest, mon_request_free)
 /* True when it would end the process, were it to run. */

@@ -9,6 +9,12 @@
 #include "qemu/osdep.h"
 #include "monitor-internal.h"
 
+/*
+ * The monitor thread frees less itself.  A client may leave with a full queue,
+ * which may hold a million JSON values.
+ */
+#define FREE_HERE_BYTES 256
+
 /* Punctuation that comes with each value or member: ", " and ": " or so. */
 #define SIZE_PER_VALUE 4
 
@@ -213,7 +219,7 @@ void mon_request_free(MonRequest *req)
     if (!req) {
         return;
     }
-    if (req->size > MON_LONG_MESSAGE &&
+    if (req->size > FREE_HERE_BYTES &&
         iothread_current() == monitor_iothread()) {
         iothread_post(mon_bulk_iothread(), request_free, req);
     } else {

@@ -111,6 +111,32 @@ def _(box):
                         daemon.rss() < before + 40 * MIB), 10)
 
 
+@test('a queue that its client leaves behind is freed elsewhere', seconds=60)
+def _(box):
+    request = ('{"execute":"query-name","id":[%s]}\n'
+               % ','.join(['{}'] * 3000))
+
+    def queued():
+        return max(session['queued'] for session in
+                   other.oob('query-dispatch')['sessions'])
+
+    with Daemon(box) as daemon, daemon.qmp(seconds=30) as other, \
+            daemon.qmp() as blocked, daemon.qmp(seconds=30) as leaver:
+        hang = block_main_loop(box, daemon, blocked)
+        for _ in range(200):
+            leaver.send_raw(request)
+        wait_for('queue to fill', lambda: queued() >= 200, 10 * slowness())
+        monitor = daemon.processor_time('monitor')
+        bulk = daemon.processor_time('monitor-bulk')
+        leaver.close()
+        wait_for('session to end', lambda: queued() < 200, 10 * slowness())
+        # The bulk thread is done once it has run what was posted to it.
+        wait_for('memory to be freed', lambda: (
+            daemon.processor_time('monitor-bulk') - bulk >
+            2 * (daemon.processor_time('monitor') - monitor)), 10)
+        hang.release()
+
+
 @test('a token without an end does not eat memory', seconds=60)
 def _(box):
     with Daemon(box) as daemon, daemon.qmp(seconds=60) as qmp:
