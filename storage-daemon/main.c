@@ -18,6 +18,9 @@
 #include "qemu/shutdown.h"
 #include "qom/object.h"
 
+/* How long the end waits for calls that were left behind. */
+#define ABANDONED_CALLS_MS 1000
+
 /* Everything up to the point where clients are served. */
 static bool start(int argc, char **argv, const DaemonSettings *settings,
                   Error **errp)
@@ -79,24 +82,14 @@ static void stop(void)
     monitor_cleanup();
 }
 
-static void note_abandoned(const char *what, int64_t age_us, void *opaque)
-{
-    *(bool *)opaque = true;
-}
-
 /*
  * The end of main(): as a return from it, unless a side thread still waits for
  * a file system, which then would delay the end.
  */
 static int end(int status)
 {
-    bool abandoned = false;
-
-    if (!message_thread_stop(MESSAGE_FLUSH_MS)) {
-        process_end(status);
-    }
-    aside_foreach_abandoned(note_abandoned, &abandoned);
-    if (abandoned) {
+    if (!aside_wait_abandoned(ABANDONED_CALLS_MS) ||
+        !message_thread_stop(MESSAGE_FLUSH_MS)) {
         process_end(status);
     }
     return status;

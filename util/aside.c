@@ -33,10 +33,12 @@ struct AsideCall {
  */
 static QemuMutex aside_lock;
 static GQueue abandoned = G_QUEUE_INIT; /* of AsideCall, oldest first */
+static QemuCond abandoned_cond;         /* one left the list */
 
 static void __attribute__((constructor)) aside_init(void)
 {
     qemu_mutex_init(&aside_lock);
+    qemu_cond_init(&abandoned_cond);
 }
 
 static void aside_free(AsideCall *call)
@@ -108,6 +110,7 @@ static void aside_leave(gpointer opaque)
         last = call->owners == 0;
         if (last) {
             g_queue_unlink(&abandoned, &call->link);
+            qemu_cond_broadcast(&abandoned_cond);
         }
     }
     if (last) {
@@ -245,4 +248,21 @@ void aside_foreach_abandoned(AsideAbandonedFn *fn, void *opaque)
             fn(call->what, now_us - call->begin_us, opaque);
         }
     }
+}
+
+bool aside_wait_abandoned(int timeout_ms)
+{
+    int64_t end_us = g_get_monotonic_time() + timeout_ms * INT64_C(1000);
+
+    oob_assert_may_block("aside_wait_abandoned");
+    QEMU_LOCK_GUARD(&aside_lock);
+    while (abandoned.length) {
+        int64_t rest_us = end_us - g_get_monotonic_time();
+
+        if (rest_us <= 0) {
+            return false;
+        }
+        qemu_cond_timedwait(&abandoned_cond, &aside_lock, rest_us / 1000 + 1);
+    }
+    return true;
 }

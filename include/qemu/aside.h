@@ -82,4 +82,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(AsideCall, aside_unref)
 typedef void AsideAbandonedFn(const char *what, int64_t age_us, void *opaque);
 void aside_foreach_abandoned(AsideAbandonedFn *fn, void *opaque);
 
+/*
+ * Waits until no abandoned call runs any more, for at most @timeout_ms
+ * milliseconds; then it returns false.  For the end of the process: some calls
+ * that nobody waits for remove files.  Any thread; blocks.
+ */
+bool aside_wait_abandoned(int timeout_ms);
+
 #endif

@@ -228,8 +228,12 @@ static void test_limit(void)
                       "oldest is passing the gate; no more than that are "
                       "allowed");
     g_assert_true(refused.freed);
+    g_assert_false(aside_wait_abandoned(1));
     for (int i = 0; i < ASIDE_MAX_ABANDONED; i++) {
         gate_open(&gates[i]);
+    }
+    g_assert_true(aside_wait_abandoned(60000));
+    for (int i = 0; i < ASIDE_MAX_ABANDONED; i++) {
         wait_freed(&gates[i]);
     }
     g_assert_cmpuint(n_abandoned(), ==, 0);
