@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/aside.h"
+#include "qemu/oob.h"
 #include "qemu/yank.h"
 #include "blkdebug-internal.h"
 
@@ -292,7 +293,10 @@ static bool config_wait(AsideCall *call, const char *node_name, Error **errp)
         return false;
     }
     yank_register_function(instance, config_yank, call);
-    ok = aside_wait(call, -1, errp);
+    {
+        OOB_WAIT_YANK("blockdev", node_name);
+        ok = aside_wait(call, -1, errp);
+    }
     yank_unregister_function(instance, config_yank, call);
     yank_unregister_instance(instance);
     return ok;

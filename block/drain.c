@@ -14,6 +14,7 @@
 #include "block/block_int.h"
 #include "qapi/error.h"
 #include "qemu/lockable.h"
+#include "qemu/oob.h"
 
 void block_drain_init(BlockNode *node)
 {
@@ -57,7 +58,7 @@ static void resume(void *opaque)
 /* A deadline on the monotonic clock, in microseconds. */
 #define NO_DEADLINE INT64_MAX
 
-static bool wait_drained(BlockNode *node, int64_t deadline)
+static bool wait_drained_until(BlockNode *node, int64_t deadline)
 {
     QEMU_LOCK_GUARD(&node->drain_lock);
     while (node->drains_done != node->drains_asked) {
@@ -73,6 +74,16 @@ static bool wait_drained(BlockNode *node, int64_t deadline)
         }
     }
     return true;
+}
+
+/* Where a yank ends the requests, it ends the wait, too. */
+static bool wait_drained(BlockNode *node, int64_t deadline)
+{
+    if (node->driver->yankable) {
+        OOB_WAIT_YANK("blockdev", node->name);
+        return wait_drained_until(node, NO_DEADLINE);
+    }
+    return wait_drained_until(node, deadline);
 }
 
 static bool drained_begin(BlockNode *node, int64_t deadline, Error **errp);
@@ -100,7 +111,6 @@ static bool parents_begin(BlockNode *node, int64_t deadline, Error **errp)
     return true;
 }
 
-/* Where a yank ends the requests, it ends the wait, too. */
 static bool drained_begin(BlockNode *node, int64_t deadline, Error **errp)
 {
     if (!parents_begin(node, deadline, errp)) {
@@ -109,8 +119,7 @@ static bool drained_begin(BlockNode *node, int64_t deadline, Error **errp)
     if (node->drain_count++ == 0) {
         node->drains_asked++;
         iothread_post(node->iothread, quiesce, node);
-        if (!wait_drained(node,
-                          node->driver->yankable ? NO_DEADLINE : deadline)) {
+        if (!wait_drained(node, deadline)) {
             error_setg(errp,
                        "Requests of node '%s' have not ended within %d seconds",
                        node->name, BLOCK_WAIT_MS / 1000);

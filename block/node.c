@@ -7,6 +7,7 @@
 #include "block/block_int.h"
 #include "qapi/error.h"
 #include "qemu/id.h"
+#include "qemu/oob.h"
 
 #define NODE_NAME_MAX 31
 
@@ -224,7 +225,11 @@ static bool flush_last(BlockNode *node, bool bounded, Error **errp)
     if (node->read_only || !(written || yankable)) {
         return true;
     }
-    if (block_flush_sync(node, bounded && !yankable ? BLOCK_WAIT_MS : -1)) {
+    if (yankable) {
+        OOB_WAIT_YANK("blockdev", node->name);
+        return block_flush_sync(node, -1);
+    }
+    if (block_flush_sync(node, bounded ? BLOCK_WAIT_MS : -1)) {
         return true;
     }
     error_setg(errp, "The flush of node '%s' has not ended within %d seconds",

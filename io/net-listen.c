@@ -422,6 +422,7 @@ static bool listen_await(AsideCall *call, const ListenCall *lc, int cancel_fd,
         poll(pfds, 1, CANCEL_GRACE_MS);
     }
     if (pfds[0].revents) {
+        OOB_WAIT_BOUND("the call has done all but return");
         return aside_wait(call, -1, errp);
     }
     if (n == 0) {

@@ -40,6 +40,7 @@ bool monitor_init(Error **errp)
         g_clear_pointer(&monitor_thread, iothread_unref);
         return false;
     }
+    iothread_mark_oob(monitor_thread);
     devices = g_ptr_array_new_with_free_func(device_free);
     closed = false;
     mon_dispatcher_init(NULL);

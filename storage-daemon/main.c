@@ -13,13 +13,78 @@
 #include "monitor/monitor.h"
 #include "qemu/aside.h"
 #include "qemu/message-thread.h"
+#include "qemu/oob.h"
 #include "qemu/process-end.h"
 #include "qemu/service-notify.h"
 #include "qemu/shutdown.h"
+#include "qemu/thread-pool.h"
+#include "qemu/yank.h"
 #include "qom/object.h"
+
+/* Each wait of the main thread says why it ends, which debug builds check. */
+#ifdef CONFIG_DEBUG_CHECKS
+typedef struct Sought {
+    char *name;
+    bool found;
+} Sought;
+
+static void compare_name(const YankInstance *instance,
+                         const YankInstanceStats *stats, void *opaque)
+{
+    g_autofree char *name = yank_instance_name(instance);
+    Sought *sought = opaque;
+
+    sought->found |= g_str_equal(name, sought->name);
+}
+
+/* "blockdev" and "n0" name the instance "blockdev:n0". */
+static bool is_registered(const char *type, const char *id)
+{
+    Sought sought = {.name = g_strjoin(":", type, id, NULL)};
+
+    yank_foreach_instance(compare_name, &sought);
+    g_free(sought.name);
+    return sought.found;
+}
+
+static void check_waits_of_main_thread(void)
+{
+    oob_main_thread_enter(is_registered);
+}
+#else
+static void check_waits_of_main_thread(void)
+{
+}
+#endif
 
 /* How long the end waits for calls that were left behind. */
 #define ABANDONED_CALLS_MS 1000
+
+/* On a side thread: the socket of the manager is a path. */
+static void notify_ready(void *opaque)
+{
+    int *error = opaque;
+
+    *error = service_notify("READY=1") ? 0 : errno;
+}
+
+static void tell_service_manager(void)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    g_autoptr(AsideCall) call = NULL;
+    int *error = g_new0(int, 1);
+    Error *err = NULL;
+
+    call = aside_start("telling the service manager", notify_ready, error,
+                       g_free, &err);
+    if (call && aside_wait(call, ASIDE_TIMEOUT_MS, &err) && *error) {
+        error_setg_errno(&err, *error, "%s", path);
+    }
+    if (err) {
+        warn_report("NOTIFY_SOCKET %s", error_get_pretty(err));
+        error_free(err);
+    }
+}
 
 /* Everything up to the point where clients are served. */
 static bool start(int argc, char **argv, const DaemonSettings *settings,
@@ -47,9 +112,8 @@ static bool start(int argc, char **argv, const DaemonSettings *settings,
         return false;
     }
     nbd_server_release();
-    if (!service_notify("READY=1")) {
-        warn_report("NOTIFY_SOCKET %s: %s", getenv("NOTIFY_SOCKET"),
-                    g_strerror(errno));
+    if (getenv("NOTIFY_SOCKET")) {
+        tell_service_manager();
     }
     return !settings->daemonize || daemonize_complete(errp);
 }
@@ -68,6 +132,8 @@ static void serve(void)
  */
 static void stop(void)
 {
+    OOB_WAIT_BOUND("--shutdown-timeout, the yank that follows, and the end");
+
     shutdown_send_event();
     migration_shutdown();
     block_export_close_all();
@@ -88,6 +154,8 @@ static void stop(void)
  */
 static int end(int status)
 {
+    OOB_WAIT_BOUND("the thread of the messages has written its last one");
+
     if (!aside_wait_abandoned(ABANDONED_CALLS_MS) ||
         !message_thread_stop(MESSAGE_FLUSH_MS)) {
         process_end(status);
@@ -120,6 +188,7 @@ int main(int argc, char **argv)
     shutdown_init(monitor_iothread(), pidfile_remove);
     shutdown_set_timeout(settings.shutdown_timeout_ms);
     shutdown_set_starting(true);
+    check_waits_of_main_thread();
 
     if (start(argc, argv, &settings, &err)) {
         shutdown_set_starting(false);

@@ -93,7 +93,7 @@ bool oob_may_block(void)
 
 bool oob_may_use_paths(void)
 {
-    return oob_may_block();
+    return is_unmarked() && !loop_name;
 }
 
 static void G_GNUC_NORETURN die(const char *call)

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
+#include "qemu/oob.h"
 #include "qemu/thread-pool.h"
 
 /* A worker beyond the first ends after this long without work. */
@@ -105,6 +106,7 @@ static bool start_worker(Worker *worker, Error **errp)
     ThreadPool *pool = worker->pool;
 
     if (worker->started) {
+        OOB_WAIT_BOUND("the worker has ended but for its return");
         qemu_thread_join(&worker->thread); /* it is past its last work */
     }
     worker->started =
@@ -177,6 +179,7 @@ void thread_pool_free(ThreadPool *pool)
         pool->stopping = true;
         qemu_cond_broadcast(&pool->cond);
     }
+    OOB_WAIT_BOUND("no worker has work");
     for (unsigned i = 0; i < THREAD_POOL_MAX_WORKERS; i++) {
         if (pool->workers[i].started) {
             qemu_thread_join(&pool->workers[i].thread);

@@ -11,6 +11,7 @@
 #include "io/net-listener.h"
 #include "nbd-client.h"
 #include "nbd-server.h"
+#include "qemu/oob.h"
 
 struct NbdServer {
     int refcount; /* atomic; one is that of nbd_server, others of clients */
@@ -253,6 +254,7 @@ static QIONetListener *listen_in_time(const SocketAddress *addr, Error **errp)
         error_setg_errno(errp, errno, "Unable to create a timer");
         return NULL;
     }
+    OOB_WAIT_BOUND("RESOLVE_SECONDS");
     timerfd_settime(fd, 0, &limit, NULL);
     listener = qio_net_listener_new_cancel(addr, SOMAXCONN, fd, &err);
     if (!listener && read(fd, &expired, sizeof(expired)) > 0) {

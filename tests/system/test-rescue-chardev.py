@@ -248,7 +248,7 @@ def _(box):
                     pass
             assert not os.path.exists(path)
         assert qmp.cmd('query-yank') == []
-        assert daemon.fds() == before, (daemon.fds(), before)
+        wait_for('descriptors', lambda: daemon.fds() == before)
 
 
 run()

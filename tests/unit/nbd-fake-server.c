@@ -475,7 +475,7 @@ FakeServer *fake_server_new(const char *path, FakeMode mode)
     s->data = g_malloc0(FAKE_SIZE);
     s->mode = mode;
     s->conn_fd = -1;
-    qemu_mutex_init(&s->lock);
+    qemu_mutex_init_slow(&s->lock);
     qemu_cond_init(&s->cond);
     open_listener(s);
     qemu_thread_create(&s->thread, "fake-nbd", server_main, s,

@@ -372,6 +372,13 @@ static void block_on_marked_loop(gconstpointer data)
     block_on_loop(data, true);
 }
 
+static const Blocker path_blocker = {"unlink", block_unlink};
+
+static void block_on_any_loop(void)
+{
+    block_on_loop(&path_blocker, false);
+}
+
 static bool only_n0(const char *type, const char *id)
 {
     return g_str_equal(type, "blockdev") && id && g_str_equal(id, "n0");
@@ -443,6 +450,7 @@ static void test_main_thread_unregistered(void)
 
 static void add_blockers(void)
 {
+    g_test_add_func("/oob/path-on-loop", block_on_any_loop);
     g_test_add_func("/oob/main-thread/waits", test_main_thread_waits);
     g_test_add_func("/oob/main-thread/unregistered",
                     test_main_thread_unregistered);
