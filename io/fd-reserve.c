@@ -18,6 +18,7 @@ static QemuMutex reserve_lock;
 static int reserve[RESERVE_MAX];
 static unsigned n_reserve;
 static unsigned n_wanted;
+static unsigned n_users; /* calls of enable without their disable */
 
 static void __attribute__((constructor)) fd_reserve_init(void)
 {
@@ -31,8 +32,21 @@ void fd_reserve_enable(void)
     getrlimit(RLIMIT_NOFILE, &limit);
     WITH_QEMU_LOCK_GUARD(&reserve_lock) {
         n_wanted = MIN(limit.rlim_cur / 8, RESERVE_MAX);
+        n_users++;
     }
     fd_reserve_fill();
+}
+
+void fd_reserve_disable(void)
+{
+    QEMU_LOCK_GUARD(&reserve_lock);
+    if (--n_users > 0) {
+        return;
+    }
+    n_wanted = 0;
+    while (n_reserve > 0) {
+        close(reserve[--n_reserve]);
+    }
 }
 
 bool fd_reserve_fill(void)

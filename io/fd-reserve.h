@@ -9,9 +9,11 @@
 
 /*
  * From now on there is to be a reserve; it is filled at once, as far as
- * possible.  Any thread; does not block.
+ * possible.  It is closed by the last fd_reserve_disable(), one for each call
+ * of this.  Any thread; do not block.
  */
 void fd_reserve_enable(void);
+void fd_reserve_disable(void);
 
 /*
  * Fills the reserve up.  False when descriptors are too short for that: then

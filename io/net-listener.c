@@ -66,6 +66,9 @@ void qio_net_listener_free(QIONetListener *listener)
     if (listener) {
         listener_unwatch(listener);
         listen_sockets_free(listener->sockets);
+        if (listener->uses_reserve) {
+            fd_reserve_disable();
+        }
         g_free(listener);
     }
 }
