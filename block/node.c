@@ -186,8 +186,10 @@ static void node_free(BlockNode *node)
     g_free(node);
 }
 
+/* A node is older than those that it opens below it, as in stock. */
 static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
 {
+    GList *older = nodes.tail;
     BlockNode *node;
     bool ok;
 
@@ -208,7 +210,7 @@ static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
         node_free(node);
         return NULL;
     }
-    g_queue_push_tail(&nodes, node);
+    g_queue_insert_after(&nodes, older, node);
     block_role_join(node);
     return node;
 }

@@ -5,6 +5,7 @@
 """Local nodes behind an export: what is written is there."""
 
 import json
+import json
 import os
 import sys
 import time
@@ -170,6 +171,58 @@ def _(box):
         assert d.error(d.client.read, 0, 4096) == 0
         assert d.error(d.client.read, 0, 8192) == EIO
         assert d.error(d.client.read, 0, 8192) == 0
+
+
+def as_told(value):
+    """@value with file names that are options parsed, as their order differs,
+    and without names that were made up."""
+    if isinstance(value, list):
+        return [as_told(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_told(item) for key, item in value.items()
+                if not (key == 'node-name' and item.startswith('#'))}
+    if isinstance(value, str) and value.startswith('json:'):
+        return json.loads(value[5:])
+    return value
+
+
+@test('queries tell of nodes what stock tells', needs=['qemu-storage-daemon'])
+def _(box):
+    image = box.write('image', bytes(SIZE))
+    config = box.write('config', b'[inject-error]\nevent = "read_aio"\n')
+    file = {'driver': 'file', 'filename': image}
+    null = {'driver': 'null-co', 'read-zeroes': True}
+    rules = [{'event': 'none', 'iotype': 'read', 'errno': 5, 'sector': 3},
+             {'event': 'write_aio', 'once': True}]
+    blkdebug = {'driver': 'blkdebug', 'image': null}
+    nodes = [
+        {'driver': 'null-co'},
+        {'driver': 'null-co', 'size': 1 << 30},
+        {'driver': 'null-co', 'latency-ns': 5},
+        {**null, 'size': 512},
+        {**null, 'read-zeroes': False, 'read-only': True},
+        {**file, 'cache': {'direct': True}, 'discard': 'unmap'},
+        {**file, 'read-only': True},
+        blkdebug,
+        {**blkdebug, 'image': file},
+        {**blkdebug, 'image': file, 'config': config},
+        {**blkdebug, 'image': null, 'config': config},
+        {**blkdebug, 'image': file, 'inject-error': rules},
+        {**blkdebug, 'image': {**blkdebug, 'inject-error': rules}},
+        {**blkdebug, 'image': {**blkdebug, 'image': {'driver': 'null-co'}}}]
+    daemons = [Daemon(box, kind) for kind in ('qsd', 'yankd')]
+    for node in nodes:
+        for flat in False, True:
+            told = []
+            for daemon in daemons:
+                with daemon.qmp() as qmp:
+                    qmp.cmd('blockdev-add', {**node, 'node-name': 'n'})
+                    told.append(as_told(qmp.cmd('query-named-block-nodes',
+                                                {'flat': flat})))
+                    qmp.cmd('blockdev-del', {'node-name': 'n'})
+            assert told[1] == told[0], (node, told)
+    for daemon in daemons:
+        daemon.finish()
 
 
 @test('blkdebug: delays')

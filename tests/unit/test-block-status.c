@@ -9,7 +9,7 @@
 #include "block-test.h"
 
 #define GRANULE 65536
-#define SIZE (16 * GRANULE + 1000)
+#define SIZE (16 * GRANULE + 1024)
 
 static char buf[4 * GRANULE];
 
@@ -90,7 +90,7 @@ static void test_ram(void)
 
     /* The end of the volume is no whole granule. */
     g_assert_cmpint(request(node, BLOCK_OP_WRITE, SIZE - 1, 1), ==, 0);
-    expect(node, 16 * GRANULE, 1000, false, 1000);
+    expect(node, 16 * GRANULE, 1024, false, 1024);
     expect(node, SIZE - 1, 1, false, 1);
 
     /* What is zeroed in part only is not worth knowing. */
