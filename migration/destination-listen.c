@@ -36,6 +36,14 @@ static void attempt_free(ListenAttempt *a)
     g_free(a);
 }
 
+/* The loop is stopped, or about to be, and the activity may be gone. */
+static bool is_over(Destination *d)
+{
+    QEMU_LOCK_GUARD(&migration_lock);
+
+    return d->closed || d->shutting_down;
+}
+
 /*
  * The attempt that runs has ended, with @err or, when it is NULL, with
  * success: all who wait for it are told.
@@ -43,8 +51,9 @@ static void attempt_free(ListenAttempt *a)
 static void end_attempt(Destination *d, const Error *err)
 {
     ListenAttempt *a = g_steal_pointer(&d->attempt);
+    bool over = is_over(d);
 
-    if (migration_state() != MIGRATION_STATUS_POSTCOPY_PAUSED) {
+    if (!over && migration_state() != MIGRATION_STATUS_POSTCOPY_PAUSED) {
         activity_set_phase(d->activity, err ? "failed" : "listening");
     }
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
@@ -54,7 +63,9 @@ static void end_attempt(Destination *d, const Error *err)
         d->listen_done = a->number;
         g_free(d->listen_error);
         d->listen_error = err ? g_strdup(error_get_pretty(err)) : NULL;
-        stats_set_error(d->listen_error);
+        if (!over) {
+            stats_set_error(d->listen_error);
+        }
         if (err) {
             /* So that it may be tried anew; a resume stays as it is. */
             migration_set_state(MIGRATION_STATUS_SETUP,
@@ -221,6 +232,19 @@ static void start_timer(Destination *d, ListenAttempt *a)
     g_source_attach(a->timer, iothread_get_g_main_context(d->loop));
 }
 
+static void begin_attempt(Destination *d, const SocketAddress *address)
+{
+    if (socket_address_is_numeric(address)) {
+        start_timer(d, d->attempt);
+    }
+    if (is_connected_fd(address)) {
+        d->attempt->task = qio_connect_task_new(
+            address, iothread_get_g_main_context(d->loop), fd_connected, d);
+    } else {
+        begin_bind(d, address);
+    }
+}
+
 typedef struct Order {
     Destination *d;
     SocketAddress *address;
@@ -237,15 +261,10 @@ static void carry_out(void *opaque)
     }
     stop_accepting(d);
     d->attempt = order->attempt;
-    if (socket_address_is_numeric(order->address)) {
-        start_timer(d, d->attempt);
-    }
-    if (is_connected_fd(order->address)) {
-        d->attempt->task = qio_connect_task_new(
-            order->address, iothread_get_g_main_context(d->loop), fd_connected,
-            d);
+    if (is_over(d)) {
+        fail_attempt(d, "No migration is expected here any more");
     } else {
-        begin_bind(d, order->address);
+        begin_attempt(d, order->address);
     }
     qapi_free_SocketAddress(order->address);
     g_free(order);

@@ -410,6 +410,29 @@ static void test_wait_cancelled(void)
     io_fixture_finish();
 }
 
+/* Which addresses need nobody to resolve a name. */
+static void test_numeric(void)
+{
+    static const struct {
+        const char *host, *port;
+        bool numeric;
+    } table[] = {
+        {"127.0.0.1", "10809", true}, {"::1", "0", true},
+        {"", "10809", true},          {"fe80::1%lo", "1", true},
+        {"localhost", "1", false},    {"127.0.0.1", "http", false},
+        {"127.0.0", "1", false},      {"", "", true},
+    };
+    g_autoptr(SocketAddress) un = io_fixture_unix("/localhost");
+
+    g_assert_true(socket_address_is_numeric(un));
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        g_autoptr(SocketAddress) addr =
+            io_fixture_inet(table[i].host, table[i].port);
+
+        g_assert_cmpint(socket_address_is_numeric(addr), ==, table[i].numeric);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -417,6 +440,7 @@ int main(int argc, char **argv)
     g_test_add_func("/io/listener/free-in-callback", test_free_in_callback);
     g_test_add_func("/io/listener/inet", test_inet);
     g_test_add_func("/io/listener/keep-alive", test_keep_alive);
+    g_test_add_func("/io/listener/numeric", test_numeric);
     g_test_add_func("/io/listener/both-families", test_both_families);
     g_test_add_func("/io/listener/range", test_range);
     g_test_add_func("/io/listener/errors", test_errors);
