@@ -46,13 +46,12 @@ GArray *socket_resolve_inet(const InetSocketAddress *inet, unsigned flags,
                             Error **errp)
 {
     bool passive = flags & SOCKET_RESOLVE_PASSIVE;
+    bool numeric = (flags & SOCKET_RESOLVE_NUMERIC) || inet->numeric;
     struct addrinfo hints = {
         .ai_family = inet_family(inet),
         .ai_socktype = SOCK_STREAM,
-        .ai_flags =
-            (passive ? AI_PASSIVE : 0) |
-            (flags & SOCKET_RESOLVE_NUMERIC ? AI_NUMERICHOST | AI_NUMERICSERV
-                                            : 0),
+        .ai_flags = (passive ? AI_PASSIVE : 0) |
+                    (numeric ? AI_NUMERICHOST | AI_NUMERICSERV : 0),
     };
     const char *host = inet->host[0] || !passive ? inet->host : NULL;
     struct addrinfo *list;
@@ -90,7 +89,7 @@ bool socket_address_is_numeric(const SocketAddress *addr)
     g_auto(GStrv) parts = NULL; /* address and scope */
     struct in6_addr bytes;
 
-    if (addr->type != SOCKET_ADDRESS_TYPE_INET) {
+    if (addr->type != SOCKET_ADDRESS_TYPE_INET || inet->numeric) {
         return true;
     }
     if (strspn(inet->port, "0123456789") != strlen(inet->port)) {

@@ -229,6 +229,7 @@ static void test_range(void)
 
 static void test_errors(void)
 {
+    SocketAddress *addr;
     int pair[2];
     g_autofree char *text = NULL;
 
@@ -236,6 +237,10 @@ static void test_errors(void)
     expect_error(io_fixture_unix("/nonexistent/s"),
                  "Failed to bind socket to /nonexistent/s: "
                  "No such file or directory");
+    addr = io_fixture_inet("localhost", "0");
+    addr->u.inet.has_numeric = addr->u.inet.numeric = true;
+    expect_error(addr, "address resolution failed for localhost:0: "
+                       "Name or service not known");
     expect_error(io_fixture_inet("127.0.0.1", "65536"),
                  "Port '65536' is out of range: allowed are 0 to 65535");
     expect_error(io_fixture_inet("127.0.0.1", "18446744073709551617"),
