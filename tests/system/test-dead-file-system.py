@@ -140,6 +140,30 @@ def _(box):
         v.finish()
 
 
+@test('a latency that is longer than anybody waits', seconds=60)
+def _(box):
+    path = box.path('nbd')
+    daemon = Daemon(box, options=[
+        '--shutdown-timeout', '1',
+        '--blockdev', f'null-co,node-name=n,latency-ns={10 ** 15}',
+        '--nbd-server', f'addr.type=unix,addr.path={path}',
+        '--export', 'nbd,id=e0,node-name=n'])
+    with daemon.qmp() as qmp, NbdClient(path, 'n') as client:
+        client.request(CMD_READ, 0, 512)
+        # The reply to an invalid request says that the one before came.
+        client.request(CMD_READ, 1 << 50, 512)
+        client.reply()
+        number = qmp.submit('nbd-server-stop')
+        try:
+            qmp.result(number, seconds=25)
+            raise AssertionError('it waited for no request')
+        except QmpError as error:
+            assert "export 'e0' have not ended" in str(error), error
+        assert qmp.cmd('query-block-exports')[0]['shutting-down']
+        daemon.process.terminate()
+        assert daemon.process.wait(20) == 1
+
+
 @test('a node that was never written is not flushed', seconds=60)
 def _(box):
     v = Victim(box)

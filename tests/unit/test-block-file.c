@@ -515,7 +515,7 @@ static void test_hung_requests(void)
     g_autoptr(Error) err = NULL;
     TestReq *reqs[40];
     BlockNode *hung, *other;
-    char buf[512];
+    char bufs[G_N_ELEMENTS(reqs)][512];
 
     make_image();
     g_assert_true(g_file_set_contents(path, "x", 1, NULL));
@@ -525,7 +525,7 @@ static void test_hung_requests(void)
     g_assert_cmpint(write_at(other, 0, 1, 0), ==, 0);
     libc_set_gate("read");
     for (size_t i = 0; i < G_N_ELEMENTS(reqs); i++) {
-        reqs[i] = test_start(hung, BLOCK_OP_READ, 0, sizeof(buf), buf);
+        reqs[i] = test_start(hung, BLOCK_OP_READ, 0, 512, bufs[i]);
     }
     libc_wait_for_waiting(THREAD_POOL_MAX_WORKERS);
     g_assert_cmpint(write_at(other, 0, 1, BLOCK_REQ_FUA), ==, 0);
