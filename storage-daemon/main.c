@@ -156,8 +156,12 @@ static int end(int status)
 {
     OOB_WAIT_BOUND("the thread of the messages has written its last one");
 
-    if (!aside_wait_abandoned(ABANDONED_CALLS_MS) ||
-        !message_thread_stop(MESSAGE_FLUSH_MS)) {
+    if (!aside_wait_abandoned(ABANDONED_CALLS_MS)) {
+        /* The end is forced if it needed a yank that did not suffice. */
+        message_thread_flush(MESSAGE_FLUSH_MS);
+        process_end(shutdown_has_yanked() ? 1 : status);
+    }
+    if (!message_thread_stop(MESSAGE_FLUSH_MS)) {
         process_end(status);
     }
     return status;

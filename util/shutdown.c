@@ -221,3 +221,9 @@ ShutdownCause shutdown_requested(void)
     QEMU_LOCK_GUARD(&shutdown_lock);
     return shutdown_cause;
 }
+
+bool shutdown_has_yanked(void)
+{
+    QEMU_LOCK_GUARD(&shutdown_lock);
+    return yanked;
+}

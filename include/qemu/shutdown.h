@@ -57,6 +57,9 @@ void shutdown_announce(void);
  */
 void shutdown_hurry(void);
 
+/* Whether a request to end has led to a yank of all instances.  Any thread. */
+bool shutdown_has_yanked(void);
+
 /* The cause, SHUTDOWN_CAUSE_NONE until there is one.  Any thread. */
 ShutdownCause shutdown_requested(void);
 
