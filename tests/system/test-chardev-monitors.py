@@ -71,6 +71,7 @@ def _(box):
                 return f.read().endswith('\n')
         wait_for('greeting', greeted)
         # The log has what stdio wrote; it is no complaint.
+        wait_for('greeting', lambda: daemon.process.output().endswith('\n'))
         assert 'QMP' in json.loads(daemon.process.output())
         open(daemon.process.log, 'w').close()
 
