@@ -13,6 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import Daemon, free_port
+from hang import block_main_loop
 from nbd import (CMD_FLUSH, CMD_TRIM, CMD_WRITE_ZEROES, EIO, EPERM, NbdClient,
                  NbdError)
 from qmp import QmpError
@@ -237,6 +238,27 @@ def _(box):
         assert time.monotonic() - begin < 0.15
         assert d.client.read(0, 1) == b'x'
         assert time.monotonic() - begin >= 0.19
+
+
+@test('blkdebug: a yank ends the wait for its config file')
+def _(box):
+    with Daemon(box) as daemon, daemon.qmp() as qmp:
+        hang = block_main_loop(box, daemon, qmp)
+        name = f'blockdev:{hang.node}'
+        yanked, = qmp.oob('yank', {'instances': [name]})['yanked']
+        assert yanked['cut'] == ['wait for the config file'], yanked
+        try:
+            qmp.result(hang.request)
+            raise AssertionError('added without its config')
+        except QmpError as error:
+            assert hang.fifo in str(error), error
+        assert qmp.oob('query-yank') == []
+        assert qmp.cmd('query-named-block-nodes') == []
+        # The open() waits on, on its side thread, until the FIFO is opened.
+        abandoned, = qmp.oob('query-abandoned-calls')
+        assert hang.fifo in abandoned['what'], abandoned
+        hang.let_go()
+        wait_for('its end', lambda: qmp.oob('query-abandoned-calls') == [])
 
 
 @test('statistics count what was done')
