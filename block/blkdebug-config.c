@@ -289,10 +289,9 @@ static bool config_wait(AsideCall *call, const char *node_name, Error **errp)
     const YankInstance *instance = BLOCKDEV_YANK_INSTANCE(node_name);
     bool ok;
 
-    if (!yank_register_instance(instance, errp)) {
+    if (!yank_register_instance_with(instance, config_yank, call, errp)) {
         return false;
     }
-    yank_register_function(instance, config_yank, call);
     {
         OOB_WAIT_YANK("blockdev", node_name);
         ok = aside_wait(call, -1, errp);

@@ -105,12 +105,11 @@ static bool nbd_open(BlockNode *node, const BlockdevOptions *options,
     if (!nbd_state_init(node, opts, errp)) {
         return false;
     }
-    if (!yank_register_instance(BLOCKDEV_YANK_INSTANCE(node->name), errp)) {
+    if (!yank_register_instance_with(BLOCKDEV_YANK_INSTANCE(node->name),
+                                     nbd_connection_yank, node->opaque, errp)) {
         nbd_state_destroy(node->opaque);
         return false;
     }
-    yank_register_function(BLOCKDEV_YANK_INSTANCE(node->name),
-                           nbd_connection_yank, node->opaque);
     if (!nbd_connection_open(node->opaque, errp) ||
         !nbd_apply_info(node, errp)) {
         nbd_end(node);

@@ -184,10 +184,10 @@ static bool make_yankable(Destination *d, Error **errp)
     if (d->listens) {
         return true;
     }
-    if (!yank_register_instance(MIGRATION_YANK_INSTANCE, errp)) {
+    if (!yank_register_instance_with(MIGRATION_YANK_INSTANCE, destination_yank,
+                                     d, errp)) {
         return false;
     }
-    yank_register_function(MIGRATION_YANK_INSTANCE, destination_yank, d);
     QEMU_LOCK_GUARD(&migration_lock);
     d->listens = true;
     return true;

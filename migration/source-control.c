@@ -162,10 +162,10 @@ bool source_begin(const SocketAddress *address, Error **errp)
     }
     destination_retire();
     if (!source_prepare(s, address, errp) ||
-        !yank_register_instance(MIGRATION_YANK_INSTANCE, errp)) {
+        !yank_register_instance_with(MIGRATION_YANK_INSTANCE, source_yank, s,
+                                     errp)) {
         return false;
     }
-    yank_register_function(MIGRATION_YANK_INSTANCE, source_yank, s);
     s->activity = activity_new("migration");
     if (!start(s, errp)) {
         source_forget_yank(s);
