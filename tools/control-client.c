@@ -20,7 +20,10 @@ struct ControlClient {
     ControlEventFn *event_fn;
     void *event_data;
 
-    /* Guards the rest.  Taken alone; @changed says that it did. */
+    /*
+     * Guards the rest; @changed says that it did.  Before the lock of the
+     * socket.  Nothing blocks under it: the reader needs it for each answer.
+     */
     GMutex lock;
     GCond changed;
     GHashTable *answers; /* id -> answer, or NULL while there is none */
@@ -183,6 +186,7 @@ static json_object *wait_answer(ControlClient *client, gint64 id,
     if (!answer && client->lost) {
         g_propagate_error(errp, g_error_copy(client->lost));
     } else if (!answer) {
+        control_socket_withdraw(client->socket, id);
         g_set_error(errp, EXIT_ERROR, EXIT_TIMEOUT,
                     "%s: the service does not answer",
                     control_client_path(client));
@@ -223,11 +227,8 @@ json_object *control_client_call(ControlClient *client, json_object *request,
     id = ++client->last_id;
     json_set_int(request, "id", id);
     g_hash_table_insert(client->answers, g_memdup2(&id, sizeof(id)), NULL);
-    if (control_socket_write(client->socket, request, errp)) {
-        answer = wait_answer(client, id, deadline, errp);
-    } else {
-        g_hash_table_remove(client->answers, &id);
-    }
+    control_socket_send(client->socket, id, request);
+    answer = wait_answer(client, id, deadline, errp);
     g_mutex_unlock(&client->lock);
     return answer ? unwrap(answer, errp) : NULL;
 }

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "control-path.h"
@@ -12,13 +13,26 @@
 #include "exit-code.h"
 #include "json.h"
 
-#define WRITE_SECONDS 2
+#define CONNECT_SECONDS 2
+
+/* A line that waits to be sent. */
+typedef struct Line {
+    gint64 id;
+    char *text; /* with the line end */
+    size_t len;
+    size_t sent; /* the first bytes of it that the kernel has taken */
+} Line;
 
 struct ControlSocket {
     int fd;
     char *path;
     GByteArray *input; /* read, and not yet taken */
     guint scanned;     /* so much of it has no line end */
+
+    int wakeup; /* an eventfd: says to the reader that lines wait */
+    /* Guards @output; innermost.  Nothing blocks under it. */
+    GMutex lock;
+    GQueue output; /* of Line, the first may be sent in part */
 };
 
 static bool set_path(struct sockaddr_un *address, const char *path,
@@ -44,7 +58,7 @@ static bool nobody_there(int error)
 /* The limits of waiting are those of the socket: also while it connects. */
 static bool connect_to(int fd, const char *path, bool must, GError **errp)
 {
-    const struct timeval limit = {.tv_sec = WRITE_SECONDS};
+    const struct timeval limit = {.tv_sec = CONNECT_SECONDS};
     struct sockaddr_un address = {0};
 
     if (!set_path(&address, path, errp)) {
@@ -62,14 +76,36 @@ static bool connect_to(int fd, const char *path, bool must, GError **errp)
     return false;
 }
 
-static ControlSocket *socket_new(int fd, const char *path)
+/* Takes @fd, which is connected. */
+static ControlSocket *socket_new(int fd, const char *path, GError **errp)
 {
-    ControlSocket *sock = g_new0(ControlSocket, 1);
+    int wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ControlSocket *sock;
+
+    if (wakeup < 0) {
+        g_set_error(errp, EXIT_ERROR, EXIT_FAILED,
+                    "cannot use the service at %s: %s", path,
+                    g_strerror(errno));
+        close(fd);
+        return NULL;
+    }
+    sock = g_new0(ControlSocket, 1);
 
     sock->fd = fd;
     sock->path = g_strdup(path);
     sock->input = g_byte_array_new();
+    sock->wakeup = wakeup;
+    g_mutex_init(&sock->lock);
+    g_queue_init(&sock->output);
     return sock;
+}
+
+static void line_free(void *opaque)
+{
+    Line *line = opaque;
+
+    g_free(line->text);
+    g_free(line);
 }
 
 ControlSocket *control_socket_find(const Options *options, GError **errp)
@@ -81,7 +117,7 @@ ControlSocket *control_socket_find(const Options *options, GError **errp)
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         if (connect_to(fd, paths[i], options->control != NULL, &err)) {
-            return socket_new(fd, paths[i]);
+            return socket_new(fd, paths[i], errp);
         }
         close(fd);
     }
@@ -95,7 +131,10 @@ void control_socket_free(ControlSocket *sock)
 {
     if (sock) {
         close(sock->fd);
+        close(sock->wakeup);
         g_byte_array_unref(sock->input);
+        g_queue_clear_full(&sock->output, line_free);
+        g_mutex_clear(&sock->lock);
         g_free(sock->path);
         g_free(sock);
     }
@@ -123,18 +162,65 @@ static char *take_line(ControlSocket *sock)
     return line;
 }
 
+/* Locked.  Sends what there is room for. */
+static void flush(ControlSocket *sock)
+{
+    Line *line;
+
+    while ((line = g_queue_peek_head(&sock->output))) {
+        ssize_t n = send(sock->fd, line->text + line->sent,
+                         line->len - line->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            if (errno != EAGAIN) {
+                /* The reader finds the end of the connection. */
+                g_queue_clear_full(&sock->output, line_free);
+                control_socket_shutdown(sock);
+            }
+            return;
+        }
+        line->sent += n;
+        if (line->sent == line->len) {
+            line_free(g_queue_pop_head(&sock->output));
+        }
+    }
+}
+
+/* Sends what there is room for; returns whether more waits. */
+static bool write_more(ControlSocket *sock)
+{
+    bool waits;
+
+    g_mutex_lock(&sock->lock);
+    flush(sock);
+    waits = !g_queue_is_empty(&sock->output);
+    g_mutex_unlock(&sock->lock);
+    return waits;
+}
+
 /* Reads some more, by @deadline (-1: whenever). */
 static bool read_more(ControlSocket *sock, gint64 deadline, GError **errp)
 {
-    struct pollfd pfd = {.fd = sock->fd, .events = POLLIN};
+    struct pollfd pfds[] = {
+        {.fd = sock->fd, .events = POLLIN | (write_more(sock) ? POLLOUT : 0)},
+        {.fd = sock->wakeup, .events = POLLIN},
+    };
     gint64 left = (deadline - g_get_monotonic_time()) / 1000;
     guint8 buffer[16384];
+    eventfd_t count;
     ssize_t n;
 
-    if (poll(&pfd, 1, deadline < 0 ? -1 : (int)MAX(left, 0)) == 0) {
+    if (poll(pfds, 2, deadline < 0 ? -1 : (int)MAX(left, 0)) == 0) {
         g_set_error(errp, EXIT_ERROR, EXIT_TIMEOUT,
                     "%s: the service does not answer", sock->path);
         return false;
+    }
+    if (pfds[1].revents) {
+        /* Empties it; what waits is sent before the next poll(). */
+        eventfd_read(sock->wakeup, &count);
     }
     n = recv(sock->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
@@ -172,29 +258,39 @@ json_object *control_socket_read(ControlSocket *sock, int timeout_ms,
     return value;
 }
 
-bool control_socket_write(ControlSocket *sock, json_object *value,
-                          GError **errp)
+void control_socket_send(ControlSocket *sock, gint64 id, json_object *value)
 {
-    g_autofree char *line = g_strconcat(
+    Line *line = g_new0(Line, 1);
+    bool waits;
+
+    line->id = id;
+    line->text = g_strconcat(
         json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN), "\n",
         NULL);
-    size_t len = strlen(line);
-
-    for (size_t done = 0; done < len;) {
-        ssize_t n = send(sock->fd, line + done, len - done, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            g_set_error(errp, EXIT_ERROR, EXIT_UNREACHABLE,
-                        "%s: the service does not take requests: %s",
-                        sock->path, g_strerror(errno));
-            return false;
-        }
-        done += n;
+    line->len = strlen(line->text);
+    g_mutex_lock(&sock->lock);
+    g_queue_push_tail(&sock->output, line);
+    flush(sock);
+    waits = !g_queue_is_empty(&sock->output);
+    g_mutex_unlock(&sock->lock);
+    if (waits) {
+        eventfd_write(sock->wakeup, 1);
     }
-    return true;
+}
+
+void control_socket_withdraw(ControlSocket *sock, gint64 id)
+{
+    g_mutex_lock(&sock->lock);
+    for (GList *item = sock->output.head; item; item = item->next) {
+        Line *line = item->data;
+
+        if (line->id == id && line->sent == 0) {
+            g_queue_delete_link(&sock->output, item);
+            line_free(line);
+            break;
+        }
+    }
+    g_mutex_unlock(&sock->lock);
 }
 
 void control_socket_shutdown(ControlSocket *sock)

@@ -25,13 +25,23 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ControlSocket, control_socket_free)
 
 /*
  * The next value, an object; blocks up to @timeout_ms (-1: until one comes).
- * NULL at the end, which is an error too.  One thread at a time.
+ * Meanwhile sends the lines that wait.  NULL at the end, which is an error
+ * too.  One thread at a time.
  */
 json_object *control_socket_read(ControlSocket *sock, int timeout_ms,
                                  GError **errp);
-/* Sends @value.  Blocks for two seconds at most.  One thread at a time. */
-bool control_socket_write(ControlSocket *sock, json_object *value,
-                          GError **errp);
+/*
+ * Sends @value after those before it.  Does not block: what the service has
+ * no room for is sent by the thread in control_socket_read().  An error ends
+ * the connection, which that thread finds.  Any thread.
+ */
+void control_socket_send(ControlSocket *sock, gint64 id, json_object *value);
+/*
+ * Forgets the value that was sent as @id when no byte of it has gone out yet.
+ * Otherwise the rest follows: half a line would spoil all that come after it.
+ * Any thread.
+ */
+void control_socket_withdraw(ControlSocket *sock, gint64 id);
 /* Ends it: whoever reads, ends.  Any thread. */
 void control_socket_shutdown(ControlSocket *sock);
 

@@ -140,6 +140,14 @@ def _(box):
     hasty = watch.connect()
     hasty.send(b'{"op": "list", "id": 1}\n' * 1000)
     hasty.close()
+    # The same of operations, each of which has a thread of its own.
+    hasty = watch.connect()
+    hasty.send(b''.join(b'{"op": "oob", "domain": "vm", "command": '
+                        b'"query-yank", "id": {"a": [%d]}}\n' % i
+                        for i in range(300)))
+    ids = sorted(hasty.read()['id']['a'][0] for _ in range(300))
+    assert ids == list(range(300)), ids
+    hasty.close()
     # Half a line, and gone.
     half = watch.connect()
     half.send(b'{"op": ')

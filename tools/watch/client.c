@@ -38,10 +38,11 @@ struct WatchClient {
     GHashTable *subscriptions; /* name of a domain -> Subscription */
 };
 
-/* An operation under way. */
+/* An operation under way.  Belongs to the thread that runs it. */
 typedef struct Task {
     WatchClient *client;
     Keeper *keeper;
+    /* Handed over: json-c's reference counts are not atomic. */
     json_object *request;
 } Task;
 
@@ -178,6 +179,7 @@ static void subscribe(WatchClient *client, json_object *request, Keeper *keeper)
     }
 }
 
+/* Takes @request. */
 static void run_operation(WatchClient *client, json_object *request,
                           Keeper *keeper)
 {
@@ -187,13 +189,15 @@ static void run_operation(WatchClient *client, json_object *request,
     client->running++;
     task->client = client;
     task->keeper = keeper_ref(keeper);
-    task->request = json_object_get(request);
+    task->request = request;
     g_thread_pool_push(client->pool, task, NULL);
 }
 
+/* @owned holds the request; NULL afterwards when a thread has taken it. */
 static void run_on_domain(WatchClient *client, const char *op,
-                          json_object *request)
+                          json_object **owned)
 {
+    json_object *request = *owned;
     g_autoptr(GError) err = NULL;
     g_autoptr(Keeper) keeper = find_keeper(client, request, &err);
 
@@ -202,12 +206,14 @@ static void run_on_domain(WatchClient *client, const char *op,
     } else if (g_str_equal(op, "subscribe")) {
         subscribe(client, request, keeper);
     } else {
-        run_operation(client, request, keeper);
+        run_operation(client, g_steal_pointer(owned), keeper);
     }
 }
 
-static void run_request(WatchClient *client, json_object *request)
+/* @owned: as of run_on_domain() */
+static void run_request(WatchClient *client, json_object **owned)
 {
+    json_object *request = *owned;
     const char *op = json_get_string(request, "op");
     const char *name = json_get_string(request, "domain");
     g_autoptr(GError) err = NULL;
@@ -218,7 +224,7 @@ static void run_request(WatchClient *client, json_object *request)
         g_hash_table_remove(client->subscriptions, name);
         reply(client, request, json_object_new_object(), NULL);
     } else if (op && (g_str_equal(op, "subscribe") || ops_has(op))) {
-        run_on_domain(client, op, request);
+        run_on_domain(client, op, owned);
     } else {
         err = g_error_new(EXIT_ERROR, EXIT_USAGE, "there is no operation '%s'",
                           op ? op : "");
@@ -269,7 +275,7 @@ static bool take_line(WatchClient *client, const char *text, size_t len)
         refuse(client, "a line that is no JSON object");
         return false;
     }
-    run_request(client, request);
+    run_request(client, &request);
     return true;
 }
 
