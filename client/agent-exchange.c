@@ -3,9 +3,17 @@
  * guest-sync-delimited.
  *
  *   IDLE -- next command --> SYNCING -- its id --> RUNNING -- answer --> IDLE
+ *                            |     ^
+ *             CommandNotFound|     |guest-sync, with another id
+ *                            REFUSED
  *
  * The answer to guest-sync-delimited follows a byte 0xFF, which stands in no
  * JSON text: all before it is of the past.  What comes in IDLE is dropped.
+ *
+ * An agent that does not know guest-sync-delimited says so without a 0xFF, and
+ * is asked by guest-sync.  The error may also be a late answer to an earlier
+ * command.  In that case the id of the guest-sync comes after the answer to
+ * guest-sync-delimited, so the client and the agent are in step just as well.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -34,6 +42,25 @@ static bool is_sync_answer(YcAgentClient *agent, json_object *value)
     json_object *id = yc_message_member(value, "return", json_type_int);
 
     return id && json_object_get_int64(id) == agent->sync_id;
+}
+
+/* The agent lacks the command, or lacked that of an earlier request. */
+static bool is_refusal(json_object *value)
+{
+    json_object *error = yc_message_member(value, "error", json_type_object);
+    json_object *cls = yc_message_member(error, "class", json_type_string);
+
+    return cls && g_str_equal(json_object_get_string(cls), "CommandNotFound");
+}
+
+/* What arrives while synchronising. */
+static void agent_sync_message(YcAgentClient *agent, json_object *value)
+{
+    if (agent->delimited && is_sync_answer(agent, value)) {
+        agent->phase = YC_AGENT_RUNNING;
+    } else if (!agent->plain && is_refusal(value)) {
+        agent->phase = YC_AGENT_REFUSED;
+    }
 }
 
 static GError *no_answer(YcAgentClient *agent, const char *what)
@@ -78,9 +105,8 @@ static void agent_message(json_object *value, Error *err, void *opaque)
     } else if (agent->phase == YC_AGENT_RUNNING) {
         agent_answered(agent, value);
         return;
-    } else if (agent->phase == YC_AGENT_SYNCING && !err &&
-               is_sync_answer(agent, value)) {
-        agent->phase = YC_AGENT_RUNNING;
+    } else if (agent->phase == YC_AGENT_SYNCING && !err) {
+        agent_sync_message(agent, value);
     }
     json_object_put(value);
     error_free(err);
@@ -97,13 +123,10 @@ static void agent_new_framer(YcAgentClient *agent, bool delimited)
 /* Bytes without a delimiter, while synchronising. */
 static void agent_feed_sync(YcAgentClient *agent, const char *buf, size_t len)
 {
-    if (!agent->delimited) {
-        return;
-    }
     json_framer_feed(agent->framer, buf, len);
     agent->n_since += len;
     if (agent->phase == YC_AGENT_SYNCING && agent->n_since > MAX_SYNC_ANSWER) {
-        agent_new_framer(agent, false);
+        agent_new_framer(agent, agent->plain);
     }
 }
 
@@ -129,18 +152,21 @@ void yc_agent_received(const char *buf, size_t len, void *opaque)
     yc_agent_go_on(agent);
 }
 
-static void agent_send_sync(YcAgentClient *agent)
+/* @plain: by guest-sync */
+static void agent_send_sync(YcAgentClient *agent, bool plain)
 {
     GString *text = g_string_new(NULL);
 
+    agent->plain = plain;
     agent->sync_id = random_id();
-    agent_new_framer(agent, false);
-    /* The agent, too, may have half of something in mind. */
-    g_string_append_c(text, DELIMITER);
-    g_string_append_printf(text,
-                           "{\"execute\": \"guest-sync-delimited\", "
-                           "\"arguments\": {\"id\": %" PRId64 "}}\n",
-                           agent->sync_id);
+    agent_new_framer(agent, plain);
+    if (!plain) {
+        /* The agent, too, may have half of something in mind. */
+        g_string_append_c(text, DELIMITER);
+    }
+    g_string_append_printf(
+        text, "{\"execute\": \"%s\", \"arguments\": {\"id\": %" PRId64 "}}\n",
+        plain ? "guest-sync" : "guest-sync-delimited", agent->sync_id);
     agent->phase = YC_AGENT_SYNCING;
     yc_stream_send(agent->stream, text);
 }
@@ -154,7 +180,9 @@ void yc_agent_go_on(void *opaque)
     }
     if (agent->phase == YC_AGENT_IDLE && !g_queue_is_empty(&agent->queue)) {
         agent->current = g_queue_pop_head(&agent->queue);
-        agent_send_sync(agent);
+        agent_send_sync(agent, false);
+    } else if (agent->phase == YC_AGENT_REFUSED) {
+        agent_send_sync(agent, true);
     } else if (agent->phase == YC_AGENT_RUNNING && agent->current->text) {
         yc_stream_send(agent->stream, g_steal_pointer(&agent->current->text));
     }
@@ -181,7 +209,7 @@ static void current_expired(YcAgentClient *agent)
     const char *fmt;
     GError *err;
 
-    if (agent->phase == YC_AGENT_SYNCING) {
+    if (agent->phase != YC_AGENT_RUNNING) {
         fmt = "%s: the guest agent did not synchronise within %d ms: '%s' was "
               "not sent";
     } else if (req->text || recalled) {

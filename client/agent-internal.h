@@ -15,6 +15,7 @@ typedef enum YcAgentPhase {
     YC_AGENT_CONNECTING,
     YC_AGENT_IDLE,    /* whatever comes is dropped */
     YC_AGENT_SYNCING, /* waits for the answer to guest-sync-delimited */
+    YC_AGENT_REFUSED, /* the agent does not know it; guest-sync is to be sent */
     YC_AGENT_RUNNING, /* waits for the answer to the command */
 } YcAgentPhase;
 
@@ -40,8 +41,9 @@ struct YcAgentClient {
     YcRequest *current; /* while syncing or running */
     int64_t sync_id;
     JSONFramer *framer; /* while syncing or running */
+    bool plain;         /* syncing: by guest-sync, without a 0xFF */
     bool delimited;     /* syncing: a 0xFF came, the answer may follow */
-    size_t n_since;     /* bytes since then */
+    size_t n_since;     /* bytes since the framer was made */
 };
 
 /* agent-client.c; any thread. */

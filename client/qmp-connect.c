@@ -153,8 +153,13 @@ void yc_qmp_attempt_expired(YcQmpClient *client)
     GError *why = NULL;
 
     if (client->state == YC_QMP_CONNECTING) {
+        /* A unix socket refuses at once unless its queue is full. */
         g_set_error(&why, YC_ERROR, YC_ERROR_CONNECT,
-                    "%s: no connection within %d ms", addr, ms);
+                    "%s: no connection within %d ms%s", addr, ms,
+                    client->addr->type == SOCKET_ADDRESS_TYPE_UNIX
+                        ? ": its process accepts no client, perhaps because "
+                          "it serves another client"
+                        : "");
     } else if (client->state == YC_QMP_NEGOTIATING) {
         g_set_error(&why, YC_ERROR, YC_ERROR_NO_NEGOTIATION,
                     "%s: greeted, but did not answer qmp_capabilities within "

@@ -153,7 +153,10 @@ static void client_take(YcQmpClient *client, json_object *message)
     g_autoptr(json_object) owned = message;
 
     if (client->state == YC_QMP_GREETING) {
-        client_greeted(client, message);
+        /* Some servers send events to clients that they have not greeted. */
+        if (!yc_message_member(message, "event", json_type_string)) {
+            client_greeted(client, message);
+        }
     } else if (yc_message_member(message, "event", json_type_string)) {
         yc_qmp_deliver_event(client, g_steal_pointer(&owned),
                              client->n_message);

@@ -57,6 +57,23 @@ static bool sync_up(FakePeer *peer)
     return id != NULL;
 }
 
+/* Takes a guest-sync and answers it; false at the end. */
+static bool sync_up_plain(FakePeer *peer)
+{
+    g_autoptr(json_object) req = fake_request(peer);
+
+    if (req) {
+        g_autofree char *text = g_strdup_printf(
+            "{\"return\": %s}\n",
+            json_object_get_string(json_object_object_get(
+                json_object_object_get(req, "arguments"), "id")));
+
+        g_assert_cmpstr(fake_member(req, "execute"), ==, "guest-sync");
+        fake_send(peer, text);
+    }
+    return req != NULL;
+}
+
 /* A good agent: answers with the arguments. */
 static void play_good(FakePeer *peer, void *opaque)
 {
@@ -125,6 +142,65 @@ static void test_good(void)
     end(peer, agent);
 }
 
+#define NOT_FOUND                                                              \
+    "{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"x\"}}\n"
+
+/* An agent that knows guest-sync only. */
+static void play_old(FakePeer *peer, void *opaque)
+{
+    char *id;
+
+    while ((id = take_sync(peer)) != NULL) {
+        g_free(id);
+        fake_send(peer, opaque);
+        fake_send(peer, NOT_FOUND);
+        if (sync_up_plain(peer)) {
+            g_free(fake_line(peer));
+            fake_send(peer, "{\"return\": {}}\n");
+        }
+    }
+}
+
+static void test_old(void)
+{
+    /* What else it says: nothing, of the byte 0xFF, of earlier commands. */
+    static char said[][80] = {
+        "", "{\"error\": {\"class\": \"GenericError\", \"desc\": \"stray\"}}\n",
+        "{\"return\": [\"late\"]}\n"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(said); i++) {
+        FakePeer *peer = fake_peer_new(play_old, said[i]);
+        YcAgentClient *agent = agent_connected(peer);
+
+        g_assert_true(yc_agent_client_ping(agent, 0, NULL));
+        g_assert_true(yc_agent_client_ping(agent, 0, NULL));
+        end(peer, agent);
+    }
+}
+
+/* A current agent, which refuses the command before late. */
+static void play_refuses_late(FakePeer *peer, void *opaque)
+{
+    g_autofree char *id = take_sync(peer);
+
+    fake_send(peer, NOT_FOUND);
+    answer_sync(peer, id);
+    if (sync_up_plain(peer)) {
+        g_free(fake_line(peer));
+        fake_send(peer, "{\"return\": {}}\n");
+    }
+    fake_until_closed(peer);
+}
+
+static void test_refuses_late(void)
+{
+    FakePeer *peer = fake_peer_new(play_refuses_late, NULL);
+    YcAgentClient *agent = agent_connected(peer);
+
+    g_assert_true(yc_agent_client_ping(agent, 0, NULL));
+    end(peer, agent);
+}
+
 /* An agent as a text, sent after each line of the client's; %s: the id. */
 typedef struct Script {
     const char *to_sync;
@@ -176,8 +252,8 @@ static const Script scripts[] = {
     {"\xff[%s]\n", NULL, NOT_SYNCED},
     {"\xff{\"return\": ", NULL, NOT_SYNCED},
     {"\xff\xff\xff\xff", NULL, NOT_SYNCED},
-    {"{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"x\"}}\n", NULL,
-     NOT_SYNCED},
+    {NOT_FOUND, "", YC_ERROR_TIMEOUT, "did not synchronise within 500 ms"},
+    {NOT_FOUND, NOT_FOUND, YC_ERROR_TIMEOUT, "did not synchronise"},
     {SYNCED, "", YC_ERROR_TIMEOUT,
      "the guest agent did not answer within 500 ms: 'guest-ping'"},
     {SYNCED, "{\"return\": ", YC_ERROR_TIMEOUT, "did not answer"},
@@ -503,6 +579,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/client/agent/good", test_good);
+    g_test_add_func("/client/agent/old", test_old);
+    g_test_add_func("/client/agent/refuses-late", test_refuses_late);
     g_test_add_func("/client/agent/scripts", test_scripts);
     g_test_add_func("/client/agent/echo", test_echo);
     g_test_add_func("/client/agent/endless", test_endless);

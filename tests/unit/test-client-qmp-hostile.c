@@ -74,8 +74,12 @@ static const Script scripts[] = {
     {"{}", NULL, true, 0, YC_ERROR_PROTOCOL,
      "this is no QMP server: it greets with {}"},
     {"{\"QMP\": []}", NULL, true, 0, YC_ERROR_PROTOCOL, "no QMP server"},
-    {"{\"event\": \"RESET\"}", NULL, true, 0, YC_ERROR_PROTOCOL,
-     "it greets with {\"event\": \"RESET\"}"},
+    {"{\"event\": 1}", NULL, true, 0, YC_ERROR_PROTOCOL,
+     "it greets with {\"event\": 1}"},
+    {"{\"event\": \"RESET\"}", NULL, true, MIDDLE_MS, YC_ERROR_NO_GREETING,
+     "no greeting within 500 ms"},
+    {"{\"event\": \"RESET\"}" FAKE_GREETING, "", true, MIDDLE_MS,
+     YC_ERROR_NO_NEGOTIATION, "greeted"},
     {"null ", NULL, true, 0, YC_ERROR_PROTOCOL, "it greets with null"},
     {"1 ", NULL, true, 0, YC_ERROR_PROTOCOL, "it greets with 1"},
     {"SSH-2.0-OpenSSH_9.2\r\n", NULL, true, 0, YC_ERROR_PROTOCOL,
@@ -410,7 +414,9 @@ static void test_connect_deadline(void)
     g_assert_cmpint(listen(fd, 0), ==, 0);
     g_assert_cmpint(connect(first, (struct sockaddr *)&addr, sizeof(addr)), ==,
                     0);
-    expect_no_connection(path, SHORT_MS, "no connection within 200 ms");
+    expect_no_connection(path, SHORT_MS,
+                         "no connection within 200 ms: its process accepts no "
+                         "client, perhaps because it serves another client");
     close(first);
     close(fd);
     expect_nothing_left();
