@@ -71,12 +71,65 @@ static DomainSpec *read_group(GKeyFile *file, const char *group,
     return g_steal_pointer(&spec);
 }
 
+static bool given_twice(int line, const char *what, const char *name,
+                        GError **errp)
+{
+    g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
+                "line %d: %s '%s' is given twice; allowed is once", line, what,
+                name);
+    return false;
+}
+
+/*
+ * GKeyFile merges groups and keys that are given twice.  @text has passed it,
+ * so each line is a group, a key with a value, a comment, or empty.
+ */
+static bool check_once(const char *text, GError **errp)
+{
+    g_autoptr(GHashTable) groups =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) keys =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+    for (int i = 0; lines[i]; i++) {
+        char *line = g_strstrip(lines[i]);
+
+        if (line[0] == '[') {
+            char *name = g_strndup(line + 1, strcspn(line + 1, "]"));
+
+            g_hash_table_remove_all(keys);
+            if (!g_hash_table_add(groups, name)) {
+                return given_twice(i + 1, "group", line, errp);
+            }
+        } else if (line[0] && line[0] != '#') {
+            char *key = g_strchomp(g_strndup(line, strcspn(line, "=")));
+
+            if (!g_hash_table_add(keys, key)) {
+                return given_twice(i + 1, "key", key, errp);
+            }
+        }
+    }
+    return true;
+}
+
 bool domains_from_config(GPtrArray *domains, const char *path, GError **errp)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
+    g_autofree char *text = NULL;
     g_auto(GStrv) groups = NULL;
+    gsize len;
 
-    if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, errp)) {
+    if (access(path, F_OK) == 0 && !g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE, "%s: not a regular file",
+                    path);
+        return false;
+    }
+    if (!g_file_get_contents(path, &text, &len, errp)) {
+        return false;
+    }
+    if (!g_key_file_load_from_data(file, text, len, G_KEY_FILE_NONE, errp) ||
+        !check_once(text, errp)) {
         g_prefix_error(errp, "%s: ", path);
         return false;
     }

@@ -84,12 +84,18 @@ def _(box):
             ('[vm]\nmonitor\n', 'monitor'), ('[vm]\nmonitor=\n', 'empty'),
             ('[vm]\nmonitor=/a\ncolour=red\n', 'colour'),
             ('[vm\nmonitor=/a', 'vm'), (b'[vm]\nmonitor=/\xff\n', 'UTF-8'),
-            (b'\x7fELF\0\0\0\1', 'ELF')):
+            (b'\x7fELF\0\0\0\1', 'ELF'),
+            ('[vm]\nmonitor=/a\n[x]\nmonitor=/b\n [vm]\nmonitor=/c\n',
+             "line 5: group '[vm]' is given twice"),
+            ('[vm]\nmonitor=/a\n#\n  monitor\t= /b\n',
+             "line 4: key 'monitor' is given twice")):
         path = box.write('domains.conf', text)
         said = Fleet(box, '-c', path).fails(USAGE, 'list')
         assert path in said and word in said, said
-    said = Fleet(box, '-c', box.path('none')).fails(USAGE, 'list')
-    assert 'No such file' in said, said
+    for path, word in ((box.path('none'), 'No such file'),
+                       (box.path('.'), 'regular'), ('/dev/zero', 'regular')):
+        said = Fleet(box, '-c', path).fails(USAGE, 'list')
+        assert path in said and word in said, said
 
 
 @test('a folder of sockets')
