@@ -174,24 +174,25 @@ static void add_inet(json_object *json, const InetSocketAddress *inet)
     add_bool(json, "server.keep-alive", inet->has_keep_alive, inet->keep_alive);
 }
 
-/* What a URI cannot say, as the options that lead to the same data. */
-static char *json_filename(const NbdState *s)
+/* The options that lead to the same data. */
+static json_object *nbd_options(BlockNode *node)
 {
-    g_autoptr(json_object) json = json_object_new_object();
-    g_autofree char *text = NULL;
+    NbdState *s = node->opaque;
+    json_object *json = json_object_new_object();
 
     add_string(json, "driver", "nbd");
     add_string(json, "server.type", SocketAddressType_str(s->address->type));
     if (s->address->type == SOCKET_ADDRESS_TYPE_INET) {
         add_inet(json, &s->address->u.inet);
+    } else if (s->address->type == SOCKET_ADDRESS_TYPE_UNIX) {
+        add_string(json, "server.path", s->address->u.q_unix.path);
     } else {
         add_string(json, "server.str", s->address->u.fd.str);
     }
     if (*s->export_name) {
         add_string(json, "export", s->export_name);
     }
-    text = json_to_string(json, false);
-    return g_strconcat("json:", text, NULL);
+    return json;
 }
 
 static bool inet_fits_uri(const InetSocketAddress *inet)
@@ -214,7 +215,7 @@ static char *nbd_filename(BlockNode *node)
         return g_strdup_printf("nbd://%s:%s%s%s", a->u.inet.host,
                                a->u.inet.port, slash, s->export_name);
     }
-    return json_filename(s);
+    return NULL;
 }
 
 const BlockDriver block_driver_nbd = {
@@ -228,6 +229,7 @@ const BlockDriver block_driver_nbd = {
     .attach = nbd_attach,
     .reconnect = nbd_reconnect,
     .filename = nbd_filename,
+    .options = nbd_options,
     .exact_size = true,
     .yankable = true,
 };

@@ -188,8 +188,11 @@ def as_told(value):
     return value
 
 
-@test('queries tell of nodes what stock tells', needs=['qemu-storage-daemon'])
+@test('queries tell of nodes what stock tells',
+      needs=['qemu-storage-daemon', 'nbdkit'])
 def _(box):
+    remote = {'driver': 'nbd', 'reconnect-delay': 3,
+              'server': Nbdkit(box).address()}
     image = box.write('image', bytes(SIZE))
     config = box.write('config', b'[inject-error]\nevent = "read_aio"\n')
     file = {'driver': 'file', 'filename': image}
@@ -210,6 +213,7 @@ def _(box):
         {**blkdebug, 'image': file, 'config': config},
         {**blkdebug, 'image': null, 'config': config},
         {**blkdebug, 'image': file, 'inject-error': rules},
+        {**blkdebug, 'image': remote, 'inject-error': rules},
         {**blkdebug, 'image': {**blkdebug, 'inject-error': rules}},
         {**blkdebug, 'image': {**blkdebug, 'image': {'driver': 'null-co'}}}]
     daemons = [Daemon(box, kind) for kind in ('qsd', 'yankd')]
