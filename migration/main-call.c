@@ -47,8 +47,11 @@ bool migration_call_main(Link *link, void (*fn)(void *opaque), void *opaque)
     MainCall *call = g_new0(MainCall, 1);
 
     oob_assert_may_block("migration_call_main");
-    call->fn = fn;
-    call->opaque = opaque;
+    /* As in migration_post_main(). */
+    WITH_QEMU_LOCK_GUARD(&migration_lock) {
+        call->fn = fn;
+        call->opaque = opaque;
+    }
     g_idle_add_full(G_PRIORITY_HIGH, call_run, call, NULL);
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         while (call->state == CALL_RUNNING ||
