@@ -1,5 +1,5 @@
 /*
- * Which character devices carry a monitor, by the command line of QEMU.
+ * Which character devices carry a monitor, by their names.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,8 +8,6 @@
 
 #include <glib.h>
 
-/* The ids that @argv names, as an array of strings which frees them. */
-GPtrArray *yc_monitor_chardevs_in(char **argv);
 /* Whether QEMU or libvirt calls the chardev of a monitor @id. */
 gboolean yc_monitor_chardev_by_name(const char *id);
 

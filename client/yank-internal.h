@@ -8,8 +8,10 @@
 
 #include "client/yank.h"
 
-/* Whether @name is a chardev that carries a monitor: one of @monitors, or one
- * that is called so. */
+/*
+ * Whether @name is a chardev that carries a monitor: one of @monitors, or one
+ * that is called so; any chardev when @monitors is NULL.
+ */
 bool yc_instance_is_monitor(const char *name, char *const *monitors);
 
 /*

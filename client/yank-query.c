@@ -16,7 +16,7 @@ bool yc_instance_is_monitor(const char *name, char *const *monitors)
     const char *id = name + strlen(CHARDEV);
 
     return g_str_has_prefix(name, CHARDEV) &&
-           (yc_monitor_chardev_by_name(id) ||
+           (!monitors || yc_monitor_chardev_by_name(id) ||
             g_strv_contains((const char *const *)monitors, id));
 }
 

@@ -18,8 +18,8 @@ static bool check_no_monitor(YcDomain *dom, const char *const *names,
         if (yc_instance_is_monitor(names[i], monitors)) {
             g_set_error(errp, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_REFUSED,
                         "domain '%s': '%s' is not yanked: it carries a "
-                        "monitor, and its manager may end the process when "
-                        "that drops",
+                        "monitor, or may carry one, and its manager may end "
+                        "the process when that drops",
                         yc_domain_name(dom), names[i]);
             return false;
         }

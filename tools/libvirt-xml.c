@@ -7,6 +7,7 @@
 #include <libxml/parser.h>
 #include <libxml/xpath.h>
 #include <libxml/xpathInternals.h>
+#include "client/qemu-cmdline.h"
 #include "exit-code.h"
 #include "libvirt-xml.h"
 
@@ -42,11 +43,27 @@ static char **read_arguments(xmlDoc *doc)
     return values_of(found);
 }
 
+/* Where the first QMP monitor of @cmdline that has an address is, or NULL. */
+static char *first_monitor(const QemuCmdline *cmdline)
+{
+    for (guint i = 0; i < cmdline->monitors->len; i++) {
+        const QemuCmdlineMonitor *monitor = cmdline->monitors->pdata[i];
+        const QemuCmdlineChardev *chardev =
+            qemu_cmdline_chardev(cmdline, monitor->chardev);
+
+        if (monitor->qmp && chardev && chardev->address) {
+            return g_strdup(chardev->address);
+        }
+    }
+    return NULL;
+}
+
 char *libvirt_second_monitor(const char *xml, GError **errp)
 {
     g_autoptr(xmlDoc) doc = xmlReadMemory(xml, strlen(xml), "domain.xml", NULL,
                                           XML_PARSE_NONET | XML_PARSE_NOERROR |
                                               XML_PARSE_NOWARNING);
+    g_autoptr(QemuCmdline) cmdline = NULL;
     g_auto(GStrv) argv = NULL;
 
     if (!doc) {
@@ -55,5 +72,6 @@ char *libvirt_second_monitor(const char *xml, GError **errp)
         return NULL;
     }
     argv = read_arguments(doc);
-    return libvirt_monitor_of_arguments(argv);
+    cmdline = qemu_cmdline_parse(argv);
+    return first_monitor(cmdline);
 }

@@ -15,7 +15,4 @@
  */
 char *libvirt_second_monitor(const char *xml, GError **errp);
 
-/* The same of @argv, the arguments of that namespace (NULL-terminated). */
-char *libvirt_monitor_of_arguments(char **argv);
-
 #endif

@@ -4,28 +4,38 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "client/qemu-cmdline.h"
 #include "client/yank.h"
 #include "exit-code.h"
 #include "json.h"
 #include "ops-internal.h"
-#include "own-chardev.h"
 
-/* The chardev of the connection that a yank would go by, or NULL. */
-static char *own_instance(YcDomain *dom)
+/* The chardevs at @client's address, where its process tells; never NULL. */
+static char **chardevs_of(YcQmpClient *client)
 {
-    YcQmpClient *lane = yc_domain_lane(dom);
-    g_autofree char *id =
-        own_chardev(yc_qmp_client_peer_pid(lane), yc_qmp_client_address(lane));
+    const char *address = yc_qmp_client_address(client);
+    g_autoptr(QemuCmdline) cmdline =
+        g_str_has_prefix(address, "unix:")
+            ? qemu_cmdline_of_process(yc_qmp_client_peer_pid(client))
+            : NULL;
 
-    return id ? g_strconcat("chardev:", id, NULL) : NULL;
+    return cmdline
+               ? qemu_cmdline_chardevs_at(cmdline, address + strlen("unix:"))
+               : g_new0(char *, 1);
 }
 
-/* Whether @name is @own (or NULL), or what a shared chardev calls its socket */
-static bool is_own(const char *own, const char *name)
+/* Whether @name is the instance of a chardev in @own, or of its socket. */
+static bool is_own(char *const *own, const char *name)
 {
-    return own && g_str_has_prefix(name, own) &&
-           (name[strlen(own)] == '\0' ||
-            g_str_equal(name + strlen(own), "-base"));
+    for (; *own && name; own++) {
+        g_autofree char *one = g_strconcat("chardev:", *own, NULL);
+        g_autofree char *base = g_strconcat(one, "-base", NULL);
+
+        if (g_str_equal(name, one) || g_str_equal(name, base)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static json_object *instance_to_json(const YcInstance *instance)
@@ -65,7 +75,7 @@ json_object *ops_ask_instances(YcDomain *dom, int timeout_ms, GError **errp)
 {
     g_autoptr(GPtrArray) instances =
         yc_domain_query_yank(dom, timeout_ms, errp);
-    g_autofree char *own = instances ? own_instance(dom) : NULL;
+    g_auto(GStrv) own = chardevs_of(yc_domain_lane(dom));
     json_object *array = instances ? ops_instances_to_json(instances) : NULL;
 
     for (size_t i = 0, n = json_length(array); i < n; i++) {
@@ -116,7 +126,7 @@ static char **read_names(json_object *request, GError **errp)
 
 static bool check_own(YcDomain *dom, const char *const *names, GError **errp)
 {
-    g_autofree char *own = own_instance(dom);
+    g_auto(GStrv) own = chardevs_of(yc_domain_lane(dom));
 
     for (; *names; names++) {
         if (is_own(own, *names)) {
@@ -130,27 +140,34 @@ static bool check_own(YcDomain *dom, const char *const *names, GError **errp)
     return true;
 }
 
+/* Whether none of @names carries one of @monitors, or (NULL) may do so. */
+static bool check_monitors(YcDomain *dom, char **names, char **monitors,
+                           GError **errp)
+{
+    for (; *names; names++) {
+        const char *id = *names + strlen("chardev:");
+
+        if (g_str_has_prefix(*names, "chardev:") &&
+            (!monitors || g_strv_contains((const char *const *)monitors, id))) {
+            g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
+                        "domain '%s': '%s' is not yanked: it %s a monitor",
+                        yc_domain_name(dom), *names,
+                        monitors ? "carries" : "may carry");
+            return false;
+        }
+    }
+    return true;
+}
+
 bool ops_check_yank(YcDomain *dom, json_object *arguments, int timeout_ms,
                     GError **errp)
 {
     g_auto(GStrv) names = read_names(arguments, errp);
     g_auto(GStrv) monitors = yc_domain_monitor_chardevs(dom);
 
-    if (!names || !check_own(dom, (const char *const *)names, errp)) {
-        return false;
-    }
-    for (int i = 0; monitors[i]; i++) {
-        g_autofree char *name = g_strconcat("chardev:", monitors[i], NULL);
-
-        if (g_strv_contains((const char *const *)names, name)) {
-            g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
-                        "domain '%s': '%s' is not yanked: it carries a "
-                        "monitor",
-                        yc_domain_name(dom), name);
-            return false;
-        }
-    }
-    return yc_domain_may_yank(dom, timeout_ms, errp);
+    return names && check_own(dom, (const char *const *)names, errp) &&
+           check_monitors(dom, names, monitors, errp) &&
+           yc_domain_may_yank(dom, timeout_ms, errp);
 }
 
 static json_object *yanked_to_json(const YcYanked *yanked)

@@ -6,6 +6,7 @@
 #ifndef TOOLS_REPAIR_INTERNAL_H
 #define TOOLS_REPAIR_INTERNAL_H
 
+#include "client/qemu-cmdline.h"
 #include "repair.h"
 
 /* Adds a step to @steps; takes @arguments. */
@@ -19,9 +20,10 @@ bool repair_plan_stock(Lane *lane, const char *node, json_object *steps,
 /*
  * The options that blockdev-add needs to make the node @info (as
  * query-named-block-nodes tells it) anew, without a name and a child; NULL
- * when they cannot be told.  @argv: the command line of QEMU, or NULL
+ * when they cannot be told.  @cmdline: of QEMU, or NULL
  */
-json_object *repair_options(json_object *info, char **argv, GError **errp);
+json_object *repair_options(json_object *info, const QemuCmdline *cmdline,
+                            GError **errp);
 
 /* The options of an NBD node by its file name in QEMU: a URI, or json:{}. */
 json_object *repair_nbd_options(const char *filename, GError **errp);

@@ -9,25 +9,18 @@
 #include "qemu/osdep.h"
 #include "exit-code.h"
 #include "json.h"
-#include "process.h"
 #include "repair-internal.h"
 
-/* The -blockdev of the node @name in @argv, where it is JSON; or NULL. */
-static json_object *given_at_start(char **argv, const char *name)
+/* A copy of the options of the node @name in @cmdline, or NULL. */
+static json_object *given_at_start(const QemuCmdline *cmdline, const char *name)
 {
-    for (; argv && argv[0] && argv[1]; argv++) {
-        const char *option = process_option(argv[0]);
-        g_autoptr(json_object) options = NULL;
+    json_object *given = cmdline ? qemu_cmdline_node(cmdline, name) : NULL;
+    json_object *copy = NULL;
 
-        if (!option || !g_str_equal(option, "blockdev") || argv[1][0] != '{') {
-            continue;
-        }
-        options = json_parse(argv[1], "-blockdev", NULL);
-        if (g_strcmp0(json_get_string(options, "node-name"), name) == 0) {
-            return g_steal_pointer(&options);
-        }
+    if (given) {
+        json_object_deep_copy(given, &copy, NULL);
     }
-    return NULL;
+    return copy;
 }
 
 static bool same_member(json_object *a, json_object *b, const char *key)
@@ -60,11 +53,12 @@ static json_object *stripped(json_object *options)
     return options;
 }
 
-static json_object *nbd_options(json_object *info, char **argv, GError **errp)
+static json_object *nbd_options(json_object *info, const QemuCmdline *cmdline,
+                                GError **errp)
 {
     const char *filename = json_get_string(info, "file");
     const char *name = json_get_string(info, "node-name");
-    g_autoptr(json_object) given = given_at_start(argv, name);
+    g_autoptr(json_object) given = given_at_start(cmdline, name);
     json_object *told = repair_nbd_options(filename ? filename : "", errp);
 
     if (!told) {
@@ -81,10 +75,10 @@ static json_object *nbd_options(json_object *info, char **argv, GError **errp)
     return told;
 }
 
-static json_object *raw_options(json_object *info, char **argv)
+static json_object *raw_options(json_object *info, const QemuCmdline *cmdline)
 {
     const char *name = json_get_string(info, "node-name");
-    g_autoptr(json_object) given = given_at_start(argv, name);
+    g_autoptr(json_object) given = given_at_start(cmdline, name);
     json_object *options;
 
     if (g_strcmp0(json_get_string(given, "driver"), "raw") == 0) {
@@ -96,16 +90,17 @@ static json_object *raw_options(json_object *info, char **argv)
     return options;
 }
 
-json_object *repair_options(json_object *info, char **argv, GError **errp)
+json_object *repair_options(json_object *info, const QemuCmdline *cmdline,
+                            GError **errp)
 {
     const char *driver = json_get_string(info, "drv");
     const char *name = json_get_string(info, "node-name");
 
     if (g_strcmp0(driver, "nbd") == 0) {
-        return nbd_options(info, argv, errp);
+        return nbd_options(info, cmdline, errp);
     }
     if (g_strcmp0(driver, "raw") == 0) {
-        return raw_options(info, argv);
+        return raw_options(info, cmdline);
     }
     g_set_error(errp, EXIT_ERROR, EXIT_FAILED,
                 "node '%s' of driver '%s' is to be made anew by hand: only "

@@ -10,7 +10,6 @@
 #include "qemu/osdep.h"
 #include "exit-code.h"
 #include "json.h"
-#include "process.h"
 #include "repair-internal.h"
 
 /* Names of nodes, and how they are made; the device's first. */
@@ -22,16 +21,16 @@ typedef struct Chain {
 
 /* What is known of a stock QEMU, all owned. */
 typedef struct Stock {
-    json_object *nodes; /* query-named-block-nodes */
-    json_object *stats; /* query-blockstats */
-    char **argv;        /* its command line, or NULL */
+    json_object *nodes;   /* query-named-block-nodes */
+    json_object *stats;   /* query-blockstats */
+    QemuCmdline *cmdline; /* or NULL */
 } Stock;
 
 static void stock_clear(Stock *stock)
 {
     json_object_put(stock->nodes);
     json_object_put(stock->stats);
-    g_strfreev(stock->argv);
+    qemu_cmdline_free(stock->cmdline);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Stock, stock_clear)
 
@@ -67,7 +66,7 @@ static bool ask(Lane *lane, Stock *stock, GError **errp)
         return false;
     }
     stock->stats = lane_execute(lane, false, "query-blockstats", NULL, 0, errp);
-    stock->argv = pid > 0 ? process_argv(pid) : NULL;
+    stock->cmdline = qemu_cmdline_of_process(pid);
     return stock->stats != NULL;
 }
 
@@ -127,7 +126,7 @@ static bool read_chain(const Stock *stock, json_object *stats, unsigned depth,
             return false;
         }
         chain->names[chain->n] = name;
-        chain->options[chain->n] = repair_options(info, stock->argv, errp);
+        chain->options[chain->n] = repair_options(info, stock->cmdline, errp);
         if (!chain->options[chain->n]) {
             return false;
         }
@@ -227,7 +226,7 @@ static bool plan_alone(const Stock *stock, const char *node, json_object *steps,
 {
     json_object *info = find_node(stock, node);
     json_object *options =
-        info ? repair_options(info, stock->argv, errp) : NULL;
+        info ? repair_options(info, stock->cmdline, errp) : NULL;
 
     if (!info) {
         g_set_error(errp, EXIT_ERROR, EXIT_NOT_FOUND,

@@ -179,8 +179,9 @@ static char *why_not(json_object *instances, const char *name, bool force,
     }
     if (json_get_bool(instance, "monitor", false) && !force) {
         return g_strdup_printf("'%s' is not yanked: it carries a monitor, "
-                               "and its manager may end the process when that "
-                               "drops; --force does it all the same",
+                               "or may carry one, and its manager may end the "
+                               "process when that drops; --force does it all "
+                               "the same",
                                name);
     }
     if (instance) {

@@ -16,7 +16,7 @@ G_BEGIN_DECLS
 
 typedef struct YcInstance {
     char *name;
-    bool monitor; /* a chardev that carries a monitor */
+    bool monitor; /* a chardev that carries a monitor, or may carry one */
     /* The rest is known on yankd only. */
     bool has_status;
     guint64 functions;
@@ -87,12 +87,14 @@ char *yc_instance_name(json_object *typed, GError **errp);
 json_object *yc_instance_typed(const char *name, GError **errp);
 
 /*
- * The ids of the chardevs of @dom that are known to carry a monitor, for the
- * refusal above: those that the command line of the process at the other end
- * of the lane's unix socket names, and those that were added here because
- * somebody else knows (who lends the lane, libvirt's description).  Beside
- * them, what QEMU and libvirt call a monitor's is always taken for one.
- * g_strfreev() them; never NULL.  Not locked; do not block.
+ * The ids of the chardevs of @dom that carry a monitor, for the refusal above:
+ * those that the command line of the process names, and those that were added
+ * here because the caller knows them from elsewhere.  The names that QEMU and
+ * libvirt give to a monitor's chardev always count as well.
+ * Returns NULL when the monitors are not known, since the command line cannot
+ * be read (TCP, another PID namespace), was not understood in full, or has no
+ * monitor at the lane's address: then every chardev counts as a monitor.
+ * g_strfreev() them.  Not locked.
  */
 char **yc_domain_monitor_chardevs(YcDomain *dom);
 void yc_domain_add_monitor_chardev(YcDomain *dom, const char *id);

@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import peers
-from daemon import Daemon
+from daemon import Daemon, free_port, listens
 from nbd import CMD_READ, NbdClient
 from peers import Dripper
 from sandbox import wait_for
@@ -234,6 +234,68 @@ def _(box):
             check_recovered(fleet.json('yank', 'vm', 'chardev:mon1', '-f'),
                             'chardev:mon1')
             other.wait_closed()
+
+
+def start_qemu(box, *options, cwd=None):
+    """A stock QEMU with these monitors."""
+    return box.spawn(['qemu-system-x86_64', '-machine', 'none', '-nodefaults',
+                      '-display', 'none', *options], cwd=cwd)
+
+
+def refused(fleet, name, *argv):
+    return fleet.fails(REFUSED, 'yank', 'vm', f'chardev:{name}', *argv)
+
+
+@test('monitors that QEMU names itself', needs=['qemu-system-x86_64'])
+def _(box):
+    one, two = box.path('one'), box.path('two')
+    process = start_qemu(box, '-monitor', 'none',
+                         '-qmp', f'unix:{one},server=on,wait=off',
+                         '-qmp', f'unix:{two},server=on,wait=off')
+    wait_for('QEMU listens', lambda: listens(two, process.pid))
+    fleet = Fleet.of(box, vm=one)
+    assert 'would go by' in refused(fleet, 'compat_monitor0', '-f')
+    assert 'carries a monitor' in refused(fleet, 'compat_monitor1')
+    fleet.run('yank', 'vm', 'chardev:compat_monitor1', '-f')
+
+
+@test('monitors of a file of options, by paths of the process',
+      needs=['qemu-system-x86_64'])
+def _(box):
+    serial = box.path('serial')
+    box.write('config', '[chardev "c0"]\n  backend = "socket"\n'
+              '  path = "own"\n  server = "on"\n  wait = "off"\n'
+              '[mon "m0"]\n  mode = "control"\n  chardev = "c0"\n')
+    process = start_qemu(
+        box, '-readconfig', 'config', '-chardev',
+        'socket,id=c1,path=other,server=on,wait=off', '-mon',
+        'c1,mode=control', '-chardev',
+        f'socket,id=c2,path={serial},server=on,wait=off', cwd=box.dir)
+    wait_for('QEMU listens', lambda: listens(serial, process.pid) and
+             os.path.exists(box.path('own')))
+    fleet = Fleet.of(box, vm=box.path('own'))
+    assert 'would go by' in refused(fleet, 'c0', '-f')
+    assert 'carries a monitor' in refused(fleet, 'c1')
+    assert fleet.json('yank', 'vm', '--all')['instances'] == ['chardev:c2']
+    # The file does not tell any more what the process was given.
+    box.write('config', '')
+    refused(fleet, 'c2')
+    assert fleet.json('yank', 'vm', '--all')['instances'] == []
+
+
+@test('every character device may carry a monitor when the own one is unknown',
+      needs=['qemu-system-x86_64'])
+def _(box):
+    port = free_port()
+    serial = box.path('serial')
+    process = start_qemu(
+        box, '-qmp', f'tcp:127.0.0.1:{port},server=on,wait=off',
+        '-chardev', f'socket,id=c0,path={serial},server=on,wait=off')
+    wait_for('QEMU listens', lambda: listens(serial, process.pid))
+    fleet = Fleet.of(box, vm=f'127.0.0.1:{port}')
+    assert 'may carry one' in refused(fleet, 'c0')
+    assert fleet.json('yank', 'vm', '--all')['instances'] == []
+    fleet.run('yank', 'vm', 'chardev:c0', '-f')
 
 
 @test('a yank that does not help is told, with its exit code')

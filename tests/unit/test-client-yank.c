@@ -57,43 +57,6 @@ static void test_names(void)
 /* Command lines, and the ids of chardevs with a monitor in them. */
 static void test_command_lines(void)
 {
-    static const struct {
-        const char *line;
-        const char *ids;
-    } lines[] = {
-        {"qemu", ""},
-        {"qemu -mon", ""},
-        {"qemu -chardev socket,id=a,path=/a", ""},
-        {"qemu -mon chardev=m,mode=control", "m m-base"},
-        {"qemu --mon chardev=m,mode=control", "m m-base"},
-        {"qemu -mon mode=control,chardev=m", "m m-base"},
-        {"qemu -mon m,mode=control", "m m-base"},
-        {"qemu -mon m -mon chardev=n", "m m-base n n-base"},
-        {"qemu -mon chardev=charmonitor,id=monitor,mode=control",
-         "charmonitor charmonitor-base"},
-        {"qemu -qmp chardev:q", "q q-base"},
-        {"qemu -qmp-pretty chardev:q", "q q-base"},
-        {"qemu -monitor chardev:q", "q q-base"},
-        {"qemu -qmp unix:/q,server=on,wait=off", ""},
-        {"qemu -qmp tcp:localhost:1,server", ""},
-        {"qemu -monitor none", "none none-base"},
-        {"qemu -serial unix:/s,server", ""},
-        {"qemu -serial null -serial mon:unix:/s,server",
-         "serial1 serial1-base"},
-        {"qemu -serial mon:chardev:s", "s s-base"},
-        {"qemu -parallel mon:stdio", "parallel0 parallel0-base"},
-        {"qemu -debugcon mon:stdio", "debugcon debugcon-base"},
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
-        g_auto(GStrv) argv = g_strsplit(lines[i].line, " ", -1);
-        g_autoptr(GPtrArray) ids = yc_monitor_chardevs_in(argv);
-        g_autofree char *text = NULL;
-
-        g_ptr_array_add(ids, NULL);
-        text = g_strjoinv(" ", (char **)ids->pdata);
-        g_assert_cmpstr(text, ==, lines[i].ids);
-    }
     g_assert_true(yc_monitor_chardev_by_name("compat_monitor0"));
     g_assert_true(yc_monitor_chardev_by_name("charmonitor"));
     g_assert_false(yc_monitor_chardev_by_name("charserial0"));
@@ -178,8 +141,8 @@ static void test_yank_stock(void)
     GError *err = NULL;
 
     fake_domain_set_hangs(fake, true);
-    g_assert_true(
-        yc_domain_yank(fake->dom, names, 0, FAKE_DEADLINE_MS, &yanked, &err));
+    g_assert_true(yc_domain_yank(fake->dom, names, YC_YANK_FORCE,
+                                 FAKE_DEADLINE_MS, &yanked, &err));
     g_assert_no_error(err);
     sent = fake_domain_yanked(fake);
     /* Typed names only: stock knows no others. */
@@ -230,8 +193,8 @@ static void test_refused(void)
         yc_domain_yank(fake->dom, names, 0, FAKE_DEADLINE_MS, NULL, &err));
     expect_domain_error(g_steal_pointer(&err), YC_DOMAIN_ERROR_REFUSED,
                         "domain 'vm1': 'chardev:charmonitor' is not yanked: it "
-                        "carries a monitor, and its manager may end the "
-                        "process when that drops");
+                        "carries a monitor, or may carry one, and its "
+                        "manager may end the process when that drops");
     g_assert_false(yc_domain_yank(fake->dom, wrong, YC_YANK_FORCE,
                                   FAKE_DEADLINE_MS, NULL, &err));
     expect_error(g_steal_pointer(&err), YC_ERROR_INVALID, "nbd1");
@@ -242,31 +205,24 @@ static void test_refused(void)
     g_assert_no_error(err);
 }
 
-/* What somebody else knows to carry a monitor. */
-static void test_added_monitor(void)
+/* The command line of this process has no monitor at the address. */
+static void test_unknown_monitors(void)
 {
     static const char *const names[] = {"chardev:rescue", NULL};
-    static const char *const base[] = {"chardev:rescue-base", NULL};
     g_autoptr(FakeDomain) fake = fake_domain_new("vm1", 0);
-    g_auto(GStrv) before = yc_domain_monitor_chardevs(fake->dom);
-    g_auto(GStrv) after = NULL;
+    g_auto(GStrv) monitors = NULL;
     GError *err = NULL;
 
-    g_assert_cmpint(g_strv_length(before), ==, 0);
-    g_assert_true(
+    yc_domain_add_monitor_chardev(fake->dom, "other");
+    monitors = yc_domain_monitor_chardevs(fake->dom);
+    g_assert_null(monitors);
+    g_assert_false(
         yc_domain_yank(fake->dom, names, 0, FAKE_DEADLINE_MS, NULL, &err));
+    g_assert_error(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_REFUSED);
+    g_clear_error(&err);
+    g_assert_true(yc_domain_yank(fake->dom, names, YC_YANK_FORCE,
+                                 FAKE_DEADLINE_MS, NULL, &err));
     g_assert_no_error(err);
-    yc_domain_add_monitor_chardev(fake->dom, "rescue");
-    after = yc_domain_monitor_chardevs(fake->dom);
-    g_assert_cmpint(g_strv_length(after), ==, 2);
-    g_assert_false(
-        yc_domain_yank(fake->dom, names, 0, FAKE_DEADLINE_MS, NULL, &err));
-    g_assert_error(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_REFUSED);
-    g_clear_error(&err);
-    g_assert_false(
-        yc_domain_yank(fake->dom, base, 0, FAKE_DEADLINE_MS, NULL, &err));
-    g_assert_error(err, YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_REFUSED);
-    g_clear_error(&err);
 }
 
 /*
@@ -378,7 +334,7 @@ int main(int argc, char **argv)
     g_test_add_func("/client/yank/yank-stock", test_yank_stock);
     g_test_add_func("/client/yank/yank-yankd", test_yank_yankd);
     g_test_add_func("/client/yank/refused", test_refused);
-    g_test_add_func("/client/yank/added-monitor", test_added_monitor);
+    g_test_add_func("/client/yank/added-monitor", test_unknown_monitors);
     g_test_add_func("/client/yank/stock-qemu", test_stock_qemu);
     failed = g_test_run();
     expect_nothing_left();

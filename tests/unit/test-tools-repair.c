@@ -6,8 +6,6 @@
 #include "qemu/osdep.h"
 #include "tools/exit-code.h"
 #include "tools/json.h"
-#include "tools/own-chardev.h"
-#include "tools/process.h"
 #include "tools/repair-internal.h"
 
 static json_object *value_of(const char *text)
@@ -92,10 +90,11 @@ static const char told[] =
 static void check_options(const char *blockdev, const char *expected)
 {
     g_autofree char *json = g_strdelimit(g_strdup(blockdev), "'", '"');
-    char *argv[] = {(char *)"qemu", (char *)"-blockdev", json, NULL};
+    const char *argv[] = {"qemu", "-blockdev", json, NULL};
     g_autoptr(json_object) info = value_of(info_text);
     g_autoptr(GError) err = NULL;
-    json_object *options = repair_options(info, argv, &err);
+    g_autoptr(QemuCmdline) cmdline = qemu_cmdline_parse((char **)argv);
+    json_object *options = repair_options(info, cmdline, &err);
 
     g_assert_no_error(err);
     check_equal(options, expected);
@@ -135,27 +134,6 @@ static void test_other_drivers(void)
     g_assert_error(err, EXIT_ERROR, EXIT_FAILED);
 }
 
-static void test_parts(void)
-{
-    g_auto(GStrv) parts = process_parts("socket,id=a,path=x,,y=z,,,wait=off,");
-
-    g_assert_cmpuint(g_strv_length(parts), ==, 5);
-    g_assert_cmpstr(parts[0], ==, "socket");
-    g_assert_cmpstr(process_part(parts, "id"), ==, "a");
-    g_assert_cmpstr(process_part(parts, "path"), ==, "x,y=z,");
-    g_assert_cmpstr(process_part(parts, "wait"), ==, "off");
-    g_assert_null(process_part(parts, "pat"));
-    g_assert_null(process_part(parts, ""));
-}
-
-/* This very process has no chardev. */
-static void test_own_chardev(void)
-{
-    g_assert_null(own_chardev(getpid(), "unix:/none"));
-    g_assert_null(own_chardev(0, "unix:/none"));
-    g_assert_null(own_chardev(getpid(), "localhost:1"));
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -163,7 +141,5 @@ int main(int argc, char **argv)
     g_test_add_func("/tools/repair/bad-names", test_bad_names);
     g_test_add_func("/tools/repair/options", test_options);
     g_test_add_func("/tools/repair/other-drivers", test_other_drivers);
-    g_test_add_func("/tools/repair/parts", test_parts);
-    g_test_add_func("/tools/repair/own-chardev", test_own_chardev);
     return g_test_run();
 }
