@@ -26,20 +26,44 @@ static bool read_command(json_object *request, const char **command,
     return true;
 }
 
-json_object *op_oob(const OpTarget *target, json_object *request,
-                    int timeout_ms, GError **errp)
+static json_object *yank_as_it_is(const OpTarget *target,
+                                  json_object *arguments, int timeout_ms,
+                                  GError **errp)
 {
-    json_object *arguments, *result;
-    const char *command;
+    g_auto(GStrv) names =
+        ops_check_yank(target->dom, arguments, timeout_ms, errp);
+    json_object *result = NULL;
+    GError *err = NULL;
 
-    if (!read_command(request, &command, &arguments, errp) ||
-        (g_str_equal(command, "yank") &&
-         !ops_check_yank(target->dom, arguments, timeout_ms, errp)) ||
-        !yc_domain_oob(target->dom, command, arguments, timeout_ms, &result,
-                       errp)) {
+    if (!names) {
+        return NULL;
+    }
+    ops_yank_begin(target, (const char *const *)names);
+    yc_domain_oob(target->dom, "yank", arguments, timeout_ms, &result, &err);
+    ops_yank_end(target, err);
+    if (err) {
+        g_propagate_error(errp, err);
         return NULL;
     }
     return result;
+}
+
+json_object *op_oob(const OpTarget *target, json_object *request,
+                    int timeout_ms, GError **errp)
+{
+    json_object *arguments, *result = NULL;
+    const char *command;
+
+    if (!read_command(request, &command, &arguments, errp)) {
+        return NULL;
+    }
+    if (g_str_equal(command, "yank")) {
+        return yank_as_it_is(target, arguments, timeout_ms, errp);
+    }
+    return yc_domain_oob(target->dom, command, arguments, timeout_ms, &result,
+                         errp)
+               ? result
+               : NULL;
 }
 
 /*

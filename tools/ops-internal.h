@@ -29,10 +29,15 @@ json_object *ops_ask_instances(YcDomain *dom, int timeout_ms, GError **errp);
 /*
  * Whether the QMP arguments of a yank, which somebody wants to send as they
  * are, cut neither the connection that it goes by nor another monitor, and
- * @dom would run it at once.  Blocks up to @timeout_ms.
+ * @dom would run it at once.  Returns the names of what it yanks; NULL on
+ * error.  g_strfreev() them.  Blocks up to @timeout_ms.
  */
-bool ops_check_yank(YcDomain *dom, json_object *arguments, int timeout_ms,
-                    GError **errp);
+char **ops_check_yank(YcDomain *dom, json_object *arguments, int timeout_ms,
+                      GError **errp);
+
+/* Around a yank of @names: tell who wants to know.  @err: NULL: it is done */
+void ops_yank_begin(const OpTarget *target, const char *const *names);
+void ops_yank_end(const OpTarget *target, const GError *err);
 
 /* Runs @command in-band under a job; NULL on error. */
 json_object *ops_in_band(YcDomain *dom, const char *command,

@@ -159,15 +159,31 @@ static bool check_monitors(YcDomain *dom, char **names, char **monitors,
     return true;
 }
 
-bool ops_check_yank(YcDomain *dom, json_object *arguments, int timeout_ms,
-                    GError **errp)
+void ops_yank_begin(const OpTarget *target, const char *const *names)
+{
+    if (target->yank_watcher) {
+        target->yank_watcher->begin(target->yank_watcher->opaque, names);
+    }
+}
+
+void ops_yank_end(const OpTarget *target, const GError *err)
+{
+    if (target->yank_watcher) {
+        target->yank_watcher->end(target->yank_watcher->opaque, err);
+    }
+}
+
+char **ops_check_yank(YcDomain *dom, json_object *arguments, int timeout_ms,
+                      GError **errp)
 {
     g_auto(GStrv) names = read_names(arguments, errp);
     g_auto(GStrv) monitors = yc_domain_monitor_chardevs(dom);
 
     return names && check_own(dom, (const char *const *)names, errp) &&
-           check_monitors(dom, names, monitors, errp) &&
-           yc_domain_may_yank(dom, timeout_ms, errp);
+                   check_monitors(dom, names, monitors, errp) &&
+                   yc_domain_may_yank(dom, timeout_ms, errp)
+               ? g_steal_pointer(&names)
+               : NULL;
 }
 
 static json_object *yanked_to_json(const YcYanked *yanked)
@@ -193,11 +209,18 @@ json_object *op_yank(const OpTarget *target, json_object *request,
     g_auto(GStrv) names = read_names(request, errp);
     unsigned flags = json_get_bool(request, "force", false) ? YC_YANK_FORCE : 0;
     g_autoptr(GPtrArray) yanked = NULL;
+    GError *err = NULL;
     json_object *array;
 
-    if (!names || !check_own(target->dom, (const char *const *)names, errp) ||
-        !yc_domain_yank(target->dom, (const char *const *)names, flags,
-                        timeout_ms, &yanked, errp)) {
+    if (!names || !check_own(target->dom, (const char *const *)names, errp)) {
+        return NULL;
+    }
+    ops_yank_begin(target, (const char *const *)names);
+    yc_domain_yank(target->dom, (const char *const *)names, flags, timeout_ms,
+                   &yanked, &err);
+    ops_yank_end(target, err);
+    if (err) {
+        g_propagate_error(errp, err);
         return NULL;
     }
     array = json_object_new_array();

@@ -14,12 +14,23 @@
 #include <json-c/json.h>
 #include "client/domain.h"
 
+/*
+ * Told of each yank that is sent: right before it, with what it yanks, and with
+ * what came of it.
+ */
+typedef struct OpYankWatcher {
+    void (*begin)(void *opaque, const char *const *names);
+    void (*end)(void *opaque, const GError *err);
+    void *opaque;
+} OpYankWatcher;
+
 typedef struct OpTarget {
     YcDomain *dom;
     /* Why there is no connection, or NULL; stays the caller's. */
     const GError *down;
     /* A service holds the connection. */
     bool watched;
+    const OpYankWatcher *yank_watcher; /* or NULL */
 } OpTarget;
 
 /*

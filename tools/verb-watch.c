@@ -11,6 +11,7 @@
 #include "output.h"
 #include "verb.h"
 #include "watch/control.h"
+#include "watch/journal.h"
 #include "watch/log.h"
 #include "watch/metrics.h"
 #include "watch/notify.h"
@@ -79,7 +80,9 @@ static gboolean on_end(void *opaque)
 
 static gboolean on_reload(void *opaque)
 {
-    watch_log_reopen();
+    g_autoptr(json_object) first = incidents_continue_line();
+
+    watch_log_reopen(first);
     fleet_reload(((Service *)opaque)->fleet);
     return G_SOURCE_CONTINUE;
 }
@@ -145,6 +148,9 @@ static bool open_all(Service *service, const Options *options, GError **errp)
     if (!take_sockets(service, options, errp) ||
         !watch_log_start(journal_path, errp)) {
         return false;
+    }
+    if (journal_path) {
+        incidents_continue(journal_last_incident(journal_path));
     }
     service->fleet = fleet_new(options, policy_path, service->own,
                                rescan * G_USEC_PER_SEC, errp);

@@ -26,9 +26,11 @@ class Watch:
     """yankctl watch, over sockets or whatever @options name.
 
     @policy: the text of a policy, or None
+    @stderr: a file descriptor for its log, or None
     """
 
-    def __init__(self, box, *options, policy=None, env=None, wait=True):
+    def __init__(self, box, *options, policy=None, env=None, wait=True,
+                 stderr=None):
         self.box = box
         self.control = box.path('control')
         self.journal_path = box.path('journal')
@@ -36,7 +38,9 @@ class Watch:
                 '--journal', self.journal_path, *options]
         if policy is not None:
             argv += ['--policy', box.write('policy.yaml', policy)]
-        self.process = box.spawn(argv, env=dict(os.environ, **(env or {})))
+        others = {} if stderr is None else {'stderr': stderr}
+        self.process = box.spawn(argv, env=dict(os.environ, **(env or {})),
+                                 **others)
         if wait:
             wait_for('the service listens', self._listens)
 

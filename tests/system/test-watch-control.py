@@ -7,6 +7,7 @@
 
 import json
 import os
+import re
 import resource
 import socket
 import stat
@@ -342,6 +343,61 @@ rules: [{domains: "*", threshold: 1, action: yank,
     wait_for('it is gone', lambda: 'Connection refused' in watch.run(
         'status', 'vm').stdout)
     watch.finish()
+
+
+@test('a yank by a user is logged, noted in the journal, and counted',
+      needs=['nbdkit'])
+def _(box):
+    victim = Hang(box, 'yankd')
+    metrics = box.path('metrics')
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', '--metrics',
+                  f'unix:{metrics}', policy="""
+interval: 0.1
+rules: [{domains: "*", threshold: 0.3}]
+""")
+
+    def count(sample):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(metrics)
+        connection.sendall(b'GET /metrics HTTP/1.0\r\n\r\n')
+        text = connection.makefile().read()
+        connection.close()
+        return int(re.search(re.escape(sample) + r'\} (\d+)', text)[1])
+
+    watch.wait_connected(1)
+    done = watch.run('yank', 'vm', 'blockdev:none')
+    assert done.returncode == 3, done
+    for argv in (['yank', 'vm', 'blockdev:nbd0'],
+                 ['raw', '--oob', 'vm', 'yank', 'instances=["blockdev:nbd0"]']
+                 ):
+        victim.hang()
+        begin = watch.wait_journal(event='begin')
+        done = watch.run(*argv)
+        assert done.returncode == 0, done
+        victim.rescued()
+        victim.disks[0].thaw()
+        end = watch.wait_journal(event='end')
+        assert end['outcome'] == 'manual', end
+        assert [(d['action'], d['instance'], d['by'], d['uid'])
+                for d in end['done']] == [
+            ('yank', 'blockdev:nbd0', 'user', os.getuid())], end
+        yank = watch.journal(event='yank', incident=begin['incident'])[0]
+        assert yank['by'] == 'user' and 'error' not in yank, yank
+        os.truncate(watch.journal_path, 0)
+    user = f'user {os.getuid()}'
+    log = watch.process.output()
+    assert log.count(f"{user} yanked 'blockdev:nbd0'") == 2, log
+    assert f"{user} did not yank 'blockdev:none'" in log, log
+    # Where nothing hangs there is no incident that it could belong to.
+    victim.qmp.result(victim.submit_add(0))
+    assert watch.run('yank', 'vm', 'blockdev:nbd0').returncode == 0
+    assert 'incident' not in watch.wait_journal(event='yank')
+    wait_for('the count', lambda: count(
+        'yankctl_manual_yanks_total{domain="vm"') == 3)
+    assert count('yankctl_yanks_total{domain="vm"') == 3
+    assert count('yankctl_incidents_total{domain="vm",outcome="manual"') == 2
+    watch.finish()
+    victim.finish()
 
 
 run()

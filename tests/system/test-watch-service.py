@@ -232,11 +232,77 @@ interval: 0.1
 rules: [{domains: "*", threshold: 0.3, verify: 0.3, action: yank}]
 """)
     hang_up(watch)
+    wait_for('the reload is told', lambda: 'policy read again: '
+             in watch.process.output())
     victim.rescued()
     assert watch.wait_journal(event='end')['outcome'] == 'yank'
     assert watch.journal(event='begin') == []
     victim.finish()
     watch.finish()
+
+
+@test('numbers of incidents go on after a restart, and in a new journal',
+      needs=['nbdkit'])
+def _(box):
+    victim = Hang(box, 'yankd')
+    policy = """
+interval: 0.1
+rules: [{domains: "*", threshold: 0.3, verify: 0.3, action: yank}]
+"""
+    box.write('journal', json.dumps(
+        {'event': 'begin', 'domain': 'x', 'incident': 41}) + '\n{"torn')
+
+    def incident(watch):
+        watch.wait_connected(1)
+        victim.hang()
+        victim.rescued()
+        victim.disks[0].thaw()
+        wait_for('the end', lambda: '"event":"end"' in
+                 open(watch.journal_path).read())
+        with open(watch.journal_path) as f:
+            return [json.loads(line[line.index('{"time'):])['incident']
+                    for line in f if '{"time' in line]
+
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy=policy)
+    assert set(incident(watch)) == {42}
+    os.rename(watch.journal_path, box.path('journal.1'))
+    hang_up(watch)
+    wait_for('a new journal', lambda: os.path.exists(watch.journal_path))
+    assert watch.wait_journal(event='continue')['incident'] == 42
+    watch.finish()
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy=policy)
+    assert set(incident(watch)) == {42, 43}
+    watch.finish()
+    victim.finish()
+
+
+@test('the journal goes on while nobody reads standard error',
+      needs=['nbdkit'])
+def _(box):
+    victim = Hang(box, 'yankd')
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b'x' * 4096)
+    except BlockingIOError:
+        pass
+    # Left non-blocking: the service must bear either.
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}', stderr=writer,
+                  policy="""
+interval: 0.1
+rules: [{domains: "*", threshold: 0.3, verify: 0.3, action: yank}]
+""")
+    watch.wait_connected(1)
+    victim.hang()
+    victim.rescued()
+    watch.wait_journal(event='end')
+    assert [line['event'] for line in watch.journal()] == [
+        'begin', 'yank', 'end']
+    watch.finish(seconds=5)
+    os.close(reader)
+    os.close(writer)
+    victim.finish()
 
 
 @test('a service that was stopped itself takes nobody for stuck')

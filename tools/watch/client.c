@@ -25,6 +25,8 @@ struct WatchClient {
     int refs; /* atomic: the owner's, and each operation's */
     WatchOutput *output;
 
+    unsigned uid; /* of whoever connected */
+
     /* The main thread's. */
     int fd; /* the output's */
     Fleet *fleet;
@@ -44,6 +46,7 @@ typedef struct Task {
     Keeper *keeper;
     /* Handed over: json-c's reference counts are not atomic. */
     json_object *request;
+    UserYank *yank; /* under way, or NULL */
 } Task;
 
 static void start_reading(WatchClient *client);
@@ -95,12 +98,31 @@ static gboolean task_done(void *opaque)
     return G_SOURCE_REMOVE;
 }
 
+static void begin_yank(void *opaque, const char *const *names)
+{
+    Task *task = opaque;
+
+    task->yank = incidents_user_yank(keeper_incidents(task->keeper), names,
+                                     task->client->uid);
+}
+
+static void end_yank(void *opaque, const GError *err)
+{
+    Task *task = opaque;
+
+    incidents_user_yank_ended(keeper_incidents(task->keeper),
+                              g_steal_pointer(&task->yank), err);
+}
+
 void watch_client_work(void *opaque, void *data)
 {
     Task *task = opaque;
     g_autoptr(GError) down = keeper_down(task->keeper);
-    const OpTarget target = {
-        .dom = keeper_domain(task->keeper), .down = down, .watched = true};
+    const OpYankWatcher watcher = {begin_yank, end_yank, task};
+    const OpTarget target = {.dom = keeper_domain(task->keeper),
+                             .down = down,
+                             .watched = true,
+                             .yank_watcher = &watcher};
     g_autoptr(GError) err = NULL;
     json_object *result = ops_run(&target, task->request, &err);
 
@@ -333,8 +355,9 @@ static void start_reading(WatchClient *client)
     }
 }
 
-WatchClient *watch_client_new(int fd, Fleet *fleet, GThreadPool *pool,
-                              WatchClientEndFn *end_fn, void *data)
+WatchClient *watch_client_new(int fd, unsigned uid, Fleet *fleet,
+                              GThreadPool *pool, WatchClientEndFn *end_fn,
+                              void *data)
 {
     g_autoptr(json_object) greeting = json_object_new_object();
     json_object *service = json_object_new_object();
@@ -343,6 +366,7 @@ WatchClient *watch_client_new(int fd, Fleet *fleet, GThreadPool *pool,
     client->refs = 1;
     client->output = watch_output_new(fd);
     client->fd = fd;
+    client->uid = uid;
     client->fleet = fleet;
     client->pool = pool;
     client->end_fn = end_fn;

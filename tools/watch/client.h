@@ -16,13 +16,15 @@ typedef struct WatchClient WatchClient;
 typedef void WatchClientEndFn(WatchClient *client, void *data);
 
 /*
- * Greets, and serves whoever is at the other end of @fd, which it takes, until
- * he goes or breaks the protocol; then @end_fn is called, once, on the main
+ * Greets, and serves the client at the other end of @fd, which it takes, until
+ * it goes or breaks the protocol; then @end_fn is called, once, on the main
  * thread, and is to let go.
+ * @uid: the client's user
  * @pool: runs watch_client_work()
  */
-WatchClient *watch_client_new(int fd, Fleet *fleet, GThreadPool *pool,
-                              WatchClientEndFn *end_fn, void *data);
+WatchClient *watch_client_new(int fd, unsigned uid, Fleet *fleet,
+                              GThreadPool *pool, WatchClientEndFn *end_fn,
+                              void *data);
 /* Disconnects; operations under way come to their end by themselves. */
 void watch_client_close(WatchClient *client);
 

@@ -64,7 +64,7 @@ static void take_in(WatchControl *control, int fd)
                                                            "and takes no more");
     } else {
         WatchClient *client = watch_client_new(
-            fd, control->fleet, control->pool, client_ended, control);
+            fd, uid, control->fleet, control->pool, client_ended, control);
 
         g_ptr_array_add(control->clients, client);
     }

@@ -113,6 +113,13 @@ static void add_yanks(GString *text, const char *family, const Sample *sample)
               sample->stats.counts.yanks);
 }
 
+static void add_manual_yanks(GString *text, const char *family,
+                             const Sample *sample)
+{
+    add_value(text, family, "_total", sample, NULL, NULL,
+              sample->stats.counts.user_yanks);
+}
+
 static void add_incidents(GString *text, const char *family,
                           const Sample *sample)
 {
@@ -140,8 +147,11 @@ static const struct {
      "How long the latest answer took; nothing when there was none.", add_ping},
     {"yankctl_stalls", "counter", NULL,
      "Stalls of the main loop past the threshold.", add_stalls},
-    {"yankctl_yanks", "counter", NULL, "Instances yanked by the service.",
+    {"yankctl_yanks", "counter", NULL,
+     "Instances yanked through the service, by its policy or by users.",
      add_yanks},
+    {"yankctl_manual_yanks", "counter", NULL,
+     "Instances yanked through the service by users.", add_manual_yanks},
     {"yankctl_incidents", "counter", NULL,
      "Stalls that have ended, by what ended them.", add_incidents},
 };

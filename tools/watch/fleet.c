@@ -169,6 +169,8 @@ static void reload_policy(Fleet *fleet)
     for (guint i = 0; i < keepers->len; i++) {
         keeper_set_policy(keepers->pdata[i], policy);
     }
+    watch_log("%s%s", fleet->policy_path ? "policy read again: " : "no policy",
+              fleet->policy_path ? fleet->policy_path : " to be read again");
 }
 
 /* Until the next look; false when it is to stop. */

@@ -29,20 +29,36 @@ typedef struct Incident {
     bool limited;
 } Incident;
 
+/* A yank by a user. */
+struct UserYank {
+    GStrv names;
+    unsigned uid;
+    /* Guarded by the lock of its Incidents until it is noted. */
+    bool noted;
+    bool ended;
+    bool cut;    /* something was cut, or may have been */
+    char *error; /* what came of it, or NULL */
+};
+
 struct Incidents {
     YcDomain *dom;
     Incident *incident; /* NULL: all is well */
     YankLimit *limit;
     Hook *hook;
     IncidentCounts counts;
+    /* Guards @user_yanks: UserYank, those that were not noted yet. */
+    GMutex lock;
+    GQueue user_yanks;
 };
+
+static guint64 last_number; /* atomic */
 
 const char *outcome_name(Outcome outcome)
 {
     static const char *const names[OUTCOME__MAX] = {
         [OUTCOME_ITSELF] = "itself", [OUTCOME_YANK] = "yank",
-        [OUTCOME_HOOK] = "hook",     [OUTCOME_GONE] = "gone",
-        [OUTCOME_LEFT] = "left",
+        [OUTCOME_HOOK] = "hook",     [OUTCOME_MANUAL] = "manual",
+        [OUTCOME_GONE] = "gone",     [OUTCOME_LEFT] = "left",
     };
 
     return names[outcome];
@@ -54,6 +70,8 @@ Incidents *incidents_new(YcDomain *dom, YankLimit *limit)
 
     all->dom = dom;
     all->limit = yank_limit_ref(limit);
+    g_mutex_init(&all->lock);
+    g_queue_init(&all->user_yanks);
     return all;
 }
 
@@ -79,7 +97,31 @@ static void set_seconds(json_object *json, const char *key, gint64 us)
     json_set(json, key, json_object_new_double_s(seconds(us), text));
 }
 
-/* A line of the journal about the incident; json_object_put() it. */
+void incidents_continue(guint64 number)
+{
+    __atomic_store_n(&last_number, number, __ATOMIC_RELAXED);
+}
+
+json_object *incidents_continue_line(void)
+{
+    guint64 number = __atomic_load_n(&last_number, __ATOMIC_RELAXED);
+    g_autofree char *now = watch_time();
+    json_object *line;
+
+    if (!number) {
+        return NULL;
+    }
+    line = json_object_new_object();
+    json_set_string(line, "time", now);
+    json_set_string(line, "event", "continue");
+    json_set_int(line, "incident", number);
+    return line;
+}
+
+/*
+ * A line of the journal, about the incident if there is one;
+ * json_object_put() it.
+ */
 static json_object *new_line(const Incidents *all, const char *event)
 {
     json_object *line = json_object_new_object();
@@ -88,11 +130,16 @@ static json_object *new_line(const Incidents *all, const char *event)
     json_set_string(line, "time", now);
     json_set_string(line, "event", event);
     json_set_string(line, "domain", name_of(all));
-    json_set_int(line, "incident", all->incident->number);
+    if (all->incident) {
+        json_set_int(line, "incident", all->incident->number);
+    }
     return line;
 }
 
-/* An action, in the journal and for the end's summary; takes @action. */
+/*
+ * An action, in the journal and for the summary at the end of the incident, if
+ * there is one; takes @action.
+ */
 static void note_action(Incidents *all, const char *event, json_object *action)
 {
     g_autoptr(json_object) line = new_line(all, event);
@@ -102,6 +149,10 @@ static void note_action(Incidents *all, const char *event, json_object *action)
         json_object_object_add(line, key, json_object_get(value));
     }
     watch_journal(line);
+    if (!all->incident) {
+        json_object_put(action);
+        return;
+    }
     json_set_string(action, "action", event);
     set_seconds(action, "after",
                 g_get_monotonic_time() - all->incident->stuck_since);
@@ -144,7 +195,6 @@ static json_object *describe(Incidents *all, GPtrArray *instances,
 static void begin(Incidents *all, gint64 stuck_since, GPtrArray *instances,
                   const GError *err)
 {
-    static guint64 last_number; /* atomic */
     Incident *incident = g_new0(Incident, 1);
     gint64 age = g_get_monotonic_time() - stuck_since;
     g_autoptr(json_object) line = NULL;
@@ -206,8 +256,114 @@ static void yank(Incidents *all, const char *name)
     watch_log("domain '%s': yanked '%s'%s%s", name_of(all), name,
               err ? ", and it said: " : "", err ? err->message : "");
     json_set_string(action, "instance", name);
+    json_set_string(action, "by", "policy");
     json_set_string(action, "error", err ? err->message : NULL);
     note_action(all, "yank", action);
+}
+
+static void user_yank_clear(void *opaque)
+{
+    UserYank *yank = opaque;
+
+    g_strfreev(yank->names);
+    g_free(yank->error);
+}
+
+static void user_yank_unref(void *yank)
+{
+    g_atomic_rc_box_release_full(yank, user_yank_clear);
+}
+
+UserYank *incidents_user_yank(Incidents *all, const char *const *names,
+                              unsigned uid)
+{
+    UserYank *yank = g_atomic_rc_box_new0(UserYank);
+
+    yank->names = g_strdupv((char **)names);
+    yank->uid = uid;
+    yank->cut = true;
+    g_mutex_lock(&all->lock);
+    g_queue_push_tail(&all->user_yanks, g_atomic_rc_box_acquire(yank));
+    g_mutex_unlock(&all->lock);
+    return yank;
+}
+
+/* Only without an answer it is unknown whether the server has done it. */
+static bool may_have_cut(const GError *err)
+{
+    return !err || g_error_matches(err, YC_ERROR, YC_ERROR_TIMEOUT) ||
+           g_error_matches(err, YC_ERROR, YC_ERROR_CLOSED);
+}
+
+void incidents_user_yank_ended(Incidents *all, UserYank *yank,
+                               const GError *err)
+{
+    g_autofree char *names = g_strjoinv("', '", yank->names);
+
+    watch_log("domain '%s': user %u %s '%s'%s%s", name_of(all), yank->uid,
+              may_have_cut(err) ? "yanked" : "did not yank", names,
+              !err                ? ""
+              : may_have_cut(err) ? ", and it said: "
+                                  : ": ",
+              err ? err->message : "");
+    g_mutex_lock(&all->lock);
+    if (!yank->noted) {
+        yank->ended = true;
+        yank->cut = may_have_cut(err);
+        yank->error = err ? g_strdup(err->message) : NULL;
+    }
+    g_mutex_unlock(&all->lock);
+    user_yank_unref(yank);
+}
+
+static void note_user_yank(Incidents *all, const UserYank *yank)
+{
+    for (char **name = yank->names; *name; name++) {
+        json_object *action = json_object_new_object();
+
+        json_set_string(action, "instance", *name);
+        json_set_string(action, "by", "user");
+        json_set_int(action, "uid", yank->uid);
+        json_set_string(action, "error", yank->error);
+        note_action(all, "yank", action);
+        all->counts.yanks += yank->cut;
+        all->counts.user_yanks += yank->cut;
+        if (all->incident && yank->cut) {
+            g_hash_table_add(all->incident->tried, g_strdup(*name));
+            all->incident->resort = OUTCOME_MANUAL;
+        }
+    }
+}
+
+/* The next one to be noted, or NULL. */
+static UserYank *take_user_yank(Incidents *all, bool unanswered_too)
+{
+    UserYank *yank;
+
+    g_mutex_lock(&all->lock);
+    yank = g_queue_peek_head(&all->user_yanks);
+    if (yank && (yank->ended || unanswered_too)) {
+        g_queue_pop_head(&all->user_yanks);
+        yank->noted = true;
+    } else {
+        yank = NULL;
+    }
+    g_mutex_unlock(&all->lock);
+    return yank;
+}
+
+/*
+ * Notes what users have yanked.  At the end of an incident those yanks too that
+ * have not been answered yet: such a yank may be what ended it.
+ */
+static void note_user_yanks(Incidents *all, bool unanswered_too)
+{
+    UserYank *yank;
+
+    while ((yank = take_user_yank(all, unanswered_too))) {
+        note_user_yank(all, yank);
+        user_yank_unref(yank);
+    }
 }
 
 static char **hook_environment(const Incidents *all)
@@ -249,6 +405,7 @@ void incidents_tick(Incidents *all)
 {
     g_autofree char *result = NULL;
 
+    note_user_yanks(all, false);
     if (all->hook && hook_ended(all->hook, &result)) {
         watch_log("domain '%s': hook: %s", name_of(all), result);
         g_clear_pointer(&all->hook, hook_free);
@@ -325,6 +482,7 @@ static void incident_free(Incident *incident)
     g_free(incident);
 }
 
+/* @outcome OUTCOME_ITSELF: or by what was done last */
 static void end(Incidents *all, Outcome outcome, const char *why)
 {
     Incident *incident = all->incident;
@@ -334,6 +492,8 @@ static void end(Incidents *all, Outcome outcome, const char *why)
     if (!incident) {
         return;
     }
+    note_user_yanks(all, true);
+    outcome = outcome == OUTCOME_ITSELF ? incident->resort : outcome;
     duration = g_get_monotonic_time() - incident->stuck_since;
     all->counts.ends[outcome]++;
     line = new_line(all, "end");
@@ -346,17 +506,15 @@ static void end(Incidents *all, Outcome outcome, const char *why)
     json_set(line, "done", json_object_get(incident->done));
     watch_journal(line);
     watch_log("domain '%s': %s after %.1f s (%s)", name_of(all),
-              outcome <= OUTCOME_HOOK ? "main loop answers again"
-                                      : "let go while stuck",
+              outcome <= OUTCOME_MANUAL ? "main loop answers again"
+                                        : "let go while stuck",
               seconds(duration), why ? why : outcome_name(outcome));
     incident_free(g_steal_pointer(&all->incident));
 }
 
 void incidents_recovered(Incidents *all)
 {
-    if (all->incident) {
-        end(all, all->incident->resort, NULL);
-    }
+    end(all, OUTCOME_ITSELF, NULL);
 }
 
 void incidents_lost(Incidents *all, const char *why)
@@ -367,7 +525,9 @@ void incidents_lost(Incidents *all, const char *why)
 void incidents_free(Incidents *all)
 {
     end(all, OUTCOME_LEFT, NULL);
+    note_user_yanks(all, true);
     hook_free(all->hook);
     yank_limit_unref(all->limit);
+    g_mutex_clear(&all->lock);
     g_free(all);
 }

@@ -9,6 +9,7 @@
 #ifndef TOOLS_WATCH_INCIDENT_H
 #define TOOLS_WATCH_INCIDENT_H
 
+#include <json-c/json.h>
 #include "client/domain.h"
 #include "limit.h"
 #include "policy.h"
@@ -18,12 +19,13 @@ typedef enum Outcome {
     OUTCOME_ITSELF, /* well again, without anything done by us */
     OUTCOME_YANK,   /* well again, after a yank */
     OUTCOME_HOOK,   /* well again, after the hook was started */
+    OUTCOME_MANUAL, /* well again, after a yank by a user */
     OUTCOME_GONE,   /* the connection was lost */
     OUTCOME_LEFT,   /* it still hung when the service let go of the domain */
     OUTCOME__MAX,
 } Outcome;
 
-/* "itself", "yank", "hook", "gone", "left" */
+/* "itself", "yank", "hook", "manual", "gone", "left" */
 const char *outcome_name(Outcome outcome);
 
 /* What a domain has beside its incidents: its limit of yanks, and its hook. */
@@ -47,10 +49,30 @@ void incidents_lost(Incidents *all, const char *why);
 /* Looks after the hook; often. */
 void incidents_tick(Incidents *all);
 
+/*
+ * A user yanks @names (before it is sent), and what came of it: logged, noted
+ * in the journal and counted, and what the incident says ended it.  Any
+ * thread.  The second call takes the result of the first.
+ */
+typedef struct UserYank UserYank;
+UserYank *incidents_user_yank(Incidents *all, const char *const *names,
+                              unsigned uid);
+void incidents_user_yank_ended(Incidents *all, UserYank *yank,
+                               const GError *err);
+
+/* Before the first incident: the next one has a number above @number. */
+void incidents_continue(guint64 number);
+/*
+ * The line of a new journal that keeps the number of the latest incident; NULL
+ * when there was none.  json_object_put() it.  Any thread.
+ */
+json_object *incidents_continue_line(void);
+
 /* Counted since the domain was found. */
 typedef struct IncidentCounts {
     guint64 stalls;
-    guint64 yanks;
+    guint64 yanks; /* by the policy and by users */
+    guint64 user_yanks;
     guint64 ends[OUTCOME__MAX];
 } IncidentCounts;
 void incidents_get_counts(const Incidents *all, IncidentCounts *counts);

@@ -436,6 +436,11 @@ YcDomain *keeper_domain(const Keeper *keeper)
     return keeper->dom;
 }
 
+Incidents *keeper_incidents(const Keeper *keeper)
+{
+    return keeper->incidents;
+}
+
 GError *keeper_down(Keeper *keeper)
 {
     GError *down;

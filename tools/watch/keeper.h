@@ -37,6 +37,7 @@ void keeper_set_policy(Keeper *keeper, Policy *policy);
 /* Belong to @keeper. */
 const DomainSpec *keeper_spec(const Keeper *keeper);
 YcDomain *keeper_domain(const Keeper *keeper);
+Incidents *keeper_incidents(const Keeper *keeper);
 /* Why there is no connection; NULL: there is one.  g_error_free() it. */
 GError *keeper_down(Keeper *keeper);
 /*

@@ -2,8 +2,9 @@
  * What the service says: lines for people on standard error, and a journal of
  * incidents as JSON lines for programs.
  *
- * Both are written by a thread of their own: a disk or a pipe that hangs, for
- * it may hang with what is watched, keeps no rescue waiting.
+ * Each is written by a thread of its own: a disk or a pipe that hangs, for it
+ * may hang with what is watched, delays neither a rescue nor the other of the
+ * two.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,8 +22,12 @@
 bool watch_log_start(const char *journal, GError **errp);
 /* Writes what is left, for at most two seconds, and ends. */
 void watch_log_stop(void);
-/* Opens the journal anew by name, after the file has been moved away. */
-void watch_log_reopen(void);
+/*
+ * Opens the journal anew by name, after the file has been moved away.  @first
+ * (or NULL) is the line that a file begins with which is empty then; it stays
+ * the caller's.
+ */
+void watch_log_reopen(json_object *first);
 
 /* One line for people, made safe.  Any thread, does not block. */
 void watch_log(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
