@@ -233,8 +233,12 @@ static void attempt_abandon(NbdState *s)
 /* Under the lock, so that a resize sees the size of the server it relies on. */
 static bool server_is_same(NbdState *s, const NbdInfo *info, Error **errp)
 {
+    uint64_t size;
+
     QEMU_LOCK_GUARD(&s->lock);
-    if (!nbd_handshake_same(&s->info, block_node_size(s->node), info, errp)) {
+    /* In bytes: block_node_size() may be more than the server ever had. */
+    size = __atomic_load_n(&s->node->size, __ATOMIC_RELAXED);
+    if (!nbd_handshake_same(&s->info, size, info, errp)) {
         return false;
     }
     s->server_size = info->size;
@@ -380,10 +384,13 @@ static void start_retry_timer(NbdState *s, int64_t us)
         block_timer_start(s->timers, MAX(us - now, 0) * 1000, retry, s);
 }
 
-/* Waits no longer than until then for the next attempt. */
+/*
+ * Waits no longer than until then for the next attempt.  There is no timer
+ * yet when a request comes while the phase is being entered.
+ */
 static void retry_at(NbdState *s, int64_t us)
 {
-    if (us < s->retry_us) {
+    if (s->retry_timer && us < s->retry_us) {
         block_timer_cancel(s->timers, s->retry_timer);
         start_retry_timer(s, us);
     }

@@ -46,12 +46,16 @@ static void unlink_in_flight(NbdState *s, BlockRequest *req)
 
 /* ---- Writes that are acknowledged, and may be lost with the server. ---- */
 
-/* Of discards the content is not defined, whether they are lost or not. */
+/*
+ * Of discards the content is not defined, whether they are lost or not.  A
+ * write that a flush of its own follows is not acknowledged yet.
+ */
 static void note_success(NbdState *s, const BlockRequest *req)
 {
     bool writes = req->op == BLOCK_OP_WRITE || req->op == BLOCK_OP_WRITE_ZEROES;
 
-    if (writes && !(req->flags & BLOCK_REQ_FUA)) {
+    if (writes && !(req->flags & BLOCK_REQ_FUA) &&
+        !block_split_ends_in_flush(req)) {
         s->n_written++;
     } else if (req->op == BLOCK_OP_FLUSH) {
         s->n_flushed = MAX(s->n_flushed, GPOINTER_TO_SIZE(req->driver_data));
@@ -66,7 +70,8 @@ bool nbd_io_is_unflushed(const NbdState *s)
 
 /*
  * Whether @req is a flush that somebody asked for.  The one that makes a
- * write stable (see block/split.c) covers that write, which is not lost.
+ * write stable (see block/split.c) covers that write, which is done again when
+ * the connection was lost between the two.
  */
 static bool is_plain_flush(const BlockRequest *req)
 {
@@ -391,6 +396,7 @@ void nbd_io_resend(NbdState *s)
     block_queue_init(&s->waiting);
     block_queue_init(&failed);
     while ((req = block_queue_pop(&queue))) {
+        block_split_restart(req);
         if (writes_lost && is_plain_flush(req)) {
             block_queue_push(&failed, req);
         } else if (s->lost) {

@@ -153,6 +153,24 @@ void block_split_complete(BlockRequest *step, int ret)
     }
 }
 
+bool block_split_ends_in_flush(const BlockRequest *req)
+{
+    const Split *s = req->split;
+
+    return s && needs_flush(req->node, s->req);
+}
+
+void block_split_restart(BlockRequest *req)
+{
+    Split *s = req->split;
+
+    if (block_split_ends_in_flush(req)) {
+        s->done = 0;
+        s->flushing = false;
+        next_step(s);
+    }
+}
+
 void block_split_start(BlockRequest *req)
 {
     BlockNode *node = req->node;

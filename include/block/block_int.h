@@ -268,6 +268,16 @@ bool block_split_needed(const BlockNode *node, const BlockRequest *req);
 void block_split_start(BlockRequest *req);
 /* Ends a step of a split request. */
 void block_split_complete(BlockRequest *step, int ret);
+/*
+ * Whether @req is a step of a request whose last step is a flush: nobody is
+ * told of its writes before that.
+ */
+bool block_split_ends_in_flush(const BlockRequest *req);
+/*
+ * The driver, which has @req, may have lost what earlier steps of such a
+ * request have written: @req becomes the first step again.
+ */
+void block_split_restart(BlockRequest *req);
 
 extern const BlockDriver block_driver_nbd;
 extern const BlockDriver block_driver_file;

@@ -96,13 +96,21 @@ static inline TestReq *test_req_new(BlockNode *node, BlockOp op,
 }
 
 /* Submits it on the node's I/O thread; does not wait. */
-static inline TestReq *test_start(BlockNode *node, BlockOp op, uint64_t offset,
-                                  uint64_t bytes, void *buf)
+static inline TestReq *test_start_flags(BlockNode *node, BlockOp op,
+                                        uint64_t offset, uint64_t bytes,
+                                        void *buf, unsigned flags)
 {
     TestReq *t = test_req_new(node, op, offset, bytes, buf);
 
+    t->req.flags = flags;
     iothread_run(block_node_iothread(node), test_req_submit, t);
     return t;
+}
+
+static inline TestReq *test_start(BlockNode *node, BlockOp op, uint64_t offset,
+                                  uint64_t bytes, void *buf)
+{
+    return test_start_flags(node, op, offset, bytes, buf, 0);
 }
 
 static inline bool test_is_done(TestReq *t)

@@ -219,6 +219,8 @@ static bool describe(FakeServer *s, int fd)
         return put_export(fd, FAKE_SIZE / 2, EXPORT_FLAGS_FULL);
     case FAKE_LARGER:
         return put_export(fd, FAKE_SIZE * 2, EXPORT_FLAGS_FULL);
+    case FAKE_ODD:
+        return put_export(fd, FAKE_SIZE - 100, EXPORT_FLAGS_FULL);
     case FAKE_READ_ONLY:
         return put_export(fd, FAKE_SIZE,
                           EXPORT_FLAGS_BARE | EXPORT_FLAG_READ_ONLY);
@@ -226,6 +228,10 @@ static bool describe(FakeServer *s, int fd)
         return put_export(fd, FAKE_SIZE, EXPORT_FLAGS_BARE);
     case FAKE_NO_FUA:
         return put_export(fd, FAKE_SIZE, EXPORT_FLAGS_BARE | EXPORT_FLAG_FLUSH);
+    case FAKE_FLUSHLESS:
+        return put_export(fd, FAKE_SIZE,
+                          EXPORT_FLAGS_BARE | EXPORT_FLAG_FLUSH) &&
+               put_limits(fd, 512, 4096, 65536);
     case FAKE_LIMITS:
         return put_export(fd, FAKE_SIZE, EXPORT_FLAGS_FULL) &&
                put_limits(fd, 4096, 4096, 65536);
@@ -347,6 +353,8 @@ static bool answer(FakeServer *s, int fd, const Request *r)
     switch (get_mode(s)) {
     case FAKE_FROZEN:
         return true;
+    case FAKE_FLUSHLESS:
+        return r->type == CMD_FLUSH || answer_well(s, fd, r);
     case FAKE_DIE:
         return false;
     case FAKE_EIO:

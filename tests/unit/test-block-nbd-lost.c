@@ -342,6 +342,39 @@ static void test_flush_overtaken(void)
     server_end();
 }
 
+/*
+ * A stable write to a server that knows only flushes is done again when the
+ * connection goes between the write and its flush: what the old server had
+ * acknowledged may be gone.  Nothing is lost then, and no other flush fails.
+ */
+static void test_stable_again(void)
+{
+    enum {
+        SIZE = 2 * 65536 /* two requests of the server's largest */
+    };
+    BlockNode *node;
+    TestReq *req;
+
+    begin(FAKE_FLUSHLESS);
+    node = nbd_add(", 'reconnect-delay': 60");
+    memset(buf, 'x', SIZE);
+    req = test_start_flags(node, BLOCK_OP_WRITE, 0, SIZE, buf, BLOCK_REQ_FUA);
+    fake_server_wait(server, FAKE_FLUSHES, 1);
+    fake_server_stop(server);
+    memset(fake_server_data(server), 0, SIZE);
+    fake_server_set(server, FAKE_NO_FUA);
+    fake_server_listen(server);
+    g_assert_cmpint(test_wait(req), ==, 0);
+    g_assert_cmpuint(fake_server_count(server, FAKE_WRITES), ==, 4);
+    g_assert_cmpuint(fake_server_count(server, FAKE_FLUSHES), ==, 2);
+    g_assert_cmpmem(fake_server_data(server), SIZE, buf, SIZE);
+    g_assert_cmpint(do_flush(node), ==, 0);
+    expect_events("LOST: Lost the connection to 'unix:PATH': the server "
+                  "closed it\nREGAINED\n");
+    nbd_del();
+    server_end();
+}
+
 /* ---- Writes that are yanked, and late. ---- */
 
 /* A node whose write hangs in the server, and is yanked. */
@@ -489,6 +522,22 @@ static void test_grown(void)
     server_end();
 }
 
+/* The size of the node, which is rounded up, is more than the server has. */
+static void test_odd(void)
+{
+    BlockNode *node;
+
+    begin(FAKE_ODD);
+    node = nbd_add(", 'reconnect-delay': 60");
+    g_assert_cmpuint(block_node_size(node), ==, FAKE_SIZE);
+    server_returns(FAKE_ODD);
+    g_assert_cmpint(do_read(node), ==, 0);
+    expect_events("LOST: Lost the connection to 'unix:PATH': the server "
+                  "closed it\nREGAINED\n");
+    nbd_del();
+    server_end();
+}
+
 static void test_shrunk(void)
 {
     static const char reason[] =
@@ -541,12 +590,14 @@ int main(int argc, char **argv)
     g_test_add_func("/block/nbd-lost/unflushed-waiting",
                     test_unflushed_waiting);
     g_test_add_func("/block/nbd-lost/flush-overtaken", test_flush_overtaken);
+    g_test_add_func("/block/nbd-lost/stable-again", test_stable_again);
     g_test_add_func("/block/nbd-lost/late-refused", test_late_refused);
     g_test_add_func("/block/nbd-lost/late-waits", test_late_waits);
     g_test_add_func("/block/nbd-lost/late-forced", test_late_forced);
     g_test_add_func("/block/nbd-lost/late-yanked", test_late_yanked);
     g_test_add_func("/block/nbd-lost/late-moved", test_late_moved);
     g_test_add_func("/block/nbd-lost/grown", test_grown);
+    g_test_add_func("/block/nbd-lost/odd", test_odd);
     g_test_add_func("/block/nbd-lost/shrunk", test_shrunk);
     ret = nbd_test_end(g_test_run());
     qmp_event_set_emitter(NULL, NULL);
