@@ -800,10 +800,6 @@ static bool file_truncate(BlockNode *node, uint64_t size, Error **errp)
         error_setg(errp, "Cannot resize device files");
         return false;
     }
-    if (size > INT64_MAX) {
-        error_setg_errno(errp, EFBIG, "Failed to resize file");
-        return false;
-    }
     if (!check_earlier_resize(s, errp) || !resize_and_wait(s, size, errp)) {
         return false;
     }

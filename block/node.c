@@ -206,6 +206,11 @@ static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
     g_queue_push_tail(&opening, node);
     ok = node->driver->open(node, options, errp);
     g_queue_pop_tail(&opening);
+    if (ok && node->size > BLOCK_MAX_SIZE) {
+        error_setg_errno(errp, EFBIG, "Could not refresh total sector count");
+        node->driver->close(node);
+        ok = false;
+    }
     if (!ok) {
         node_free(node);
         return NULL;
@@ -494,6 +499,13 @@ bool block_node_resize(BlockNode *node, uint64_t size, Error **errp)
     }
     if (!node->driver->truncate) {
         error_setg(errp, "Image format driver does not support resize");
+        return false;
+    }
+    if (size > BLOCK_MAX_SIZE) {
+        error_setg(errp,
+                   "Cannot resize node '%s' to %" PRIu64
+                   " bytes: at most %" PRIi64 " bytes are possible",
+                   node->name, size, BLOCK_MAX_SIZE);
         return false;
     }
     if (!check_resizable(node, errp)) {

@@ -27,6 +27,9 @@ typedef struct BlockRequest BlockRequest;
  */
 #define BLOCK_WAIT_MS 10000
 
+/* The largest size of a node, in bytes, as in stock. */
+#define BLOCK_MAX_SIZE (INT64_MAX / GiB * GiB)
+
 typedef enum BlockOp {
     BLOCK_OP_READ,
     BLOCK_OP_WRITE,

@@ -35,6 +35,13 @@ static void test_names(void)
                    "Node name too long");
     test_add_fails("{'driver': 'ram', 'size': 1}",
                    "'node-name' must be specified for the root node");
+    /* Rounded up to whole sectors, it would be no size any more. */
+    test_add_fails("{'driver': 'blkdebug', 'node-name': 'b', 'image':"
+                   " {'driver': 'null-co', 'size': 9223372036854775807}}",
+                   "Could not refresh total sector count: File too large");
+    test_add("{'driver': 'null-co', 'node-name': 'b',"
+             " 'size': 9223372035781033984}");
+    g_assert_true(block_node_del("b", &error_abort));
     del_fails("b", "Failed to find node with node-name='b'");
     g_assert_true(block_node_del("a", &error_abort));
     del_fails("a", "Failed to find node with node-name='a'");
@@ -111,7 +118,10 @@ static void test_resize(void)
         block_request_sync(filter, BLOCK_OP_READ, 3584, 512, buf, 0), ==, 0);
     g_assert_cmpint(buf[15], ==, 0x55);
     g_assert_cmpint(buf[16], ==, 0); /* cut off, and not back */
-    g_assert_false(block_node_resize(node, UINT64_MAX, &err));
+    g_assert_false(block_node_resize(node, BLOCK_MAX_SIZE + 1, &err));
+    g_assert_cmpstr(error_get_pretty(err), ==,
+                    "Cannot resize node 'a' to 9223372035781033985 bytes: at "
+                    "most 9223372035781033984 bytes are possible");
     block_node_unuse(user);
     block_node_del("f", &error_abort);
     block_node_del("a", &error_abort);
