@@ -10,15 +10,19 @@
 /* What an event says about the guest's state, in query-status' words. */
 static const struct {
     const char *event;
+    const char *action; /* of the event, if it must have a certain one */
     const char *run_state;
+    bool keeps; /* STOP comes with it, and tells nothing new */
 } run_states[] = {
-    {"STOP", "paused"},
-    {"RESUME", "running"},
-    {"SHUTDOWN", "shutdown"},
-    {"SUSPEND", "suspended"},
-    {"SUSPEND_DISK", "shutdown"},
-    {"WAKEUP", "running"},
-    {"GUEST_PANICKED", "guest-panicked"},
+    {"STOP", NULL, "paused", false},
+    {"RESUME", NULL, "running", false},
+    {"SHUTDOWN", NULL, "shutdown", false},
+    {"SUSPEND", NULL, "suspended", false},
+    {"SUSPEND_DISK", NULL, "shutdown", false},
+    {"WAKEUP", NULL, "running", false},
+    {"GUEST_PANICKED", NULL, "guest-panicked", true},
+    {"BLOCK_IO_ERROR", "stop", "io-error", true},
+    {"WATCHDOG", "pause", "watchdog", true},
 };
 
 static int64_t stalled_ms(YcDomain *dom)
@@ -66,12 +70,29 @@ static const char *event_string(json_object *event, const char *member)
         yc_message_member(data, member, json_type_string));
 }
 
+static bool keeps_state(const char *run_state)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(run_states); i++) {
+        if (run_states[i].keeps &&
+            g_strcmp0(run_states[i].run_state, run_state) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void note_event(YcDomain *dom, const char *name, json_object *event)
 {
     dom->n_events++;
     for (size_t i = 0; i < G_N_ELEMENTS(run_states); i++) {
-        if (g_str_equal(name, run_states[i].event)) {
-            dom->run_state = run_states[i].run_state;
+        const char *action = run_states[i].action;
+
+        if (g_str_equal(name, run_states[i].event) &&
+            (!action ||
+             g_strcmp0(action, event_string(event, "action")) == 0)) {
+            if (!g_str_equal(name, "STOP") || !keeps_state(dom->run_state)) {
+                dom->run_state = run_states[i].run_state;
+            }
             return;
         }
     }

@@ -22,6 +22,7 @@ const char *exit_code_meaning(ExitCode code)
         [EXIT_NO_LANE] = "a stock process hangs and nobody holds a lane to it",
         [EXIT_REFUSED] = "refused because it would do harm",
         [EXIT_GUEST_SILENT] = "the guest agent does not answer",
+        [EXIT_GUEST_FAILED] = "the guest has stopped on an error",
     };
 
     return meanings[code];

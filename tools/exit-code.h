@@ -19,6 +19,7 @@ typedef enum ExitCode {
     EXIT_NO_LANE = 7,
     EXIT_REFUSED = 8,
     EXIT_GUEST_SILENT = 9,
+    EXIT_GUEST_FAILED = 10,
     EXIT__MAX,
 } ExitCode;
 

@@ -14,6 +14,10 @@ static const struct {
 } states[STATE__MAX] = {
     [STATE_RUNNING] = {"running", COLOUR_GOOD, EXIT_OK},
     [STATE_GUEST_SILENT] = {"guest-silent", COLOUR_WARN, EXIT_GUEST_SILENT},
+    [STATE_IO_ERROR] = {"io-error", COLOUR_BAD, EXIT_GUEST_FAILED},
+    [STATE_INTERNAL_ERROR] = {"internal-error", COLOUR_BAD, EXIT_GUEST_FAILED},
+    [STATE_GUEST_PANICKED] = {"guest-panicked", COLOUR_BAD, EXIT_GUEST_FAILED},
+    [STATE_WATCHDOG] = {"watchdog", COLOUR_BAD, EXIT_GUEST_FAILED},
     [STATE_STUCK] = {"stuck", COLOUR_BAD, EXIT_STUCK},
     [STATE_HUNG] = {"hung", COLOUR_BAD, EXIT_NO_LANE},
     [STATE_UNREACHABLE] = {"unreachable", COLOUR_WARN, EXIT_UNREACHABLE},
@@ -24,14 +28,24 @@ const char *state_name(State state)
     return states[state].name;
 }
 
-Colour state_colour(State state)
-{
-    return states[state].colour;
-}
-
 ExitCode state_exit_code(State state)
 {
     return states[state].exit_code;
+}
+
+bool state_answers(State state)
+{
+    return state < STATE_STUCK;
+}
+
+State state_of_guest(const char *run_state)
+{
+    for (State state = STATE_IO_ERROR; state <= STATE_WATCHDOG; state++) {
+        if (g_strcmp0(run_state, states[state].name) == 0) {
+            return state;
+        }
+    }
+    return STATE_RUNNING;
 }
 
 /* The ping of @lane among those of @status, or NULL. */
@@ -113,6 +127,7 @@ static State judge(json_object *status)
 {
     const char *code =
         json_get_string(json_get_object(status, "error"), "code");
+    State guest;
 
     if (code) {
         return g_str_equal(code, "no-negotiation") ? STATE_HUNG
@@ -121,7 +136,10 @@ static State judge(json_object *status)
     if (!status_ping_answered(status, "in-band")) {
         return judge_silence(status);
     }
-    return ping_error(status, "agent") ? STATE_GUEST_SILENT : STATE_RUNNING;
+    guest = state_of_guest(json_get_string(status, "run-state"));
+    return guest == STATE_RUNNING && ping_error(status, "agent")
+               ? STATE_GUEST_SILENT
+               : guest;
 }
 
 /* Since when, and in which command, whoever knows it best. */
@@ -162,6 +180,19 @@ State status_state(json_object *status)
     return STATE_UNREACHABLE;
 }
 
+/* A guest that does not run, be it as it was told, is worth a look. */
+Colour status_colour(json_object *status)
+{
+    State state = status_state(status);
+    const char *run_state = json_get_string(status, "run-state");
+
+    if (state == STATE_RUNNING && run_state &&
+        !g_str_equal(run_state, "running")) {
+        return COLOUR_WARN;
+    }
+    return states[state].colour;
+}
+
 static char *stuck_text(json_object *status)
 {
     g_autofree char *time =
@@ -187,6 +218,11 @@ char *status_text(json_object *status)
         return stuck_text(status);
     case STATE_HUNG:
         return g_strdup("hung, and nobody holds a lane to it");
+    case STATE_IO_ERROR:
+    case STATE_INTERNAL_ERROR:
+    case STATE_GUEST_PANICKED:
+    case STATE_WATCHDOG:
+        return g_strdup(run_state);
     default:
         return g_strdup_printf("monitor unreachable: %s", why ? why : "?");
     }

@@ -13,16 +13,30 @@
 typedef enum State {
     STATE_RUNNING,      /* main loop and agent, if it has one, answer */
     STATE_GUEST_SILENT, /* the main loop answers, the guest agent does not */
-    STATE_STUCK,        /* answers out-of-band, not in-band */
-    STATE_HUNG,         /* hangs, and there is no lane to it */
-    STATE_UNREACHABLE,  /* no connection, or no answer on any lane */
+    /* The main loop answers; the guest has stopped, not because it was told to */
+    STATE_IO_ERROR,
+    STATE_INTERNAL_ERROR,
+    STATE_GUEST_PANICKED,
+    STATE_WATCHDOG,
+    STATE_STUCK,       /* answers out-of-band, not in-band */
+    STATE_HUNG,        /* hangs, and there is no lane to it */
+    STATE_UNREACHABLE, /* no connection, or no answer on any lane */
     STATE__MAX,
 } State;
 
-/* "running", "guest-silent", "stuck", "hung", "unreachable" */
+/*
+ * "running", "guest-silent", "stuck", "hung", "unreachable"; those of a guest
+ * that has stopped are called as query-status calls them, "io-error" etc.
+ */
 const char *state_name(State state);
-Colour state_colour(State state);
 ExitCode state_exit_code(State state);
+/* The main loop answers. */
+bool state_answers(State state);
+/*
+ * What query-status says in member "status", as a state of a guest that has
+ * stopped on an error; STATE_RUNNING when @run_state (or NULL) is none of these.
+ */
+State state_of_guest(const char *run_state);
 
 /* The answer of the operation "status", whole or as far as it is made. */
 
@@ -34,6 +48,7 @@ bool status_ping_answered(json_object *status, const char *lane);
  */
 void status_judge(json_object *status);
 State status_state(json_object *status);
+Colour status_colour(json_object *status);
 /*
  * The state for people: "running", "main loop stuck for 12 s in
  * 'blockdev-del'", ...; g_free() it.

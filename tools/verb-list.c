@@ -96,10 +96,8 @@ static void print_table(const Row *rows)
     g_autoptr(Table) table = table_new(headings);
 
     for (const Row *row = rows; row->spec; row++) {
-        State state = status_state(row->status);
-
         table_add(table, COLOUR_NONE, g_strdup(row->spec->name));
-        table_add(table, state_colour(state), status_text(row->status));
+        table_add(table, status_colour(row->status), status_text(row->status));
         table_add(table, COLOUR_NONE, instances_text(row->status));
     }
     table_print(table);

@@ -190,7 +190,7 @@ static bool check_answers(json_object *status, GError **errp)
     State state = status_state(status);
     g_autofree char *text = status_text(status);
 
-    if (state == STATE_RUNNING || state == STATE_GUEST_SILENT) {
+    if (state_answers(state)) {
         return true;
     }
     g_set_error(errp, EXIT_ERROR, state_exit_code(state),

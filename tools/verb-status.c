@@ -18,7 +18,7 @@ static void print_head(json_object *status)
 
     output_text(COLOUR_NONE, json_get_string(status, "name"));
     fputs(": ", stdout);
-    output_text(state_colour(status_state(status)), text);
+    output_text(status_colour(status), text);
     putchar('\n');
     if (program) {
         output_text(COLOUR_NONE, program);

@@ -72,6 +72,19 @@ class Watch:
                 if all(line.get(key) == value
                        for key, value in match.items())]
 
+    @staticmethod
+    def metric(path, name, **labels):
+        """The value of a sample, served at the unix socket @path."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10 * slowness())
+            sock.connect(path)
+            sock.sendall(b'GET /metrics HTTP/1.0\r\n\r\n')
+            text = sock.makefile().read()
+        sample = name + '{' + ','.join(
+            f'{key}="{value}"' for key, value in labels.items()) + '} '
+        return float([line for line in text.splitlines()
+                      if line.startswith(sample)][0].removeprefix(sample))
+
     def wait_journal(self, seconds=10, **match):
         return wait_for(f'{match} in the journal',
                         lambda: self.journal(**match),

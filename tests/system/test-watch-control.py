@@ -7,7 +7,6 @@
 
 import json
 import os
-import re
 import resource
 import socket
 import stat
@@ -356,13 +355,8 @@ interval: 0.1
 rules: [{domains: "*", threshold: 0.3}]
 """)
 
-    def count(sample):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(metrics)
-        connection.sendall(b'GET /metrics HTTP/1.0\r\n\r\n')
-        text = connection.makefile().read()
-        connection.close()
-        return int(re.search(re.escape(sample) + r'\} (\d+)', text)[1])
+    def count(name, **labels):
+        return watch.metric(metrics, name, domain='vm', **labels)
 
     watch.wait_connected(1)
     done = watch.run('yank', 'vm', 'blockdev:none')
@@ -392,10 +386,9 @@ rules: [{domains: "*", threshold: 0.3}]
     victim.qmp.result(victim.submit_add(0))
     assert watch.run('yank', 'vm', 'blockdev:nbd0').returncode == 0
     assert 'incident' not in watch.wait_journal(event='yank')
-    wait_for('the count', lambda: count(
-        'yankctl_manual_yanks_total{domain="vm"') == 3)
-    assert count('yankctl_yanks_total{domain="vm"') == 3
-    assert count('yankctl_incidents_total{domain="vm",outcome="manual"') == 2
+    wait_for('the count', lambda: count('yankctl_manual_yanks_total') == 3)
+    assert count('yankctl_yanks_total') == 3
+    assert count('yankctl_incidents_total', outcome='manual') == 2
     watch.finish()
     victim.finish()
 

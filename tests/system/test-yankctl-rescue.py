@@ -12,13 +12,14 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import peers
 from daemon import Daemon, free_port, listens
+from guest import Guest
 from nbd import CMD_READ, NbdClient
 from peers import Dripper
 from sandbox import wait_for
 from servers import Gateway
 from suite import run, slowness, test
 from watch import READ, Hang, Watch
-from yankctl import (FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, SILENCE, STUCK,
+from yankctl import (FAILED, GUEST_FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, SILENCE, STUCK,
                      TIMEOUT, UNREACHABLE, USAGE, Fleet)
 
 
@@ -358,6 +359,38 @@ def _(box):
         fleet = Fleet.of(box, vm=daemon.qmp_path)
         assert fleet.json('status', 'vm', code=OK)['state'] == 'running'
         fleet.fails(FAILED, 'yank', 'vm', '--all')
+
+
+@test('a guest that has paused on an I/O error is not well',
+      needs=['nbdkit', 'qemu-system-x86_64', 'ss'])
+def _(box):
+    guest = Guest(box)
+    metrics = box.path('metrics')
+    watch = Watch(box, '-s', f'vm={guest.qmp_path}', '--metrics',
+                  f'unix:{metrics}', policy='interval: 0.1\n')
+    watch.wait_connected(1)
+    fleet = Fleet(box, control=watch.control)
+    assert fleet.json('status', 'vm')['state'] == 'running'
+    assert watch.metric(metrics, 'yankctl_domain_guest_failed', domain='vm'
+                        ) == 0
+    guest.wait_reading()
+    fleet.run('yank', 'vm', 'blockdev:proto')
+    wait_for('io-error', lambda: guest.status() == 'io-error')
+    status = fleet.json('status', 'vm', code=GUEST_FAILED)
+    assert status['state'] == status['run-state'] == 'io-error', status
+    assert fleet.run('status', 'vm', code=GUEST_FAILED).startswith(
+        'vm: io-error\n')
+    assert fleet.states() == {'vm': 'io-error'}
+    wait_for('the metric', lambda: watch.metric(
+        metrics, 'yankctl_domain_guest_failed', domain='vm') == 1)
+    wait_for('the log', lambda: 'the guest has stopped: io-error'
+             in watch.process.output())
+    guest.disk.thaw()
+    guest.qmp.cmd('system_reset')
+    guest.qmp.cmd('stop')
+    wait_for('the metric', lambda: watch.metric(
+        metrics, 'yankctl_domain_guest_failed', domain='vm') == 0)
+    watch.finish()
 
 
 run()

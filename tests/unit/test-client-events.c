@@ -246,6 +246,19 @@ static void test_status(void)
                   NULL, true);
     expect_status(fake, "{\"event\": \"MAIN_LOOP_RESUMED\", \"data\": {}}\r\n",
                   "guest-panicked", NULL, false);
+    expect_status(fake, "{\"event\": \"RESUME\"}\r\n", "running", NULL, false);
+    /* The error is told before the stop that it leads to. */
+    expect_status(fake,
+                  "{\"event\": \"BLOCK_IO_ERROR\", \"data\": "
+                  "{\"action\": \"report\"}}\r\n",
+                  "running", NULL, false);
+    expect_status(fake,
+                  "{\"event\": \"BLOCK_IO_ERROR\", \"data\": "
+                  "{\"action\": \"stop\"}}\r\n",
+                  "io-error", NULL, false);
+    expect_status(fake, "{\"event\": \"STOP\"}\r\n", "io-error", NULL, false);
+    expect_status(fake, "{\"event\": \"RESUME\"}\r\n", "running", NULL, false);
+    expect_status(fake, "{\"event\": \"STOP\"}\r\n", "paused", NULL, false);
     fake_domain_die(fake);
     yc_domain_get_status(fake->dom, &status);
     g_assert_false(status.alive);

@@ -48,6 +48,32 @@ static void test_well(void)
           STATE_GUEST_SILENT, "guest silent");
 }
 
+static void test_guest_failed(void)
+{
+    static const char *const names[] = {"io-error", "internal-error",
+                                        "guest-panicked", "watchdog"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *text =
+            g_strdup_printf("{'pings': [" OOB(YES) "," IN_BAND(YES) "," AGENT(
+                                NO("timeout")) "],"
+                                               " 'run-state': '%s'}",
+                            names[i]);
+        g_autoptr(json_object) status = judged(text);
+        State state = status_state(status);
+
+        check(text, STATE_IO_ERROR + i, names[i]);
+        g_assert_cmpint(state_exit_code(state), ==, EXIT_GUEST_FAILED);
+        g_assert_cmpint(status_colour(status), ==, COLOUR_BAD);
+        g_assert_true(state_answers(state));
+    }
+    /* A main loop that hangs is the first thing to be told. */
+    check("{'pings': [" OOB(YES) "," IN_BAND(
+              NO("timeout")) "],"
+                             " 'run-state': 'io-error'}",
+          STATE_STUCK, "main loop stuck for 3.0 s");
+}
+
 static void test_stuck(void)
 {
     check("{'pings': [" OOB(YES) "," IN_BAND(NO("timeout")) "]}", STATE_STUCK,
@@ -97,6 +123,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tools/status/well", test_well);
+    g_test_add_func("/tools/status/guest-failed", test_guest_failed);
     g_test_add_func("/tools/status/stuck", test_stuck);
     g_test_add_func("/tools/status/lost", test_lost);
     return g_test_run();

@@ -86,6 +86,12 @@ static void add_silent(GString *text, const char *family, const Sample *sample)
               (double)sample->stats.stuck_us / G_USEC_PER_SEC);
 }
 
+static void add_guest_failed(GString *text, const char *family,
+                             const Sample *sample)
+{
+    add_value(text, family, "", sample, NULL, NULL, sample->stats.guest_failed);
+}
+
 /* A ping that was not answered has no time. */
 static void add_ping(GString *text, const char *family, const Sample *sample)
 {
@@ -140,6 +146,9 @@ static const struct {
      add_up},
     {"yankctl_domain_stalled", "gauge", NULL,
      "Whether the main loop is stuck past the threshold.", add_stalled},
+    {"yankctl_domain_guest_failed", "gauge", NULL,
+     "Whether the guest has stopped on an error, such as io-error.",
+     add_guest_failed},
     {"yankctl_domain_silent_seconds", "gauge", "seconds",
      "For how long the main loop has not answered; 0 when it does.",
      add_silent},

@@ -6,6 +6,9 @@
 #include "qemu/osdep.h"
 #include "client/job.h"
 #include "client/ping.h"
+#include "tools/json.h"
+#include "tools/ops-internal.h"
+#include "tools/status.h"
 #include "keeper.h"
 #include "log.h"
 
@@ -33,6 +36,9 @@ struct Keeper {
     gint64 stuck_since; /* 0: the main loop answers, as far as is known */
     gint64 awake_since; /* nothing before counts as silence */
     gint64 next_oob;
+    bool guest_known;     /* as of the event with number @guest_events */
+    guint64 guest_events; /* any change of the guest's state is an event */
+    State guest;          /* STATE_RUNNING, or an error that has stopped it */
 
     /* Guards what follows; taken alone. */
     GMutex lock;
@@ -212,6 +218,44 @@ static gint64 consider(Keeper *keeper, const PolicyRule *rule)
     return incidents_step(keeper->incidents, rule, keeper->stuck_since);
 }
 
+static void set_guest(Keeper *keeper, State guest)
+{
+    if (guest != keeper->guest) {
+        watch_log("domain '%s': %s%s", keeper->spec->name,
+                  guest == STATE_RUNNING ? "the guest is not stopped by an "
+                                           "error any more"
+                                         : "the guest has stopped: ",
+                  guest == STATE_RUNNING ? "" : state_name(guest));
+    }
+    keeper->guest = guest;
+    g_mutex_lock(&keeper->lock);
+    keeper->stats.guest_failed = guest != STATE_RUNNING;
+    g_mutex_unlock(&keeper->lock);
+}
+
+/*
+ * Asks a main loop that answers for the state of its guest.  No event tells an
+ * I/O error from a stop that was asked for.
+ */
+static void look_at_guest(Keeper *keeper, int timeout_ms)
+{
+    g_auto(YcDomainStatus) known = {0};
+    g_autoptr(json_object) status = NULL;
+    g_autoptr(GError) err = NULL;
+
+    yc_domain_get_status(keeper->dom, &known);
+    if ((keeper->guest_known && keeper->guest_events == known.n_events) ||
+        yc_qmp_client_is_yankd(yc_domain_lane(keeper->dom))) {
+        return;
+    }
+    status = ops_in_band(keeper->dom, "query-status", NULL, timeout_ms, &err);
+    if (status || yc_error_is_answer(err)) {
+        keeper->guest_known = true;
+        keeper->guest_events = known.n_events;
+        set_guest(keeper, state_of_guest(json_get_string(status, "status")));
+    }
+}
+
 /* Waits for an answer in-band, up to a ping's interval or what is due. */
 static void watch_main_loop(Keeper *keeper, const Policy *policy,
                             const PolicyRule *rule)
@@ -226,6 +270,8 @@ static void watch_main_loop(Keeper *keeper, const Policy *policy,
         g_mutex_lock(&keeper->lock);
         keeper->stats.stuck = false;
         g_mutex_unlock(&keeper->lock);
+        look_at_guest(keeper,
+                      CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS));
     }
 }
 
@@ -235,9 +281,12 @@ static void forget(Keeper *keeper)
     g_autoptr(GError) down = keeper_down(keeper);
 
     keeper->stuck_since = 0;
+    keeper->guest_known = false;
+    keeper->guest = STATE_RUNNING;
     incidents_lost(keeper->incidents, down ? down->message : NULL);
     g_mutex_lock(&keeper->lock);
     keeper->stats.stuck = false;
+    keeper->stats.guest_failed = false;
     keeper->told_since = 0;
     keeper->stats.oob_us = -1;
     keeper->stats.in_band_us = -1;

@@ -49,6 +49,7 @@ bool keeper_turns(Keeper *keeper);
 typedef struct KeeperStats {
     bool up;
     bool stuck;        /* past the threshold */
+    bool guest_failed; /* the guest has stopped on an error */
     gint64 stuck_us;   /* for how long there has been no in-band answer; 0 */
     gint64 oob_us;     /* the latest ping; -1: not answered */
     gint64 in_band_us; /* the same */
