@@ -57,7 +57,7 @@ void g_main_context_wakeup(GMainContext *context)
     real(context);
 }
 
-static int n_contexts; /* atomic: how many are alive */
+static int n_contexts; /* how many are alive; the lock guards it */
 
 static gboolean never(gpointer opaque)
 {
@@ -66,7 +66,9 @@ static gboolean never(gpointer opaque)
 
 static void context_gone(gpointer opaque)
 {
-    g_atomic_int_add(&n_contexts, -1);
+    QEMU_LOCK_GUARD(&lock);
+    n_contexts--;
+    qemu_cond_broadcast(&cond);
 }
 
 /* Stands in for GLib's: a source in the context tells when that is freed. */
@@ -77,7 +79,9 @@ GMainContext *g_main_context_new(void)
     GMainContext *context = real();
     GSource *witness = g_timeout_source_new_seconds(G_MAXUINT);
 
-    g_atomic_int_inc(&n_contexts);
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        n_contexts++;
+    }
     g_source_set_callback(witness, never, NULL, context_gone);
     g_source_attach(witness, context);
     g_source_unref(witness);
@@ -86,12 +90,17 @@ GMainContext *g_main_context_new(void)
 
 static void check_context_lives(void)
 {
-    g_assert_cmpint(g_atomic_int_get(&n_contexts), ==, 1);
+    QEMU_LOCK_GUARD(&lock);
+    g_assert_cmpint(n_contexts, ==, 1);
 }
 
-static void check_context_is_gone(void)
+/* A side thread may hold it a moment longer. */
+static void wait_context_gone(void)
 {
-    g_assert_cmpint(g_atomic_int_get(&n_contexts), ==, 0);
+    QEMU_LOCK_GUARD(&lock);
+    while (n_contexts > 0) {
+        qemu_cond_wait(&cond, &lock);
+    }
 }
 
 static void reset(void)
@@ -141,7 +150,7 @@ static void test_iothread_post(void)
     check_context_lives();
     release();
     qemu_thread_join(&thread);
-    check_context_is_gone();
+    wait_context_gone();
 }
 
 static void *cancel(void *opaque)
@@ -186,7 +195,7 @@ static void test_connect_cancel(void)
     check_context_lives();
     release();
     qemu_thread_join(&canceller.thread);
-    check_context_is_gone();
+    wait_context_gone();
     io_fixture_close_all(g_steal_pointer(&queue));
     close(fd);
     unlink(path);
@@ -222,6 +231,7 @@ static void test_aside_done(void)
     wait_held();
     check_context_lives();
     release();
+    wait_context_gone();
 }
 
 int main(int argc, char **argv)
