@@ -85,25 +85,26 @@ static void task_unref_notify(gpointer opaque)
 /*
  * Runs @fn(@opaque) on the context's thread and frees @opaque then.  A task
  * that is done frees it only: its context may run no more.
+ *
+ * The lock is held to the end.  The task keeps its reference to the context
+ * until it is done, which it becomes under the lock; so the context lives
+ * while it is touched here, and g_source_unref() touches it, too.
  */
 static void task_post(QIOConnectTask *task, GSourceFunc fn, void *opaque,
                       GDestroyNotify free_opaque)
 {
-    /*
-     * @fn may run, and the context's owner free the context, before this
-     * function returns; g_source_unref() locks the context.  So the context
-     * is held until after that: it is declared before the source.
-     */
-    g_autoptr(GMainContext) context = NULL;
-    g_autoptr(GSource) source = g_idle_source_new();
+    GSource *source = g_idle_source_new();
 
     g_source_set_priority(source, G_PRIORITY_DEFAULT);
     g_source_set_callback(source, fn, opaque, free_opaque);
-    QEMU_LOCK_GUARD(&task->lock);
-    if (!task->done) {
-        context = g_main_context_ref(task->context);
-        g_source_attach(source, context);
+    WITH_QEMU_LOCK_GUARD(&task->lock) {
+        if (!task->done) {
+            g_source_attach(source, task->context);
+            g_source_unref(source);
+            return;
+        }
     }
+    g_source_unref(source);
 }
 
 static void task_stop_io(QIOConnectTask *task)

@@ -16,10 +16,11 @@ struct AsideCall {
     GDestroyNotify free_opaque;
     int64_t begin_us;
     AsideFn *done; /* NULL when the owner waits */
+    /* Where done is posted; touched under the lock while there is an owner. */
+    GMainContext *context;
 
     /* All below: aside_lock. */
-    GMainContext *context; /* where done will be posted; NULL when it is */
-    QemuCond cond;         /* returned or cancelled was set */
+    QemuCond cond; /* returned or cancelled was set */
     unsigned owners;
     bool running; /* the side thread has not let go yet */
     bool returned;
@@ -45,9 +46,6 @@ static void aside_free(AsideCall *call)
 {
     if (call->free_opaque) {
         call->free_opaque(call->opaque);
-    }
-    if (call->context) {
-        g_main_context_unref(call->context);
     }
     qemu_cond_destroy(&call->cond);
     g_free(call->what);
@@ -121,32 +119,23 @@ static void aside_leave(gpointer opaque)
 static void *aside_thread(void *opaque)
 {
     AsideCall *call = opaque;
-    /*
-     * The loop may free the call, and the owner its reference to the context,
-     * as soon as the source is attached; g_source_unref() locks the context.
-     * So the context is held until after that: it is declared before.
-     */
-    g_autoptr(GMainContext) context = NULL;
-    g_autoptr(GSource) source = NULL;
+    bool posted = false;
 
     call->fn(call->opaque);
     WITH_QEMU_LOCK_GUARD(&aside_lock) {
         call->returned = true;
         qemu_cond_broadcast(&call->cond);
         if (call->context && call->owners > 0) {
-            /*
-             * The call gives its reference up, since the context will hold
-             * the call: a context that is freed destroys its sources, and
-             * thereby lets go of the call.
-             */
-            context = g_steal_pointer(&call->context);
-            source = g_idle_source_new();
+            GSource *source = g_idle_source_new();
+
             g_source_set_priority(source, G_PRIORITY_DEFAULT);
             g_source_set_callback(source, aside_run_done, call, aside_leave);
-            g_source_attach(source, context);
+            g_source_attach(source, call->context);
+            g_source_unref(source);
+            posted = true;
         }
     }
-    if (!source) {
+    if (!posted) {
         aside_leave(call);
     }
     return NULL;
@@ -177,7 +166,7 @@ AsideCall *aside_start_async(const char *what, AsideFn *fn, void *opaque,
     call->fn = fn;
     call->opaque = opaque;
     call->free_opaque = free_opaque;
-    call->context = context ? g_main_context_ref(context) : NULL;
+    call->context = context;
     call->done = done;
     call->begin_us = g_get_monotonic_time();
     call->owners = 1;

@@ -318,7 +318,7 @@ void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque)
      */
     if (context) {
         g_main_context_wakeup(context);
-        g_main_context_unref(context);
+        main_context_release(context);
     }
 }
 

@@ -23,3 +23,10 @@ GMainContext *main_context_new(Error **errp)
     close(fd);
     return g_main_context_new();
 }
+
+void __attribute__((noinline)) main_context_release(GMainContext *context)
+{
+    g_main_context_unref(context);
+    /* No tail call: this function stays on the stack that is reported. */
+    __asm__ volatile("" ::: "memory");
+}

@@ -57,7 +57,9 @@ OOB_WRAP(int, system, (const char *command), (command), false)
 OOB_WRAP(int, getaddrinfo,
          (const char *node, const char *service, const struct addrinfo *hints,
           struct addrinfo **result),
-         (node, service, hints, result), false)
+         (node, service, hints, result),
+         hints && (hints->ai_flags & AI_NUMERICHOST) &&
+             (hints->ai_flags & AI_NUMERICSERV))
 OOB_WRAP(int, getnameinfo,
          (const struct sockaddr *addr, socklen_t addr_len, char *host,
           socklen_t host_len, char *service, socklen_t service_len, int flags),

@@ -27,7 +27,8 @@
                    no_sanitize_undefined))
 #endif
 
-static char helper_stack[HELPER_STACK_SIZE] __attribute__((aligned(64)));
+static G_GNUC_UNUSED char helper_stack[HELPER_STACK_SIZE]
+    __attribute__((aligned(64)));
 static long helper_parent;
 static long helper_n_fds;
 
@@ -35,7 +36,7 @@ static long helper_n_fds;
  * Sockets are closed only once no thread of the process can use them: their
  * numbers could name others by then.
  */
-static NO_SANITIZE int helper_main(void *unused)
+static NO_SANITIZE G_GNUC_UNUSED int helper_main(void *unused)
 {
     struct timespec pause = {.tv_nsec = HELPER_WAIT_NS};
     int i;
@@ -66,8 +67,13 @@ void process_end(int status)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         helper_n_fds = MIN(limit.rlim_cur, HELPER_MAX_FDS);
     }
-    /* Without a helper the process ends if the file systems let it. */
+    /*
+     * Without a helper the process ends if the file systems let it.  The
+     * thread sanitizer crashes in a child that shares its memory.
+     */
+#ifndef __SANITIZE_THREAD__
     clone(helper_main, helper_stack + HELPER_STACK_SIZE, CLONE_VM | CLONE_FILES,
           NULL);
+#endif
     _exit(status);
 }

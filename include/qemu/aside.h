@@ -44,7 +44,7 @@ AsideCall *aside_start(const char *what, AsideFn *fn, void *opaque,
 /*
  * The same without a wait: runs @done(@opaque) on @context when the call has
  * returned, unless its owner has let go before.  Call this, and let go, on
- * the thread that runs @context.
+ * the thread that runs @context, which the owner keeps alive until it lets go.
  */
 AsideCall *aside_start_async(const char *what, AsideFn *fn, void *opaque,
                              GDestroyNotify free_opaque, GMainContext *context,

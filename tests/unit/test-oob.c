@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -87,9 +88,24 @@ static void connect_without_path(void *unused)
     close(fd);
 }
 
+/* Numbers are no names: no server is asked. */
+static void resolve_number(void)
+{
+    struct addrinfo hints = {
+        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+        .ai_socktype = SOCK_STREAM,
+    };
+    struct addrinfo *list;
+
+    g_assert_cmpint(getaddrinfo("127.0.0.1", "1", &hints, &list), ==, 0);
+    freeaddrinfo(list);
+}
+
 static void test_connect_under_mark(void)
 {
+    resolve_number();
     oob_section_enter("test");
+    resolve_number();
     connect_without_path(NULL);
     oob_section_leave();
 }

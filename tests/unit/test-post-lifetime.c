@@ -10,33 +10,38 @@
  */
 #include "qemu/osdep.h"
 #include <dlfcn.h>
+#include <sched.h>
 #include "io-fixture.h"
 #include "io/connect-task.h"
 #include "qapi/qapi-visit-sockets.h"
 #include "qemu/aside.h"
 #include "qemu/iothread.h"
-#include "qemu/lockable.h"
 #include "qemu/thread.h"
 
-static QemuMutex lock; /* guards what follows */
-static QemuCond cond;
-static bool held; /* a post is held up, until it is released */
-static bool released;
+/* How long a post is held up for its consequences. */
+#define HOLD_MS 100
+
+/* All atomic: a post is held up under fast locks, where nothing may block. */
+static int held;       /* a post is held up */
+static int let_go;     /* the owner has let go of the context */
+static int n_contexts; /* how many are alive */
 
 /* Whether posts of this thread are held up at their end. */
 static __thread bool hold_my_posts;
 
+/* The context must live, whatever its owner did meanwhile. */
 static void hold_up(void)
 {
+    int64_t end_us = g_get_monotonic_time() + HOLD_MS * 1000;
+
     if (!hold_my_posts) {
         return;
     }
-    QEMU_LOCK_GUARD(&lock);
-    held = true;
-    qemu_cond_broadcast(&cond);
-    while (!released) {
-        qemu_cond_wait(&cond, &lock);
+    g_atomic_int_set(&held, 1);
+    while (!g_atomic_int_get(&let_go) && g_get_monotonic_time() < end_us) {
+        sched_yield();
     }
+    g_assert_cmpint(g_atomic_int_get(&n_contexts), ==, 1);
 }
 
 /* Stands in for GLib's. */
@@ -57,8 +62,6 @@ void g_main_context_wakeup(GMainContext *context)
     real(context);
 }
 
-static int n_contexts; /* how many are alive; the lock guards it */
-
 static gboolean never(gpointer opaque)
 {
     g_assert_not_reached();
@@ -66,9 +69,7 @@ static gboolean never(gpointer opaque)
 
 static void context_gone(gpointer opaque)
 {
-    QEMU_LOCK_GUARD(&lock);
-    n_contexts--;
-    qemu_cond_broadcast(&cond);
+    g_atomic_int_add(&n_contexts, -1);
 }
 
 /* Stands in for GLib's: a source in the context tells when that is freed. */
@@ -79,49 +80,31 @@ GMainContext *g_main_context_new(void)
     GMainContext *context = real();
     GSource *witness = g_timeout_source_new_seconds(G_MAXUINT);
 
-    WITH_QEMU_LOCK_GUARD(&lock) {
-        n_contexts++;
-    }
+    g_atomic_int_inc(&n_contexts);
     g_source_set_callback(witness, never, NULL, context_gone);
     g_source_attach(witness, context);
     g_source_unref(witness);
     return context;
 }
 
-static void check_context_lives(void)
+static void wait_until(const int *value, int wanted)
 {
-    QEMU_LOCK_GUARD(&lock);
-    g_assert_cmpint(n_contexts, ==, 1);
-}
-
-/* A side thread may hold it a moment longer. */
-static void wait_context_gone(void)
-{
-    QEMU_LOCK_GUARD(&lock);
-    while (n_contexts > 0) {
-        qemu_cond_wait(&cond, &lock);
+    while (g_atomic_int_get(value) != wanted) {
+        sched_yield();
     }
 }
 
 static void reset(void)
 {
-    QEMU_LOCK_GUARD(&lock);
-    held = released = false;
+    g_atomic_int_set(&held, 0);
+    g_atomic_int_set(&let_go, 0);
 }
 
-static void wait_held(void)
+/* From now on a post that is held up goes on. */
+static void owner_lets_go(void)
 {
-    QEMU_LOCK_GUARD(&lock);
-    while (!held) {
-        qemu_cond_wait(&cond, &lock);
-    }
-}
-
-static void release(void)
-{
-    QEMU_LOCK_GUARD(&lock);
-    released = true;
-    qemu_cond_broadcast(&cond);
+    wait_until(&held, 1);
+    g_atomic_int_set(&let_go, 1);
 }
 
 static void nothing(void *opaque)
@@ -143,14 +126,13 @@ static void test_iothread_post(void)
 
     reset();
     qemu_thread_create(&thread, "poster", post, iothread, QEMU_THREAD_JOINABLE);
-    wait_held();
+    wait_until(&held, 1);
     /* The wake-up that is held up, as if a peer had sent something. */
     g_main_context_wakeup(iothread_get_g_main_context(iothread));
     iothread_unref(iothread);
-    check_context_lives();
-    release();
+    owner_lets_go();
     qemu_thread_join(&thread);
-    wait_context_gone();
+    wait_until(&n_contexts, 0);
 }
 
 static void *cancel(void *opaque)
@@ -191,11 +173,9 @@ static void test_connect_cancel(void)
     g_assert_null(qio_connect_sync(addr, start_canceller, &canceller, &err));
     g_assert_nonnull(strstr(error_get_pretty(err), "was cancelled"));
     error_free(err);
-    wait_held();
-    check_context_lives();
-    release();
+    owner_lets_go();
     qemu_thread_join(&canceller.thread);
-    wait_context_gone();
+    wait_until(&n_contexts, 0);
     io_fixture_close_all(g_steal_pointer(&queue));
     close(fd);
     unlink(path);
@@ -228,17 +208,13 @@ static void test_aside_done(void)
     }
     aside_unref(call);
     g_main_context_unref(context);
-    wait_held();
-    check_context_lives();
-    release();
-    wait_context_gone();
+    owner_lets_go();
+    wait_until(&n_contexts, 0);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    qemu_mutex_init(&lock);
-    qemu_cond_init(&cond);
     g_test_add_func("/post-lifetime/iothread-post", test_iothread_post);
     g_test_add_func("/post-lifetime/connect-cancel", test_connect_cancel);
     g_test_add_func("/post-lifetime/aside-done", test_aside_done);
