@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "domains.h"
 #include "exit-code.h"
+#include "suggest.h"
 
 #define SYSTEM_CONFIG "/etc/yankctl/domains.conf"
 /* Pauses between attempts of a client that connects again by itself. */
@@ -49,8 +50,26 @@ void domain_spec_free(DomainSpec *spec)
         g_free(spec->tls_dir);
         g_free(spec->tls_hostname);
         g_free(spec->origin);
+        g_free(spec->identity);
+        g_free(spec->source);
         g_free(spec);
     }
+}
+
+DomainSpec *domain_spec_copy(const DomainSpec *spec)
+{
+    DomainSpec *copy = g_memdup2(spec, sizeof(*spec));
+
+    copy->name = g_strdup(spec->name);
+    copy->monitor = g_strdup(spec->monitor);
+    copy->lane = g_strdup(spec->lane);
+    copy->agent = g_strdup(spec->agent);
+    copy->tls_dir = g_strdup(spec->tls_dir);
+    copy->tls_hostname = g_strdup(spec->tls_hostname);
+    copy->origin = g_strdup(spec->origin);
+    copy->identity = g_strdup(spec->identity);
+    copy->source = g_strdup(spec->source);
+    return copy;
 }
 
 /* NAME=ADDRESS; a name has no '=' in it, an address may. */
@@ -72,28 +91,65 @@ static bool from_argument(GPtrArray *domains, const char *argument,
     return true;
 }
 
-/* The first of the usual files that is there; none is no error. */
-static bool from_usual_config(GPtrArray *domains, GError **errp)
+char *domains_usual_config(void)
 {
     g_autofree char *own = g_build_filename(g_get_user_config_dir(), "yankctl",
                                             "domains.conf", NULL);
 
     if (access(own, F_OK) == 0) {
-        return domains_from_config(domains, own, errp);
+        return g_steal_pointer(&own);
     }
-    if (access(SYSTEM_CONFIG, F_OK) == 0) {
-        return domains_from_config(domains, SYSTEM_CONFIG, errp);
-    }
-    return true;
+    return access(SYSTEM_CONFIG, F_OK) == 0 ? g_strdup(SYSTEM_CONFIG) : NULL;
+}
+
+static void error_free(void *err)
+{
+    g_error_free(err);
+}
+
+GHashTable *domains_failed_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, error_free);
+}
+
+bool domains_source_missing(const GError *err)
+{
+    return g_error_matches(err, G_FILE_ERROR, G_FILE_ERROR_NOENT) ||
+           g_error_matches(err, EXIT_ERROR, EXIT_UNREACHABLE) ||
+           g_error_matches(err, EXIT_ERROR, EXIT_TIMEOUT);
 }
 
 typedef bool SourceFn(GPtrArray *domains, const char *what, GError **errp);
 
+static bool from_source(GPtrArray *domains, const char *what, SourceFn *fn,
+                        GHashTable *failed, GError **errp)
+{
+    g_autoptr(GPtrArray) found =
+        g_ptr_array_new_with_free_func((GDestroyNotify)domain_spec_free);
+    GError *err = NULL;
+
+    if (!fn(found, what, &err)) {
+        if (!failed) {
+            g_propagate_error(errp, err);
+            return false;
+        }
+        g_hash_table_replace(failed, g_strdup(what), err);
+        return true;
+    }
+    while (found->len) {
+        DomainSpec *spec = g_ptr_array_steal_index(found, 0);
+
+        spec->source = g_strdup(what);
+        g_ptr_array_add(domains, spec);
+    }
+    return true;
+}
+
 static bool from_each(GPtrArray *domains, char **list, SourceFn *fn,
-                      GError **errp)
+                      GHashTable *failed, GError **errp)
 {
     for (; list && *list; list++) {
-        if (!fn(domains, *list, errp)) {
+        if (!from_source(domains, *list, fn, failed, errp)) {
             return false;
         }
     }
@@ -113,43 +169,89 @@ void domains_sort(GPtrArray *domains)
     g_ptr_array_sort(domains, by_name);
 }
 
-static bool names_differ(GPtrArray *domains, GError **errp)
+/* Gives @spec, of a folder, a name that is not in @names; true if it has. */
+static bool make_name_differ(GHashTable *names, DomainSpec *spec)
 {
-    for (guint i = 1; i < domains->len; i++) {
-        const DomainSpec *one = domains->pdata[i - 1];
-        const DomainSpec *other = domains->pdata[i];
+    const char *path = spec->monitor + strlen("unix:");
+    const char *file = strrchr(path, '/') + 1;
 
-        if (g_str_equal(one->name, other->name)) {
+    if (!g_hash_table_contains(names, spec->name)) {
+        return true;
+    }
+    g_free(spec->name);
+    spec->name = g_strdup(g_hash_table_contains(names, file) ? path : file);
+    return !g_hash_table_contains(names, spec->name);
+}
+
+/*
+ * The domains of @from, moved to @to.  A socket in a folder is left out if
+ * its domain is in @to.
+ */
+static bool add_with_names(GPtrArray *to, GPtrArray *from, GError **errp)
+{
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) addresses = g_hash_table_new(g_str_hash, g_str_equal);
+
+    while (from->len) {
+        g_autoptr(DomainSpec) spec = g_ptr_array_steal_index(from, 0);
+        const DomainSpec *other;
+
+        if (spec->identity &&
+            (g_hash_table_contains(addresses, spec->monitor) ||
+             !make_name_differ(names, spec))) {
+            continue;
+        }
+        other = g_hash_table_lookup(names, spec->name);
+        if (other) {
             g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
                         "two domains are called '%s': %s of %s, and %s of %s",
-                        one->name, one->monitor, one->origin, other->monitor,
-                        other->origin);
+                        spec->name, other->monitor, other->origin,
+                        spec->monitor, spec->origin);
             return false;
         }
+        g_hash_table_insert(names, spec->name, spec);
+        g_hash_table_add(addresses, spec->monitor);
+        if (spec->lane) {
+            g_hash_table_add(addresses, spec->lane);
+        }
+        g_ptr_array_add(to, g_steal_pointer(&spec));
     }
     return true;
 }
 
-GPtrArray *domains_find(const Options *options, GError **errp)
+/* Folders are last, since their sockets go without the names of others. */
+static bool find_all(GPtrArray *domains, const Options *options,
+                     GHashTable *failed, GError **errp)
 {
+    g_autofree char *usual =
+        options_name_domains(options) ? NULL : domains_usual_config();
+    char *configs[] = {usual ? usual : options->config, NULL};
+
+    for (char **list = options->sockets; list && *list; list++) {
+        if (!from_argument(domains, *list, errp)) {
+            return false;
+        }
+    }
+    return from_each(domains, configs, domains_from_config, failed, errp) &&
+           from_each(domains, options->libvirt, domains_from_libvirt, failed,
+                     errp) &&
+           from_each(domains, options->dirs, domains_from_dir, failed, errp);
+}
+
+GPtrArray *domains_find(const Options *options, GHashTable *failed,
+                        GError **errp)
+{
+    g_autoptr(GPtrArray) found =
+        g_ptr_array_new_with_free_func((GDestroyNotify)domain_spec_free);
     g_autoptr(GPtrArray) domains =
         g_ptr_array_new_with_free_func((GDestroyNotify)domain_spec_free);
-    bool ok;
 
-    if (!options_name_domains(options)) {
-        ok = from_usual_config(domains, errp);
-    } else {
-        ok = (!options->config ||
-              domains_from_config(domains, options->config, errp)) &&
-             from_each(domains, options->sockets, from_argument, errp) &&
-             from_each(domains, options->dirs, domains_from_dir, errp) &&
-             from_each(domains, options->libvirt, domains_from_libvirt, errp);
-    }
-    if (!ok) {
+    if (!find_all(found, options, failed, errp) ||
+        !add_with_names(domains, found, errp)) {
         return NULL;
     }
     domains_sort(domains);
-    return names_differ(domains, errp) ? g_steal_pointer(&domains) : NULL;
+    return g_steal_pointer(&domains);
 }
 
 static char *all_names(GPtrArray *domains)
@@ -170,7 +272,9 @@ static char *all_names(GPtrArray *domains)
 const DomainSpec *domains_lookup(GPtrArray *domains, const char *name,
                                  GError **errp)
 {
+    g_autofree const char **known = g_new0(const char *, domains->len + 1);
     g_autofree char *names = NULL;
+    const char *near;
 
     for (guint i = 0; i < domains->len; i++) {
         const DomainSpec *spec = domains->pdata[i];
@@ -178,11 +282,17 @@ const DomainSpec *domains_lookup(GPtrArray *domains, const char *name,
         if (g_str_equal(spec->name, name)) {
             return spec;
         }
+        known[i] = spec->name;
+    }
+    if (!errp) {
+        return NULL;
     }
     names = all_names(domains);
+    near = suggest(name, known);
     g_set_error(errp, EXIT_ERROR, EXIT_NOT_FOUND,
-                "there is no domain '%s'; known are: %s", name,
-                domains->len ? names : "none");
+                "there is no domain '%s'%s%s%s; known are: %s", name,
+                near ? ", did you mean '" : "", near ? near : "",
+                near ? "'?" : "", domains->len ? names : "none");
     return NULL;
 }
 

@@ -94,7 +94,7 @@ Lanes *lanes_new(const Options *options, GError **errp)
     lanes->watched =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     lanes->subscribed = g_hash_table_new(g_str_hash, g_str_equal);
-    lanes->domains = domains_find(options, errp);
+    lanes->domains = domains_find(options, NULL, errp);
     if (!lanes->domains || !find_service(lanes, errp)) {
         return NULL;
     }

@@ -140,7 +140,7 @@ def _(box):
                   policy=rule(yanks_per_hour=1))
     for event in ('end', 'limit'):
         victim = Hang(box, 'yankd')
-        os.symlink(victim.qmp_path, link)
+        os.link(victim.qmp_path, link)
         watch.wait_connected(1)
         victim.hang()
         watch.wait_journal(event=event)

@@ -184,7 +184,7 @@ def _(box):
     names = {}
     for i, process in enumerate(victims + others):
         names[process] = f'vm{i}'
-        os.symlink(process.qmp_path, os.path.join(folder, f'vm{i}.sock'))
+        os.link(process.qmp_path, os.path.join(folder, f'vm{i}.sock'))
     watch = Watch(box, '--dir', folder, policy=POLICY)
     watch.wait_connected(50)
     for victim in victims:

@@ -181,7 +181,7 @@ def _(box):
         assert names() == []
         first = daemon.Daemon(box, 'yankd')
         link = os.path.join(folder, 'vm.sock')
-        os.symlink(first.qmp_path, link)
+        os.link(first.qmp_path, link)
         hang_up(watch)
         watch.wait_connected(1)
         os.unlink(link)
@@ -189,7 +189,7 @@ def _(box):
         wait_for('it is let go', lambda: names() == [])
         first.finish()
         second = daemon.Daemon(box, 'yankd')
-        os.symlink(second.qmp_path, link)
+        os.link(second.qmp_path, link)
         hang_up(watch)
         watch.wait_connected(1)
         second.finish()

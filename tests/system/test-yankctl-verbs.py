@@ -6,6 +6,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import xml.dom.minidom
@@ -113,6 +114,53 @@ def _(box):
         assert fleet.states() == {'vm1': 'guest-silent'}
         os.rename(f'{folder}/vm1.qmp', daemon.qmp_path)
     Fleet(box, '--dir', box.path('none')).fails(USAGE, 'list')
+
+
+def stray(path, owner=0):
+    """The socket of a process that is gone."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(path)
+    if owner:
+        os.chown(path, owner, -1)
+
+
+@test('names in folders: those of files, where the short ones clash')
+def _(box):
+    for folder in ('one', 'two'):
+        os.mkdir(box.path(folder))
+    for name in ('a.sock', 'a.monitor', 'a.qmp', 'b', 'b.qmp', 'c.socket',
+                 'c.qmp.sock', 'c.qmp', 'd.serial12', 'd.vnc', 'd.spice',
+                 'd.console0', 'd.qga', '7'):
+        stray(box.path(f'one/{name}'))
+    one = ['7', 'a', 'a.monitor', 'a.sock', 'b', 'b.qmp', 'c', 'c.qmp.sock',
+           'c.socket']
+    assert names(Fleet(box, '-d', box.path('one'))) == one
+    # The same names in another folder, and a socket that has a name already.
+    for name in ('a.qmp', 'a.sock', 'e'):
+        stray(box.path(f'two/{name}'))
+    monitors = {d['name']: d['monitor'] for d in Fleet(
+        box, '-d', box.path('one'), '-d', box.path('two'),
+        '-s', f'f={box.path("two/e")}').json('list')}
+    assert sorted(monitors) == sorted(
+        one + ['a.qmp', box.path('two/a.sock'), 'f']), monitors
+    assert monitors['a.qmp'] == f'unix:{box.path("two/a.qmp")}'
+    assert "did you mean 'a.sock'?" in Fleet(box, '-d', box.path('one')).fails(
+        NOT_FOUND, 'status', 'a.sokc')
+
+
+@test('root follows no links, and trusts root and the owner of the folder')
+def _(box):
+    if os.geteuid() != 0:
+        raise Skip('needs root, to become somebody else')
+    folder = box.path('vms')
+    os.mkdir(folder)
+    os.chown(folder, 1234, -1)
+    stray(box.path('elsewhere'))
+    os.symlink(box.path('elsewhere'), f'{folder}/link.qmp')
+    for name, owner in (('root', 0), ('owner', 1234), ('other', 4321)):
+        stray(f'{folder}/{name}.qmp', owner)
+        stray(f'{folder}/{name}.qga', owner)
+    assert names(Fleet(box, '-d', folder)) == ['owner', 'root']
 
 
 @test('names that clash, and sockets that are none')

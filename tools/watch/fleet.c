@@ -11,7 +11,8 @@
 #define STOP_US (2 * (gint64)G_USEC_PER_SEC)
 
 struct Fleet {
-    const Options *options;
+    Options options;
+    char *usual; /* configuration file, if @options name no source */
     const char *policy_path;
     GStrv own; /* addresses that are no domain's */
     gint64 rescan_us;
@@ -21,6 +22,8 @@ struct Fleet {
     Policy *policy;
     GHashTable *limits; /* name -> YankLimit, of all keepers and some before */
     char *last_error;   /* what was said of the latest look */
+    GHashTable *failed; /* sources that could not be read then; GError */
+    GHashTable *left_alone; /* addresses that were not taken in */
 
     /* Guards what follows; taken alone. */
     GMutex lock;
@@ -54,12 +57,28 @@ static bool same_spec(const DomainSpec *one, const DomainSpec *other)
            g_strcmp0(one->tls_hostname, other->tls_hostname) == 0;
 }
 
+static bool same_message(const GError *one, const GError *other)
+{
+    return one && g_str_equal(one->message, other->message);
+}
+
 static void let_go(void *opaque)
 {
     keeper_unref(opaque);
 }
 
-/* Keepers of what is not in @domains any more, or not as it was. */
+/* Whether @keeper goes on as that of @spec. */
+static bool serves(Keeper *keeper, const DomainSpec *spec)
+{
+    return same_spec(spec, keeper_spec(keeper)) &&
+           (!keeper_is_aside(keeper) ||
+            g_strcmp0(spec->identity, keeper_spec(keeper)->identity) == 0);
+}
+
+/*
+ * Keepers of what is not in @domains any more, or not as it was, while its
+ * source can be read.
+ */
 static void drop_others(Fleet *fleet, GPtrArray *domains)
 {
     g_autoptr(GPtrArray) keepers = fleet_list(fleet);
@@ -67,9 +86,11 @@ static void drop_others(Fleet *fleet, GPtrArray *domains)
     for (guint i = 0; i < keepers->len; i++) {
         Keeper *keeper = keepers->pdata[i];
         const char *name = keeper_spec(keeper)->name;
+        const char *source = keeper_spec(keeper)->source;
         const DomainSpec *spec = domains_lookup(domains, name, NULL);
 
-        if (spec && same_spec(spec, keeper_spec(keeper))) {
+        if ((source && g_hash_table_contains(fleet->failed, source)) ||
+            (spec && serves(keeper, spec))) {
             continue;
         }
         watch_log("domain '%s': gone from where it was found", name);
@@ -105,7 +126,8 @@ static void take_in(Fleet *fleet, const DomainSpec *spec)
     g_autoptr(GError) err = NULL;
     Keeper *keeper;
 
-    if (g_strv_contains((const char *const *)fleet->own, spec->monitor)) {
+    if (g_strv_contains((const char *const *)fleet->own, spec->monitor) ||
+        spec->managed) {
         return;
     }
     keeper =
@@ -120,13 +142,80 @@ static void take_in(Fleet *fleet, const DomainSpec *spec)
     g_mutex_unlock(&fleet->lock);
 }
 
-static bool look(Fleet *fleet, GError **errp)
+/* Says what is waited for, and what has come, once. */
+static void note_failed(Fleet *fleet, GHashTable *failed)
 {
-    g_autoptr(GPtrArray) domains = domains_find(fleet->options, errp);
+    GHashTableIter iter;
+    void *source, *err;
 
-    if (!domains) {
+    g_hash_table_iter_init(&iter, failed);
+    while (g_hash_table_iter_next(&iter, &source, &err)) {
+        const GError *before = g_hash_table_lookup(fleet->failed, source);
+
+        if (!same_message(before, err)) {
+            watch_log("waiting for the domains of '%s': %s", (char *)source,
+                      ((GError *)err)->message);
+        }
+    }
+    g_hash_table_iter_init(&iter, fleet->failed);
+    while (g_hash_table_iter_next(&iter, &source, NULL)) {
+        if (!g_hash_table_contains(failed, source)) {
+            watch_log("the domains of '%s' can be found", (char *)source);
+        }
+    }
+    g_hash_table_unref(fleet->failed);
+    fleet->failed = g_hash_table_ref(failed);
+}
+
+/* Says which monitors the service does not hold, once. */
+static void note_managed(Fleet *fleet, GPtrArray *domains)
+{
+    GHashTable *left_alone =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; i < domains->len; i++) {
+        const DomainSpec *spec = domains->pdata[i];
+
+        if (!spec->managed) {
+            continue;
+        }
+        if (!g_hash_table_contains(fleet->left_alone, spec->monitor)) {
+            watch_log("domain '%s': %s is not held: its manager has no other "
+                      "monitor of it, see --dir in yankctl(1)",
+                      spec->name, spec->monitor);
+        }
+        g_hash_table_add(left_alone, g_strdup(spec->monitor));
+    }
+    g_hash_table_unref(fleet->left_alone);
+    fleet->left_alone = left_alone;
+}
+
+/* An error that time does not heal; at the start, it ends the service. */
+static bool check_failed(GHashTable *failed, GError **errp)
+{
+    GHashTableIter iter;
+    void *err;
+
+    g_hash_table_iter_init(&iter, failed);
+    while (g_hash_table_iter_next(&iter, NULL, &err)) {
+        if (!domains_source_missing(err)) {
+            g_propagate_error(errp, g_error_copy(err));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool look(Fleet *fleet, bool first, GError **errp)
+{
+    g_autoptr(GHashTable) failed = domains_failed_new();
+    g_autoptr(GPtrArray) domains = domains_find(&fleet->options, failed, errp);
+
+    if (!domains || (first && !check_failed(failed, errp))) {
         return false;
     }
+    note_failed(fleet, failed);
+    note_managed(fleet, domains);
     drop_others(fleet, domains);
     g_hash_table_foreach_remove(fleet->limits, is_idle, fleet);
     for (guint i = 0; i < domains->len; i++) {
@@ -145,7 +234,7 @@ static void look_again(Fleet *fleet)
 {
     g_autoptr(GError) err = NULL;
 
-    look(fleet, &err);
+    look(fleet, false, &err);
     if (err && g_strcmp0(err->message, fleet->last_error) != 0) {
         watch_log("looking for domains: %s; those known are kept",
                   err->message);
@@ -220,6 +309,9 @@ static void destroy(Fleet *fleet)
     g_hash_table_unref(fleet->limits);
     policy_unref(fleet->policy);
     g_free(fleet->last_error);
+    g_free(fleet->usual);
+    g_hash_table_unref(fleet->failed);
+    g_hash_table_unref(fleet->left_alone);
     g_mutex_clear(&fleet->lock);
     g_cond_clear(&fleet->changed);
     g_free(fleet);
@@ -228,14 +320,31 @@ static void destroy(Fleet *fleet)
 Fleet *fleet_new(const Options *options, const char *policy_path, GStrv own,
                  gint64 rescan_us, GError **errp)
 {
-    Policy *policy = load_policy(policy_path, errp);
+    char *usual = options_name_domains(options) ? NULL : domains_usual_config();
+    Policy *policy = NULL;
     Fleet *fleet;
 
+    if (!usual && !options_name_domains(options)) {
+        g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
+                    "there is no source of domains: allowed are --socket, "
+                    "--dir, --libvirt, --config and the usual configuration "
+                    "files, see yankctl.conf(5)");
+    } else {
+        policy = load_policy(policy_path, errp);
+    }
     if (!policy) {
+        g_free(usual);
         return NULL;
     }
     fleet = g_new0(Fleet, 1);
-    fleet->options = options;
+    fleet->options = *options;
+    fleet->usual = usual;
+    if (usual) {
+        fleet->options.config = usual;
+    }
+    fleet->failed = domains_failed_new();
+    fleet->left_alone =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     fleet->policy_path = policy_path;
     fleet->own = own;
     fleet->rescan_us = rescan_us;
@@ -246,7 +355,7 @@ Fleet *fleet_new(const Options *options, const char *policy_path, GStrv own,
     g_cond_init(&fleet->changed);
     fleet->keepers =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, let_go);
-    if (!look(fleet, errp)) {
+    if (!look(fleet, true, errp)) {
         destroy(fleet);
         return NULL;
     }

@@ -13,7 +13,8 @@
 typedef struct Fleet Fleet;
 
 /*
- * Looks for domains, and again every @rescan_us.  @options and what they point
+ * Looks for domains, and again every @rescan_us, also for those of sources
+ * that are not there yet.  @options and what they point
  * to must last, as must @own: addresses of the service's sockets, which are no
  * domain's.  @policy_path may be NULL.  NULL on error.  Blocks on the first
  * look.

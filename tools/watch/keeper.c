@@ -46,6 +46,8 @@ struct Keeper {
     bool stopping;
     Policy *policy;
     GError *down;      /* why there is no connection; NULL: there is one */
+    bool seen;         /* there has been one */
+    bool aside;        /* there will be none: it is no monitor */
     gint64 turn_due;   /* when its thread must have come round */
     KeeperStats stats; /* all but stuck_us, which is */
     gint64 told_since; /* the time since then; 0: none */
@@ -80,8 +82,10 @@ static void set_down(Keeper *keeper, const GError *why, bool still)
     bool news;
 
     g_mutex_lock(&keeper->lock);
-    news = !same_reason(keeper->down, down) && !(still && keeper->stats.up);
+    news = !same_reason(keeper->down, down) && !(still && keeper->stats.up) &&
+           !keeper->aside;
     if (news) {
+        keeper->seen = keeper->seen || !down;
         g_clear_error(&keeper->down);
         keeper->down = down ? g_error_copy(down) : NULL;
         keeper->stats.up = !down;
@@ -91,6 +95,43 @@ static void set_down(Keeper *keeper, const GError *why, bool still)
         watch_log("domain '%s': %s%s", keeper->spec->name,
                   down ? "not connected: " : "connected",
                   down ? down->message : "");
+    }
+}
+
+/*
+ * Whether an attempt that ended with @why shows that there is no monitor.  One
+ * that serves another client is as silent as a console: what is called like a
+ * monitor is asked again.
+ */
+static bool shows_no_monitor(const DomainSpec *spec, const GError *why)
+{
+    bool silent = g_error_matches(why, YC_ERROR, YC_ERROR_NO_GREETING) ||
+                  g_error_matches(why, YC_ERROR, YC_ERROR_CLOSED);
+
+    return spec->identity &&
+           (g_error_matches(why, YC_ERROR, YC_ERROR_PROTOCOL) ||
+            (silent && !g_str_has_suffix(spec->monitor, ".qmp")));
+}
+
+/* Leaves the socket to its users if @why shows that it is no monitor. */
+static void check_monitor(Keeper *keeper, const GError *why)
+{
+    g_autofree char *told = g_strconcat(
+        why->message, "; not asked again while this socket is there", NULL);
+    bool aside;
+
+    g_mutex_lock(&keeper->lock);
+    aside =
+        !keeper->seen && !keeper->aside && shows_no_monitor(keeper->spec, why);
+    if (aside) {
+        keeper->aside = true;
+        g_clear_error(&keeper->down);
+        keeper->down = g_error_new_literal(why->domain, why->code, told);
+    }
+    g_mutex_unlock(&keeper->lock);
+    if (aside) {
+        yc_qmp_client_disconnect(yc_domain_lane(keeper->dom));
+        watch_log("domain '%s': %s", keeper->spec->name, told);
     }
 }
 
@@ -330,6 +371,7 @@ static bool hangs_unheld(Keeper *keeper)
     g_autoptr(GError) why = yc_domain_why_down(keeper->dom);
 
     if (why) {
+        check_monitor(keeper, why);
         set_down(keeper, why, true);
     }
     return g_error_matches(why, YC_ERROR, YC_ERROR_NO_NEGOTIATION);
@@ -372,27 +414,15 @@ static void *run(void *opaque)
 {
     Keeper *keeper = opaque;
 
+    g_autoptr(GError) err = NULL;
+
     /* Further attempts are the library's. */
-    yc_domain_connect(keeper->dom, CONNECT_MS, NULL);
+    if (!yc_domain_connect(keeper->dom, CONNECT_MS, &err)) {
+        check_monitor(keeper, err);
+    }
     while (rest(keeper, turn(keeper))) {
     }
     return NULL;
-}
-
-static DomainSpec *copy_spec(const DomainSpec *spec)
-{
-    DomainSpec *copy = g_new0(DomainSpec, 1);
-
-    *copy = (DomainSpec){
-        .name = g_strdup(spec->name),
-        .monitor = g_strdup(spec->monitor),
-        .lane = g_strdup(spec->lane),
-        .agent = g_strdup(spec->agent),
-        .tls_dir = g_strdup(spec->tls_dir),
-        .tls_hostname = g_strdup(spec->tls_hostname),
-        .origin = g_strdup(spec->origin),
-    };
-    return copy;
 }
 
 /* On the event thread, too, which must not wait for ours. */
@@ -424,7 +454,7 @@ Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
     keeper->memory_refs = 2;
     g_mutex_init(&keeper->lock);
     g_cond_init(&keeper->changed);
-    keeper->spec = copy_spec(spec);
+    keeper->spec = domain_spec_copy(spec);
     keeper->dom = dom;
     keeper->policy = policy_ref(policy);
     keeper->down = g_error_new(YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE,
@@ -498,6 +528,16 @@ GError *keeper_down(Keeper *keeper)
     down = keeper->down ? g_error_copy(keeper->down) : NULL;
     g_mutex_unlock(&keeper->lock);
     return down;
+}
+
+bool keeper_is_aside(Keeper *keeper)
+{
+    bool aside;
+
+    g_mutex_lock(&keeper->lock);
+    aside = keeper->aside;
+    g_mutex_unlock(&keeper->lock);
+    return aside;
 }
 
 bool keeper_turns(Keeper *keeper)

@@ -41,6 +41,11 @@ Incidents *keeper_incidents(const Keeper *keeper);
 /* Why there is no connection; NULL: there is one.  g_error_free() it. */
 GError *keeper_down(Keeper *keeper);
 /*
+ * Whether its socket, found in a folder, turned out to be no monitor.  Nobody
+ * connects to it any more, for it may serve its users one at a time.
+ */
+bool keeper_is_aside(Keeper *keeper);
+/*
  * Whether its thread has come round lately: false means that something
  * blocks that never should.
  */

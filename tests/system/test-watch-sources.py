@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# builds: build build-debug
+# parallel-safe
+# timeout: 120
+"""yankctl watch: sources of domains that come late, and folders in which not
+every socket is a monitor."""
+
+import os
+import socket
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
+
+from daemon import Daemon
+from sandbox import wait_for
+from suite import run, test
+from watch import Watch, yankctl
+from yankctl import FakeServer, hold
+
+RESCAN = ('--rescan', '0.1')
+
+
+def lists(watch):
+    """The domains of the service; {name: whether it is connected}."""
+    with watch.connect() as control:
+        return {d['name']: d['connected']
+                for d in control.call(op='list')['domains']}
+
+
+def wait_output(watch, text):
+    wait_for(text, lambda: text in watch.process.output())
+
+
+def move_monitor(server, path):
+    """Moves the socket of @server's monitor to @path until it is moved back."""
+    os.rename(server.qmp_path, path)
+
+
+@test('sources that come late, beside one that is there')
+def _(box):
+    folder, config = box.path('vms'), box.path('domains.conf')
+    with Daemon(box, 'yankd') as one, Daemon(box, 'yankd') as two:
+        watch = Watch(box, '-d', folder, '-c', config,
+                      '-l', 'qemu+unix:///system?socket=/nowhere',
+                      '-s', f'one={one.qmp_path}', *RESCAN,
+                      env={'ASAN_OPTIONS': 'detect_leaks=0'})
+        for name in (folder, config):
+            wait_output(watch, f"waiting for the domains of '{name}'")
+        watch.wait_connected(1)
+        os.mkdir(folder)
+        move_monitor(two, f'{folder}/two.qmp')
+        box.write('domains.conf', '[three]\nmonitor = /nowhere\n')
+        wait_for('all', lambda: lists(watch) == {
+            'one': True, 'two': True, 'three': False})
+        assert watch.process.output().count('waiting for the domains') <= 3
+        # Gone again: what was found there is kept.
+        os.rename(folder, f'{folder}.gone')
+        os.unlink(config)
+        for name in (folder, config):
+            wait_for(name, lambda: watch.process.output().count(
+                f"waiting for the domains of '{name}'") == 2)
+        assert lists(watch) == {'one': True, 'two': True, 'three': False}
+        os.rename(f'{folder}.gone', folder)
+        os.rename(f'{folder}/two.qmp', two.qmp_path)
+        wait_for('gone', lambda: 'two' not in lists(watch))
+        watch.finish()
+
+
+@test('the usual configuration file is a source, also when it is gone')
+def _(box):
+    os.makedirs(box.path('config/yankctl'))
+    config = box.write('config/yankctl/domains.conf', '[a]\nmonitor = /a\n')
+    watch = Watch(box, *RESCAN, env={'XDG_CONFIG_HOME': box.path('config')})
+    os.unlink(config)
+    wait_output(watch, f"waiting for the domains of '{config}'")
+    assert lists(watch) == {'a': False}
+    watch.finish()
+
+
+@test('no source, and sources that are wrong')
+def _(box):
+    wrong = box.write('domains.conf', '[a]\n')
+    for options, word in (([], '--dir'), (['-c', wrong], 'monitor'),
+                          (['-d', wrong], wrong), (['-s', 'a'], 'NAME=PATH')):
+        done = box.run(
+            [yankctl(), 'watch', '--control', box.path('control'), *options],
+            check=False, env=dict(os.environ, XDG_CONFIG_HOME=box.dir))
+        assert done.returncode == 2 and word in done.stderr, done
+
+
+@test('sockets that are no monitors are asked once, until others replace them')
+def _(box):
+    folder = box.path('vms')
+    os.mkdir(folder)
+    talks = FakeServer(box, lambda sock: sock.sendall(b'RFB 003.008\n'))
+    silent = FakeServer(box, hold)
+    console = FakeServer(box, hold)
+    ends = FakeServer(box, lambda sock: sock.shutdown(socket.SHUT_RDWR))
+    os.rename(talks.path, f'{folder}/talks.sock')
+    os.rename(silent.path, f'{folder}/silent')
+    os.rename(ends.path, f'{folder}/ends.monitor')
+    for name in ('a.serial0', 'a.vnc', 'a.qga'):
+        os.link(console.path, f'{folder}/{name}')
+    watch = Watch(box, '-d', folder, *RESCAN)
+    for name in ('talks', 'silent', 'ends'):
+        wait_for(name, lambda: any(
+            f"'{name}': " in line and 'not asked again' in line
+            for line in watch.process.output().splitlines()))
+    assert lists(watch) == {'talks': False, 'silent': False, 'ends': False}
+    # The verbs ask the service, not the sockets.
+    watch.run('-d', folder, 'list')
+    with Daemon(box, 'yankd') as server:
+        os.rename(server.qmp_path, f'{folder}/silent')
+        watch.wait_connected(1)
+        os.rename(f'{folder}/silent', server.qmp_path)
+        watch.finish()
+    assert len(talks.clients) == len(silent.clients) == 1
+    assert len(ends.clients) == 1
+    assert not console.clients
+
+
+@test('a monitor that serves another client is held once that has left',
+      needs=['qemu-system-x86_64'])
+def _(box):
+    folder = box.path('vms')
+    os.mkdir(folder)
+    with Daemon(box, 'qemu') as server:
+        other = server.qmp()
+        move_monitor(server, f'{folder}/vm.qmp')
+        watch = Watch(box, '-d', folder, *RESCAN)
+        wait_output(watch, 'another client')
+        other.close()
+        watch.wait_connected(1)
+        watch.finish()
+        os.rename(f'{folder}/vm.qmp', server.qmp_path)
+
+
+@test('the monitors of a manager are not held unless they are named')
+def _(box):
+    folder = box.path('qemu-server')
+    os.mkdir(folder)
+    with Daemon(box, 'yankd') as server:
+        path = f'{folder}/100.qmp'
+        move_monitor(server, path)
+        watch = Watch(box, '-d', folder, *RESCAN)
+        wait_output(watch, 'its manager has no other monitor')
+        assert lists(watch) == {}
+        done = watch.run('-d', folder, 'status', '100')
+        assert done.returncode == 0, done
+        watch.finish()
+        named = Watch(box, '-d', folder, '-s', f'hundred={path}')
+        wait_for('it', lambda: lists(named) == {'hundred': True})
+        named.finish()
+        os.rename(path, server.qmp_path)
+
+
+run()
