@@ -176,6 +176,7 @@ static bool open_any(Chardev *chr, CharFd *file, OpenJob *job, const char *name,
         return false;
     }
     *file = (CharFd){
+        .chr = chr,
         .fd = job->fd,
         .is_file = S_ISREG(job->mode) || S_ISBLK(job->mode),
         .shared_flags = job->shared ? fcntl(job->fd, F_GETFL) : -1,
@@ -253,6 +254,8 @@ static int write_file(Chardev *chr, CharFd *file, const void *buf, size_t len,
                       Error **errp)
 {
     int fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 3);
+    g_autofree char *what =
+        g_strdup_printf("writing to the file of chardev '%s'", chr->id);
     g_autoptr(AsideCall) call = NULL;
     WriteJob *job;
 
@@ -263,8 +266,8 @@ static int write_file(Chardev *chr, CharFd *file, const void *buf, size_t len,
     job->fd = fd;
     job->data = g_memdup2(buf, len);
     job->len = len;
-    call = run_aside(chr, "writing", "writing to a file", write_job_run, job,
-                     write_job_free, errp);
+    call = run_aside(chr, "writing", what, write_job_run, job, write_job_free,
+                     errp);
     return call ? job->err : -1;
 }
 
@@ -346,10 +349,24 @@ static void close_job_run(void *opaque)
 }
 
 /* A close may write what is left to a file system. */
+static void close_file(const CharFd *file)
+{
+    g_autofree char *what =
+        g_strdup_printf("closing the file of chardev '%s'", file->chr->id);
+    g_autoptr(Error) err = NULL;
+    g_autoptr(AsideCall) call =
+        aside_start(what, close_job_run, GINT_TO_POINTER(file->fd), NULL, &err);
+
+    if (call) {
+        aside_wait(call, ASIDE_TIMEOUT_MS, NULL);
+    } else {
+        /* Rather lose a descriptor than wait for dead storage. */
+        warn_report("%s failed: %s", what, error_get_pretty(err));
+    }
+}
+
 void char_fd_close(CharFd *file)
 {
-    g_autoptr(AsideCall) call = NULL;
-
     if (file->fd < 0) {
         return;
     }
@@ -357,11 +374,7 @@ void char_fd_close(CharFd *file)
         fcntl(file->fd, F_SETFL, file->shared_flags);
     }
     if (file->is_file) {
-        call = aside_start("closing the file of a chardev", close_job_run,
-                           GINT_TO_POINTER(file->fd), NULL, NULL);
-    }
-    if (call) {
-        aside_wait(call, ASIDE_TIMEOUT_MS, NULL);
+        close_file(file);
     } else {
         close(file->fd);
     }

@@ -9,6 +9,7 @@
 #include "chardev-internal.h"
 
 typedef struct CharFd {
+    Chardev *chr;     /* its device */
     int fd;           /* -1: none */
     bool is_file;     /* its I/O cannot be polled, and may block */
     int shared_flags; /* what to set again at the end; -1: nothing */
@@ -30,7 +31,10 @@ bool char_fd_open_standard(Chardev *chr, CharFd *file, int fd, Error **errp);
 bool char_fd_write_all(Chardev *chr, CharFd *file, const void *buf, size_t len,
                        Error **errp);
 
-/* Waits ASIDE_TIMEOUT_MS at most for a file system that does not answer. */
+/*
+ * Waits ASIDE_TIMEOUT_MS at most for a file system that does not answer.  A
+ * file stays open where no side thread can be had to close it.
+ */
 void char_fd_close(CharFd *file);
 
 #endif

@@ -141,18 +141,37 @@ static void *aside_thread(void *opaque)
     return NULL;
 }
 
-static bool aside_has_room(Error **errp)
+static unsigned count_same_locked(const char *what)
+{
+    unsigned n = 0;
+
+    for (GList *link = abandoned.head; link; link = link->next) {
+        AsideCall *call = link->data;
+
+        n += g_str_equal(call->what, what);
+    }
+    return n;
+}
+
+static bool aside_has_room(const char *what, Error **errp)
 {
     QEMU_LOCK_GUARD(&aside_lock);
 
-    if (abandoned.length < ASIDE_MAX_ABANDONED) {
-        return true;
+    if (abandoned.length >= ASIDE_MAX_ABANDONED) {
+        error_setg(errp,
+                   "%u calls were abandoned and have not returned, the oldest "
+                   "is %s; no more than that are allowed",
+                   abandoned.length, ((AsideCall *)abandoned.head->data)->what);
+        return false;
     }
-    error_setg(errp,
-               "%u calls were abandoned and have not returned, the oldest "
-               "is %s; no more than that are allowed",
-               abandoned.length, ((AsideCall *)abandoned.head->data)->what);
-    return false;
+    if (count_same_locked(what) >= ASIDE_MAX_ABANDONED_SAME) {
+        error_setg(errp,
+                   "%s was abandoned %d times and has not returned; no more "
+                   "attempts than that are allowed",
+                   what, ASIDE_MAX_ABANDONED_SAME);
+        return false;
+    }
+    return true;
 }
 
 AsideCall *aside_start_async(const char *what, AsideFn *fn, void *opaque,
@@ -173,7 +192,7 @@ AsideCall *aside_start_async(const char *what, AsideFn *fn, void *opaque,
     call->running = true;
     call->link.data = call;
     qemu_cond_init(&call->cond);
-    if (!aside_has_room(errp) ||
+    if (!aside_has_room(what, errp) ||
         !qemu_thread_try_create(&thread, "aside", aside_thread, call,
                                 QEMU_THREAD_DETACHED, errp)) {
         aside_free(call);

@@ -21,8 +21,13 @@
 /* The usual bound of a command that waits for a side thread. */
 #define ASIDE_TIMEOUT_MS 10000
 
-/* At most this many calls may be abandoned; then no further one is started. */
-#define ASIDE_MAX_ABANDONED 64
+/*
+ * At most this many calls may be abandoned; then no further one is started.
+ * Those with the same words are bounded on their own: an owner that tries a
+ * dead path again and again does not use up what others need.
+ */
+#define ASIDE_MAX_ABANDONED 256
+#define ASIDE_MAX_ABANDONED_SAME 8
 
 typedef struct AsideCall AsideCall;
 typedef void AsideFn(void *opaque);
@@ -30,13 +35,15 @@ typedef void AsideFn(void *opaque);
 /*
  * Starts @fn(@opaque) on a thread of its own.  Any thread; does not block.
  *
- * @what: the call in words, such as "opening '/images/a.raw'"; copied
+ * @what: the call in words, such as "opening '/images/a.raw'"; copied.  It
+ *     names the object, since ASIDE_MAX_ABANDONED_SAME counts equal words.
  * @free_opaque: frees @opaque when neither the owner nor the side thread
  *     needs it any more, on the thread of whichever lets go last; called
  *     exactly once, also on failure; NULL when nothing is to be freed
  *
  * Returns a call whose owner the caller is.  Returns NULL with errp set when
- * no thread can be had or too many calls are abandoned.
+ * no thread can be had or too many calls are abandoned, all in all or with
+ * these words.
  */
 AsideCall *aside_start(const char *what, AsideFn *fn, void *opaque,
                        GDestroyNotify free_opaque, Error **errp);

@@ -79,7 +79,7 @@ static void wait_freed(Gate *gate)
 
 static void count_abandoned(const char *what, int64_t age_us, void *opaque)
 {
-    g_assert_cmpstr(what, ==, "passing the gate");
+    g_assert_true(g_str_has_prefix(what, "passing "));
     g_assert_cmpint(age_us, >=, 0);
     (*(unsigned *)opaque)++;
 }
@@ -220,12 +220,15 @@ static void test_limit(void)
     Error *err = NULL;
 
     for (int i = 0; i < ASIDE_MAX_ABANDONED; i++) {
-        aside_unref(start(&gates[i]));
+        g_autofree char *what = g_strdup_printf("passing gate %d", i);
+
+        aside_unref(
+            aside_start(what, pass, &gates[i], gate_free, &error_abort));
     }
     g_assert_cmpuint(n_abandoned(), ==, ASIDE_MAX_ABANDONED);
     g_assert_null(aside_start("one more", pass, &refused, gate_free, &err));
-    expect_error(err, "64 calls were abandoned and have not returned, the "
-                      "oldest is passing the gate; no more than that are "
+    expect_error(err, "256 calls were abandoned and have not returned, the "
+                      "oldest is passing gate 0; no more than that are "
                       "allowed");
     g_assert_true(refused.freed);
     g_assert_false(aside_wait_abandoned(1));
@@ -237,6 +240,35 @@ static void test_limit(void)
         wait_freed(&gates[i]);
     }
     g_assert_cmpuint(n_abandoned(), ==, 0);
+}
+
+/* Attempts at one dead path leave room for calls that concern others. */
+static void test_limit_same(void)
+{
+    Gate gates[ASIDE_MAX_ABANDONED_SAME] = {}, refused = {}, other = {},
+         again = {};
+    Error *err = NULL;
+
+    for (int i = 0; i < ASIDE_MAX_ABANDONED_SAME; i++) {
+        aside_unref(start(&gates[i]));
+    }
+    g_assert_null(
+        aside_start("passing the gate", pass, &refused, gate_free, &err));
+    expect_error(err, "passing the gate was abandoned 8 times and has not "
+                      "returned; no more attempts than that are allowed");
+    g_assert_true(refused.freed);
+    aside_unref(
+        aside_start("passing another", pass, &other, gate_free, &error_abort));
+    gate_open(&other);
+    wait_freed(&other);
+
+    for (int i = 0; i < ASIDE_MAX_ABANDONED_SAME; i++) {
+        gate_open(&gates[i]);
+    }
+    g_assert_true(aside_wait_abandoned(60000));
+    aside_unref(start(&again));
+    gate_open(&again);
+    g_assert_true(aside_wait_abandoned(60000));
 }
 
 static void test_no_thread(void)
@@ -264,6 +296,7 @@ int main(int argc, char **argv)
     g_test_add_func("/aside/async", test_async);
     g_test_add_func("/aside/async-abandoned", test_async_abandoned);
     g_test_add_func("/aside/limit", test_limit);
+    g_test_add_func("/aside/limit-same", test_limit_same);
     g_test_add_func("/aside/no-thread", test_no_thread);
     return g_test_run();
 }
