@@ -25,6 +25,7 @@ build  libglib2.0-dev      pkg:glib-2.0   containers, main loops, unit tests
 build  libjson-c-dev       pkg:json-c     JSON values
 build  libgnutls28-dev     pkg:gnutls     TLS channels and their credentials
 build  libmicrohttpd-dev   pkg:libmicrohttpd  HTTP for the metrics of yankctl watch: GNU's, small, long kept, no other library
+build  libmnl-dev          pkg:libmnl     netlink: what the kernel tells yankctl of sockets; small, no other library
 build  libnbd-dev          pkg:libnbd     NBD client of the nbd node
 build  libxxhash-dev       pkg:libxxhash  checksums of the migration stream
 build  libyaml-dev         pkg:yaml-0.1   policy files: the one parser that tells line and column of each value

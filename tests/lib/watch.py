@@ -64,6 +64,14 @@ class Watch:
                 d['connected'] for d in control.call(op='list')['domains']
             ) == count, 20 * slowness())
 
+    def wait_known(self, count, name='vm', domains=1):
+        """Until the peers of so many instances of a stock QEMU are known,
+        without which it yanks none of them."""
+        self.wait_connected(domains)
+        wait_for(f'{count} peers', lambda: (
+            f"domain '{name}': the peers of {count} of " in
+            self.process.output()), 20 * slowness())
+
     def journal(self, **match):
         """The lines of the journal that have these values."""
         with open(self.journal_path) as f:

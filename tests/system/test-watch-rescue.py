@@ -54,6 +54,8 @@ def rescue_alone(box, kind):
     need(kind)
     victim = Hang(box, kind)
     watch = Watch(box, '-s', f'vm={victim.qmp_path}', policy=POLICY)
+    if kind == 'qemu':
+        watch.wait_known(1)
     watch.wait_connected(1)
     victim.hang()
     check_time(victim.rescued())
@@ -96,7 +98,7 @@ rules: [{domains: vm, threshold: 0.3, verify: 0.1, action: yank,
 def _(box):
     guest = Guest(box)
     watch = Watch(box, '-s', f'vm={guest.qmp_path}', policy=POLICY)
-    watch.wait_connected(1)
+    watch.wait_known(1)
     guest.wait_reading()
     start = time.monotonic()
     guest.qmp.result(guest.qmp.submit('stop'))
@@ -188,6 +190,8 @@ def _(box):
     watch = Watch(box, '--dir', folder, policy=POLICY)
     watch.wait_connected(50)
     for victim in victims:
+        if victim.kind == 'qemu':
+            watch.wait_known(1, names[victim], domains=50)
         victim.hang()
     for victim in victims:
         check_time(victim.rescued())

@@ -35,7 +35,7 @@ static Suspicion suspect(const YcInstance *instance, gint64 age_us)
     if (instance->has_status && instance->functions == 0) {
         return SUSPECT_NOT; /* nothing of it can be cut */
     }
-    if (!instance->has_status || instance->stalled) {
+    if (instance->stalled) {
         return SUSPECT;
     }
     if (instance->oldest_ms >= 0) {
@@ -50,50 +50,103 @@ static Suspicion suspect(const YcInstance *instance, gint64 age_us)
     return g_str_equal(phase, "listening") ? SUSPECT_MAYBE : SUSPECT_NOT;
 }
 
-static const YcInstance *find(const PolicyInstance *entry, GPtrArray *instances,
-                              GHashTable *tried, gint64 age_us,
-                              Suspicion suspicion)
+/*
+ * For how long what speaks against @instance has done so; -1: nothing of the
+ * kind that @suspicion asks for does.
+ */
+static gint64 suspected_us(const YcInstance *instance, gint64 age_us,
+                           const Evidence *evidence, Suspicion suspicion)
 {
-    for (guint i = 0; i < instances->len; i++) {
-        const YcInstance *instance = instances->pdata[i];
+    g_autofree char *why = NULL;
 
-        if (!instance->monitor && suspect(instance, age_us) == suspicion &&
-            !g_hash_table_contains(tried, instance->name) &&
-            policy_instance_matches(entry, instance->name)) {
-            return instance;
-        }
+    if (instance->has_status) {
+        return suspect(instance, age_us) == suspicion ? age_us : -1;
     }
-    return NULL;
+    return suspicion == SUSPECT
+               ? MIN(evidence_owed_us(evidence, instance->name, &why), age_us)
+               : -1;
+}
+
+static bool may_be_yanked(const PolicyInstance *entry,
+                          const YcInstance *instance, GHashTable *tried)
+{
+    return !instance->monitor &&
+           !g_hash_table_contains(tried, instance->name) &&
+           policy_instance_matches(entry, instance->name);
 }
 
 static const char *choose(const PolicyRule *rule, GPtrArray *instances,
-                          GHashTable *tried, gint64 age_us, Suspicion suspicion,
+                          GHashTable *tried, gint64 age_us,
+                          const Evidence *evidence, Suspicion suspicion,
                           gint64 *wait_us)
 {
     for (guint i = 0; i < rule->instances->len; i++) {
         const PolicyInstance *entry = rule->instances->pdata[i];
-        const YcInstance *instance =
-            find(entry, instances, tried, age_us, suspicion);
-        gint64 left = entry->threshold_us - age_us;
 
-        if (instance && left <= 0) {
-            return instance->name;
-        }
-        if (instance && (*wait_us < 0 || left < *wait_us)) {
-            *wait_us = left;
+        for (guint k = 0; k < instances->len; k++) {
+            const YcInstance *instance = instances->pdata[k];
+            gint64 us =
+                may_be_yanked(entry, instance, tried)
+                    ? suspected_us(instance, age_us, evidence, suspicion)
+                    : -1;
+
+            if (us >= entry->threshold_us) {
+                return instance->name;
+            }
+            if (us >= 0 &&
+                (*wait_us < 0 || entry->threshold_us - us < *wait_us)) {
+                *wait_us = entry->threshold_us - us;
+            }
         }
     }
     return NULL;
 }
 
 const char *choose_instance(const PolicyRule *rule, GPtrArray *instances,
-                            GHashTable *tried, gint64 age_us, gint64 *wait_us)
+                            GHashTable *tried, gint64 age_us,
+                            const Evidence *evidence, gint64 *wait_us)
 {
     const char *name;
 
     *wait_us = -1;
-    name = choose(rule, instances, tried, age_us, SUSPECT, wait_us);
-    return name
-               ? name
-               : choose(rule, instances, tried, age_us, SUSPECT_MAYBE, wait_us);
+    name = choose(rule, instances, tried, age_us, evidence, SUSPECT, wait_us);
+    return name ? name
+                : choose(rule, instances, tried, age_us, evidence,
+                         SUSPECT_MAYBE, wait_us);
+}
+
+static bool any_entry_matches(const PolicyRule *rule,
+                              const YcInstance *instance, GHashTable *tried)
+{
+    for (guint i = 0; i < rule->instances->len; i++) {
+        if (may_be_yanked(rule->instances->pdata[i], instance, tried)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+char *choose_explain(const PolicyRule *rule, GPtrArray *instances,
+                     GHashTable *tried, const Evidence *evidence)
+{
+    g_autoptr(GString) all = g_string_new(NULL);
+    g_autofree char *last = NULL;
+
+    for (guint i = 0; i < instances->len; i++) {
+        const YcInstance *instance = instances->pdata[i];
+        g_autofree char *why = NULL;
+
+        if (instance->has_status || !any_entry_matches(rule, instance, tried) ||
+            evidence_owed_us(evidence, instance->name, &why) >= 0) {
+            continue;
+        }
+        /* What holds for all of them is said once. */
+        if (g_strcmp0(why, last) != 0) {
+            g_string_append_printf(all, "%s'%s': %s", all->len ? "; " : "",
+                                   instance->name, why);
+            g_free(last);
+            last = g_steal_pointer(&why);
+        }
+    }
+    return all->len ? g_strdup(all->str) : NULL;
 }

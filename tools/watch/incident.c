@@ -27,6 +27,7 @@ typedef struct Incident {
     Outcome resort;     /* the last that was tried */
     bool hooked;        /* so not again, even if it could not be started */
     bool limited;
+    char *spared; /* why nothing was yanked, as it was told last; or NULL */
 } Incident;
 
 /* A yank by a user. */
@@ -44,6 +45,7 @@ struct Incidents {
     YcDomain *dom;
     Incident *incident; /* NULL: all is well */
     YankLimit *limit;
+    const Evidence *evidence;
     Hook *hook;
     IncidentCounts counts;
     /* Guards @user_yanks: UserYank, those that were not noted yet. */
@@ -64,12 +66,14 @@ const char *outcome_name(Outcome outcome)
     return names[outcome];
 }
 
-Incidents *incidents_new(YcDomain *dom, YankLimit *limit)
+Incidents *incidents_new(YcDomain *dom, YankLimit *limit,
+                         const Evidence *evidence)
 {
     Incidents *all = g_new0(Incidents, 1);
 
     all->dom = dom;
     all->limit = yank_limit_ref(limit);
+    all->evidence = evidence;
     g_mutex_init(&all->lock);
     g_queue_init(&all->user_yanks);
     return all;
@@ -418,13 +422,34 @@ void incidents_tick(Incidents *all)
     }
 }
 
+/* Without evidence nothing is yanked; says why, as often as that changes. */
+static void note_spared(Incidents *all, const PolicyRule *rule,
+                        GPtrArray *instances)
+{
+    Incident *incident = all->incident;
+    g_autofree char *why =
+        choose_explain(rule, instances, incident->tried, all->evidence);
+    json_object *action;
+
+    if (!why || g_strcmp0(why, incident->spared) == 0) {
+        return;
+    }
+    action = json_object_new_object();
+    json_set_string(action, "why", why);
+    note_action(all, "spare", action);
+    watch_log("domain '%s': not yanked for want of evidence: %s", name_of(all),
+              why);
+    g_free(incident->spared);
+    incident->spared = g_steal_pointer(&why);
+}
+
 /* The next yank, when there is one to be made; else when to look again. */
 static bool try_yank(Incidents *all, const PolicyRule *rule,
                      GPtrArray *instances, gint64 now, gint64 *wait_us)
 {
-    const char *name =
-        choose_instance(rule, instances, all->incident->tried,
-                        now - all->incident->stuck_since, wait_us);
+    const char *name = choose_instance(rule, instances, all->incident->tried,
+                                       now - all->incident->stuck_since,
+                                       all->evidence, wait_us);
 
     if (name && !may_yank(all, rule)) {
         note_limit(all, rule);
@@ -448,6 +473,9 @@ static gint64 act(Incidents *all, const PolicyRule *rule, GPtrArray *instances,
     }
     if (wait_us >= 0) {
         return wait_us;
+    }
+    if (rule->yank && instances) {
+        note_spared(all, rule, instances);
     }
     if (rule->hook && !all->incident->hooked && !all->hook) {
         start_hook(all, rule);
@@ -477,6 +505,7 @@ static void incident_free(Incident *incident)
 {
     g_free(incident->begin);
     g_hash_table_unref(incident->tried);
+    g_free(incident->spared);
     json_object_put(incident->stuck);
     json_object_put(incident->done);
     g_free(incident);

@@ -11,6 +11,7 @@
 
 #include <json-c/json.h>
 #include "client/domain.h"
+#include "evidence.h"
 #include "limit.h"
 #include "policy.h"
 
@@ -30,7 +31,9 @@ const char *outcome_name(Outcome outcome);
 
 /* What a domain has beside its incidents: its limit of yanks, and its hook. */
 typedef struct Incidents Incidents;
-Incidents *incidents_new(YcDomain *dom, YankLimit *limit);
+/* @evidence stays the caller's, and must last. */
+Incidents *incidents_new(YcDomain *dom, YankLimit *limit,
+                         const Evidence *evidence);
 /* Ends an incident as LEFT, kills a hook. */
 void incidents_free(Incidents *all);
 

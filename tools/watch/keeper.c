@@ -32,6 +32,7 @@ struct Keeper {
     GThread *thread;
 
     /* The thread's own. */
+    Evidence *evidence;
     Incidents *incidents;
     gint64 stuck_since; /* 0: the main loop answers, as far as is known */
     gint64 awake_since; /* nothing before counts as silence */
@@ -297,12 +298,25 @@ static void look_at_guest(Keeper *keeper, int timeout_ms)
     }
 }
 
+/* A silence that begins anew takes the samples of the old one with it. */
+static void look_at_sockets(Keeper *keeper, const PolicyRule *rule)
+{
+    if (!keeper->stuck_since) {
+        evidence_restart(keeper->evidence);
+    } else if (rule->yank) {
+        evidence_sample(keeper->evidence);
+    }
+}
+
 /* Waits for an answer in-band, up to a ping's interval or what is due. */
 static void watch_main_loop(Keeper *keeper, const Policy *policy,
                             const PolicyRule *rule)
 {
-    gint64 due = consider(keeper, rule);
-    gint64 wait_us =
+    gint64 due, wait_us;
+
+    look_at_sockets(keeper, rule);
+    due = consider(keeper, rule);
+    wait_us =
         keeper->stuck_since ? due - g_get_monotonic_time() : rule->threshold_us;
 
     wait_us = CLAMP(wait_us, MIN_WAIT_US, policy->interval_us);
@@ -313,6 +327,9 @@ static void watch_main_loop(Keeper *keeper, const Policy *policy,
         g_mutex_unlock(&keeper->lock);
         look_at_guest(keeper,
                       CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS));
+        if (rule->yank) {
+            evidence_record(keeper->evidence);
+        }
     }
 }
 
@@ -324,6 +341,7 @@ static void forget(Keeper *keeper)
     keeper->stuck_since = 0;
     keeper->guest_known = false;
     keeper->guest = STATE_RUNNING;
+    evidence_forget(keeper->evidence);
     incidents_lost(keeper->incidents, down ? down->message : NULL);
     g_mutex_lock(&keeper->lock);
     keeper->stats.stuck = false;
@@ -461,7 +479,8 @@ Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
                                "domain '%s': not connected yet", spec->name);
     keeper->stats.oob_us = keeper->stats.in_band_us = -1;
     keeper->turn_due = g_get_monotonic_time() + MAX_TURN_US;
-    keeper->incidents = incidents_new(dom, limit);
+    keeper->evidence = evidence_new(dom);
+    keeper->incidents = incidents_new(dom, limit, keeper->evidence);
     keeper->handler =
         yc_domain_add_handler(dom, NULL, note_state, keeper, unhold);
     keeper->thread = g_thread_new("keeper", run, keeper);
@@ -479,6 +498,7 @@ void keeper_unref(Keeper *keeper)
     if (keeper && g_atomic_int_dec_and_test(&keeper->refs)) {
         g_thread_join(keeper->thread);
         incidents_free(keeper->incidents);
+        evidence_free(keeper->evidence);
         yc_domain_unref(keeper->dom);
         unhold(keeper);
     }

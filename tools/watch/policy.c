@@ -12,7 +12,6 @@
 #define DEFAULT_YANKS_PER_HOUR 6
 #define DEFAULT_HOOK_TIMEOUT_US (30 * G_USEC_PER_SEC)
 
-/* In the default order: what waits for storage hangs most often. */
 static const struct {
     const char *type;
     const char *prefix;
@@ -71,10 +70,7 @@ PolicyInstance *policy_instance_new(const char *type)
 void policy_rule_finish(PolicyRule *rule)
 {
     if (rule->instances->len == 0) {
-        for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
-            g_ptr_array_add(rule->instances,
-                            policy_instance_new(types[i].type));
-        }
+        g_ptr_array_add(rule->instances, policy_instance_new("block-node"));
     }
     for (guint i = 0; i < rule->instances->len; i++) {
         PolicyInstance *entry = rule->instances->pdata[i];

@@ -46,7 +46,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Policy, policy_unref)
 PolicyRule *policy_rule_new(const char *domains);
 /* An instance entry of a type as QMP names it; NULL for an unknown one. */
 PolicyInstance *policy_instance_new(const char *type);
-/* Gives @rule all types in the default order, if it has none. */
+/* Gives @rule the block nodes, if it has no instances. */
 void policy_rule_finish(PolicyRule *rule);
 
 /* The first rule for @domain; there always is one. */
