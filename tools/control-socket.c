@@ -55,6 +55,28 @@ static bool nobody_there(int error)
            error == ENOTDIR;
 }
 
+/*
+ * The service does what its clients say and tells them what to believe, so
+ * only one of this user or of root is asked.
+ */
+static bool check_owner(int fd, const char *path, bool must, GError **errp)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+        (peer.uid == 0 || peer.uid == geteuid())) {
+        return true;
+    }
+    if (must) {
+        g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
+                    "the service at %s is that of user %u: allowed are "
+                    "services of root and of user %u",
+                    path, (unsigned)peer.uid, (unsigned)geteuid());
+    }
+    return false;
+}
+
 /* The limits of waiting are those of the socket: also while it connects. */
 static bool connect_to(int fd, const char *path, bool must, GError **errp)
 {
@@ -66,7 +88,7 @@ static bool connect_to(int fd, const char *path, bool must, GError **errp)
     }
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
-        return true;
+        return check_owner(fd, path, must, errp);
     }
     if (must || !nobody_there(errno)) {
         g_set_error(errp, EXIT_ERROR, EXIT_UNREACHABLE,

@@ -13,6 +13,16 @@
 #include "verb.h"
 #include "wire-error.h"
 
+static ExitCode help(const Options *options, char **arguments, GError **errp);
+
+static const Verb verb_help = {
+    .name = "help",
+    .arguments = "[VERB]",
+    .summary = "The verbs, or the options of one",
+    .max_arguments = 1,
+    .run = help,
+};
+
 /* clang-format off */
 const Verb *const verbs[] = {
     &verb_list,
@@ -24,6 +34,7 @@ const Verb *const verbs[] = {
     &verb_events,
     &verb_raw,
     &verb_libvirt_snippet,
+    &verb_help,
     NULL,
 };
 /* clang-format on */
@@ -104,6 +115,23 @@ static GOptionContext *make_context(const Verb *verb, Options *options)
         g_option_context_set_strict_posix(context, true);
     }
     return context;
+}
+
+static ExitCode help(const Options *options, char **arguments, GError **errp)
+{
+    const Verb *verb = arguments[0] ? find_verb(arguments[0], errp) : NULL;
+    g_autofree char *text = NULL;
+    GOptionContext *context;
+    Options unused;
+
+    if (arguments[0] && !verb) {
+        return EXIT_USAGE;
+    }
+    context = make_context(verb, &unused);
+    text = g_option_context_get_help(context, true, NULL);
+    g_option_context_free(context);
+    fputs(text, stdout);
+    return EXIT_OK;
 }
 
 static bool parse(const Verb *verb, Options *options, char ***args,

@@ -91,6 +91,27 @@ def _(box):
     finish(server, watch)
 
 
+@test('root does not trust the service of another user')
+def _(box):
+    if os.geteuid() != 0:
+        raise Skip('needs root, to become somebody else')
+    path = box.path('yankctl/control')
+    os.mkdir(box.path('yankctl'))
+    sock = socket.socket(socket.AF_UNIX)
+    box.on_exit(sock.close)
+    sock.bind(path)
+    # The credentials of a listener are those of the call.
+    os.seteuid(NOBODY)
+    sock.listen()
+    os.seteuid(0)
+    env = dict(os.environ, XDG_RUNTIME_DIR=box.dir)
+    argv = [yankctl(), '-s', 'x=/nowhere', 'list', '--names']
+    assert box.run(argv, env=env).stdout == 'x\n'
+    done = box.run([*argv, '--control', path], check=False)
+    assert done.returncode == 8, done
+    assert f'user {NOBODY}' in done.stderr and path in done.stderr, done
+
+
 @test('a second service on the same path is refused; a dead one\'s is taken')
 def _(box):
     server, watch = serve(box)

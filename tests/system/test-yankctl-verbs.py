@@ -198,6 +198,10 @@ def _(box):
     assert fleet.run('--version').startswith('yankctl ')
     assert 'Exit codes' in fleet.run('--help')
     assert 'DOMAIN' in fleet.run('yank', '--help')
+    for verb in ([], ['yank'], ['help']):
+        assert fleet.run('help', *verb) == fleet.run(*verb, '--help')
+    assert "did you mean 'yank'?" in fleet.fails(USAGE, 'help', 'yakn')
+    fleet.fails(USAGE, 'help', 'yank', 'list')
     # In front of the verb, behind it, and both.
     both = Fleet(box, '-s', 'a=/x')
     assert names(both) == ['a']
