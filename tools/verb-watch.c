@@ -34,7 +34,7 @@ static const GOptionEntry entries[] = {
     {"journal", 0, 0, G_OPTION_ARG_FILENAME, &journal_path,
      "Append incidents to FILE, as JSON lines", "FILE"},
     {"metrics", 0, 0, G_OPTION_ARG_STRING, &metrics_address,
-     "Serve OpenMetrics over HTTP on 127.0.0.1:PORT or unix:PATH", "ADDRESS"},
+     "Serve metrics over HTTP on 127.0.0.1:PORT or unix:PATH", "ADDRESS"},
     {"rescan", 0, 0, G_OPTION_ARG_DOUBLE, &rescan,
      "Look for domains that often (default: 5)", "SECONDS"},
     {NULL},

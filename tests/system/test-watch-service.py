@@ -21,6 +21,11 @@ from suite import run, test
 from watch import Hang, Watch, hang_up, notify_socket, yankctl
 
 TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
+TEXT = 'text/plain; version=0.0.4; charset=utf-8'
+# What Prometheus sends.
+ACCEPT = ('application/openmetrics-text;version=1.0.0;q=0.5,'
+          'application/openmetrics-text;version=0.0.1;q=0.4,'
+          'text/plain;version=0.0.4;q=0.3,*/*;q=0.2')
 SAMPLE = re.compile(r'(\w+)\{((?:\w+="(?:[^"\\\n]|\\["\\n])*",?)*)\} (\S+)')
 LABEL = re.compile(r'(\w+)="((?:[^"\\\n]|\\["\\n])*)"(,|$)')
 SUFFIXES = {'gauge': '', 'counter': '_total'}
@@ -69,9 +74,10 @@ class UnixHttp(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def get(connection, url='/metrics', method='GET'):
+def get(connection, url='/metrics', method='GET', accept=None):
     try:
-        connection.request(method, url)
+        connection.request(method, url,
+                           headers={'Accept': accept} if accept else {})
         answer = connection.getresponse()
         return answer, answer.read().decode()
     finally:
@@ -79,7 +85,7 @@ def get(connection, url='/metrics', method='GET'):
 
 
 def scrape(connection):
-    answer, text = get(connection)
+    answer, text = get(connection, accept=ACCEPT)
     assert answer.status == 200
     assert answer.headers['Content-Type'] == TYPE
     return parse(text)
@@ -131,6 +137,44 @@ def _(box):
     assert answer.status == 200 and text == ''
     watch.finish()
     assert not os.path.exists(path)
+
+
+def parse_text(text):
+    """Prometheus's text format: the names of samples by their types."""
+    types = {}
+    for line in text.splitlines():
+        word = line.split(' ')
+        if line.startswith('# '):
+            assert word[1] in ('HELP', 'TYPE'), line
+            types.setdefault(word[2], None)
+            types[word[2]] = word[3] if word[1] == 'TYPE' else types[word[2]]
+        else:
+            assert types[SAMPLE.fullmatch(line)[1]], line
+    return types
+
+
+@test('both text formats of metrics, by what the client accepts')
+def _(box):
+    path = box.path('metrics')
+    watch = Watch(box, '-s', 'none=/nowhere/sock', '--metrics', path)
+    openmetrics = 'application/openmetrics-text'
+    for accept, kind in (
+            (None, TEXT), ('*/*', TEXT), ('text/plain', TEXT), (ACCEPT, TYPE),
+            (openmetrics, TYPE), (f'{openmetrics};q=0, */*', TEXT),
+            (' Application/OpenMetrics-Text ; version=1.0.0 ; Q=0.5', TYPE),
+            (f'{openmetrics};q=0.2, text/plain;q=0.3', TEXT),
+            (f'text/html,{openmetrics};q=0.2;q=x', TEXT), (',;,=;q', TEXT)):
+        answer, text = get(UnixHttp(path), accept=accept)
+        assert answer.headers['Content-Type'] == kind, (accept, answer.headers)
+        assert answer.headers['Vary'] == 'Accept'
+        if kind == TYPE:
+            assert parse(text)
+            continue
+        types = parse_text(text)
+        assert types['yankctl_domain_up'] == 'gauge'
+        assert {name for name in types if name.endswith('_total')} == {
+            name for name in types if types[name] == 'counter'} != set()
+    watch.finish()
 
 
 @test('metrics for the whole world are refused')

@@ -1,10 +1,52 @@
 /*
- * OpenMetrics text: a family after the other, of each all domains.
+ * OpenMetrics, or Prometheus's text format: a family after the other, of each
+ * all domains.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "exposition.h"
+
+/* The quality that @accept gives to @type, from 0 to 1; -1: it is not named. */
+static double quality(const char *accept, const char *type)
+{
+    g_auto(GStrv) ranges = g_strsplit(accept, ",", -1);
+    double best = -1;
+
+    for (int i = 0; ranges[i]; i++) {
+        g_auto(GStrv) words = g_strsplit(ranges[i], ";", -1);
+        double q = 1;
+
+        if (!words[0] || g_ascii_strcasecmp(g_strstrip(words[0]), type) != 0) {
+            continue;
+        }
+        for (int j = 1; words[j]; j++) {
+            g_strstrip(words[j]);
+            if (g_ascii_strncasecmp(words[j], "q=", 2) == 0) {
+                q = g_ascii_strtod(words[j] + 2, NULL);
+            }
+        }
+        best = MAX(best, CLAMP(q, 0, 1));
+    }
+    return best;
+}
+
+ExpositionFormat exposition_choose(const char *accept)
+{
+    double openmetrics =
+        accept ? quality(accept, "application/openmetrics-text") : -1;
+    double text = accept ? quality(accept, "text/plain") : -1;
+
+    return openmetrics > 0 && openmetrics >= text ? EXPOSITION_OPENMETRICS
+                                                  : EXPOSITION_TEXT;
+}
+
+const char *exposition_type(ExpositionFormat format)
+{
+    return format == EXPOSITION_OPENMETRICS
+               ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+               : "text/plain; version=0.0.4; charset=utf-8";
+}
 
 typedef struct Sample {
     char *name; /* of the domain, escaped */
@@ -165,24 +207,33 @@ static const struct {
      "Stalls that have ended, by what ended them.", add_incidents},
 };
 
-char *exposition_of(Fleet *fleet)
+char *exposition_of(Fleet *fleet, ExpositionFormat format)
 {
     g_autoptr(GPtrArray) samples = take_samples(fleet);
+    bool openmetrics = format == EXPOSITION_OPENMETRICS;
     GString *text = g_string_new(NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(families); i++) {
-        g_string_append_printf(text, "# TYPE %s %s\n", families[i].name,
+        const char *name = families[i].name;
+        /* OpenMetrics names the family, the other format its samples. */
+        const char *suffix =
+            !openmetrics && g_str_equal(families[i].type, "counter") ? "_total"
+                                                                     : "";
+
+        g_string_append_printf(text, "# TYPE %s%s %s\n", name, suffix,
                                families[i].type);
-        if (families[i].unit) {
-            g_string_append_printf(text, "# UNIT %s %s\n", families[i].name,
+        if (openmetrics && families[i].unit) {
+            g_string_append_printf(text, "# UNIT %s %s\n", name,
                                    families[i].unit);
         }
-        g_string_append_printf(text, "# HELP %s %s\n", families[i].name,
+        g_string_append_printf(text, "# HELP %s%s %s\n", name, suffix,
                                families[i].help);
         for (guint j = 0; j < samples->len; j++) {
             families[i].add(text, families[i].name, samples->pdata[j]);
         }
     }
-    g_string_append(text, "# EOF\n");
+    if (openmetrics) {
+        g_string_append(text, "# EOF\n");
+    }
     return g_string_free(text, FALSE);
 }

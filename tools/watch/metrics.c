@@ -30,6 +30,8 @@ static enum MHD_Result answer(struct MHD_Connection *connection,
         return MHD_NO;
     }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_VARY,
+                            MHD_HTTP_HEADER_ACCEPT);
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     }
@@ -44,6 +46,8 @@ static enum MHD_Result serve(void *opaque, struct MHD_Connection *connection,
                              size_t *upload_size, void **state)
 {
     Metrics *metrics = opaque;
+    ExpositionFormat format = exposition_choose(MHD_lookup_connection_value(
+        connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT));
 
     if (!g_str_equal(method, MHD_HTTP_METHOD_GET) &&
         !g_str_equal(method, MHD_HTTP_METHOD_HEAD)) {
@@ -56,8 +60,8 @@ static enum MHD_Result serve(void *opaque, struct MHD_Connection *connection,
         return answer(connection, MHD_HTTP_NOT_FOUND, "text/plain",
                       g_strdup("there is only /metrics\n"));
     }
-    return answer(connection, MHD_HTTP_OK, EXPOSITION_TYPE,
-                  exposition_of(metrics->fleet));
+    return answer(connection, MHD_HTTP_OK, exposition_type(format),
+                  exposition_of(metrics->fleet, format));
 }
 
 Metrics *metrics_new(WatchSocket *sock, Fleet *fleet, GError **errp)
