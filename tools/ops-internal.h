@@ -17,6 +17,7 @@ OpFn op_ping;
 OpFn op_execute;
 OpFn op_oob;
 OpFn op_yank;
+OpFn op_facts;
 
 /* An array of instances as JSON. */
 json_object *ops_instances_to_json(GPtrArray *instances);

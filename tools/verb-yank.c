@@ -21,7 +21,8 @@ static const GOptionEntry entries[] = {
     {"dry-run", 'n', 0, G_OPTION_ARG_NONE, &dry_run,
      "Only say what would be done", NULL},
     {"force", 'f', 0, G_OPTION_ARG_NONE, &force,
-     "Also what carries a monitor, when it is named", NULL},
+     "Also what carries a monitor, when it is named; repair in spite of risks",
+     NULL},
     {"repair", 'r', 0, G_OPTION_ARG_NONE, &repair,
      "Afterwards bring the disks back", NULL},
     {NULL},
@@ -52,31 +53,49 @@ static json_object *choose(Lane *lane, char **instances, GError **errp)
     return g_steal_pointer(&names);
 }
 
-/* The plan of a repair; what hinders it is no reason not to yank. */
-static bool add_plan(Lane *lane, json_object *names, json_object *report)
+/* Notes @err, which it takes, as what hinders the repair. */
+static ExitCode note_error(json_object *report, GError *err)
 {
-    g_autoptr(GError) err = NULL;
-    json_object *steps = repair_plan(lane, names, &err);
+    ExitCode code = exit_code_of(err);
+
+    json_set(report, "repair-error", wire_error_to_json(err));
+    g_error_free(err);
+    return code;
+}
+
+/* The plan of a repair; what hinders it is no reason not to yank. */
+static ExitCode add_plan(Lane *lane, json_object *names, json_object *report)
+{
+    GError *err = NULL;
+    json_object *steps = repair_plan(lane, names, force, &err);
 
     json_set(report, "repair", steps);
-    if (!steps) {
-        json_set(report, "repair-error", wire_error_to_json(err));
+    return steps ? EXIT_OK : note_error(report, err);
+}
+
+/* With the exit code that the repair would have, as far as can be told. */
+static ExitCode show_plan(Lane *lane, json_object *names, json_object *report)
+{
+    ExitCode code = add_plan(lane, names, report);
+    GError *err = NULL;
+
+    if (code == EXIT_OK &&
+        !repair_check(lane, json_get(report, "repair"), &err)) {
+        code = note_error(report, err);
     }
-    return steps != NULL;
+    return code;
 }
 
 static ExitCode run_repair(Lane *lane, json_object *names, json_object *report)
 {
-    g_autoptr(GError) err = NULL;
+    ExitCode code = add_plan(lane, names, report);
+    GError *err = NULL;
 
-    if (!add_plan(lane, names, report)) {
-        return EXIT_FAILED;
+    if (code == EXIT_OK &&
+        !repair_run(lane, json_get(report, "repair"), force, &err)) {
+        code = note_error(report, err);
     }
-    if (!repair_run(lane, json_get(report, "repair"), &err)) {
-        json_set(report, "repair-error", wire_error_to_json(err));
-        return exit_code_of(err);
-    }
-    return EXIT_OK;
+    return code;
 }
 
 static ExitCode verify(Lane *lane, json_object *report)
@@ -225,7 +244,7 @@ static ExitCode run(const Options *options, char **arguments, GError **errp)
     json_set(report, "instances", json_object_get(names));
     json_set_bool(report, "dry-run", dry_run);
     if (dry_run && repair) {
-        add_plan(lane, names, report);
+        code = show_plan(lane, names, report);
     } else if (!dry_run && json_length(names) > 0) {
         code = do_yank(lane, names, report, errp);
         if (!json_get(report, "yanked")) {

@@ -10,7 +10,7 @@ from sandbox import wait_for
 from servers import Nbdkit
 
 RAW = {'driver': 'raw'}
-_DEVICE = 'virtio-blk-pci,id=disk0,rerror=stop,werror=stop,bootindex=1'
+_DEVICE = 'id=disk0,rerror=stop,werror=stop,bootindex=1'
 
 
 class Guest:
@@ -19,10 +19,12 @@ class Guest:
     @top: the options of the node on the NBD node, None: there is none
     @drive: the disk comes by -drive, which names its nodes itself
     @device: more options of the device
+    @kind: its driver
     @options: more of the machine
     """
 
-    def __init__(self, box, top=RAW, drive=False, device='', options=()):
+    def __init__(self, box, top=RAW, drive=False, device='', options=(),
+                 kind='virtio-blk-pci'):
         self._box = box
         self.disk = Nbdkit(box, name=box.unique('disk'))
         self.sockets = [box.path(box.unique('guest') + '.sock')
@@ -32,7 +34,7 @@ class Guest:
         for i, path in enumerate(self.sockets):
             argv += ['-chardev', f'socket,id=mon{i},path={path},server=on,'
                      'wait=off', '-mon', f'chardev=mon{i},mode=control']
-        self._device = _DEVICE + device
+        self._device = f'{kind},{_DEVICE}{device}'
         argv += self._drive() if drive else self._blockdevs(top)
         self.process = box.spawn(argv)
         wait_for('QEMU listens', self._listens, 20)

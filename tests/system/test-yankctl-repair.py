@@ -12,9 +12,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from guest import Guest
 from sandbox import wait_for
+from servers import Nbdkit
 from suite import run, test
 from watch import Watch
-from yankctl import FAILED, UNREACHABLE, Fleet
+from yankctl import FAILED, REFUSED, UNREACHABLE, Fleet
 
 NEEDS = ['nbdkit', 'qemu-system-x86_64', 'ss']
 
@@ -50,7 +51,9 @@ def _(box):
     fleet = Fleet.of(box, vm=guest.qmp_path)
     pause_on_error(box, guest, fleet)
     before = guest.nodes()
-    plan = fleet.json('yank', 'vm', 'blockdev:proto', '--repair', '-n')
+    # The exit code is that of the repair: the server does not answer.
+    plan = fleet.json('yank', 'vm', 'blockdev:proto', '--repair', '-n',
+                      code=UNREACHABLE)
     assert not any('done' in step for step in plan['repair']), plan
     swap = ['blockdev-add'] * 2 + ['qom-set'] + ['blockdev-del'] * 2
     assert commands(plan) == swap + swap + ['cont'], plan
@@ -68,7 +71,7 @@ def _(box):
     check_reads(guest)
 
 
-@test('without a raw node, by the file name that QEMU tells', needs=NEEDS)
+@test('a node that was added later is left alone', needs=NEEDS)
 def _(box):
     guest = Guest(box, top=None)
     # What was on the command line is not this node any more.
@@ -78,12 +81,17 @@ def _(box):
     guest.qmp.cmd('blockdev-add', {
         'driver': 'nbd', 'node-name': 'other', 'read-only': True,
         'server': guest.disk.address()})
-    report = fleet.json('yank', 'vm', 'blockdev:other', '--repair')
-    check_all_done(report, cont=False)
-    assert commands(report) == ['blockdev-del', 'blockdev-add', 'cont'], report
-    options = report['repair'][1]['arguments']
-    assert options['read-only'] is True, options
-    assert options['server'] == guest.disk.address(), options
+    before = guest.nodes()
+    report = fleet.json('yank', 'vm', 'blockdev:other', '--repair',
+                        code=REFUSED)
+    said = report['repair-error']['desc']
+    for option in 'tls-creds', 'reconnect-delay', 'discard':
+        assert f"'{option}'" in said, said
+    assert guest.nodes() == before
+    # The dry run says the same.
+    report = fleet.json('yank', 'vm', 'blockdev:other', '--repair', '-n',
+                        code=REFUSED)
+    assert report['repair-error']['desc'] == said
 
 
 @test('a disk by -drive, whose nodes have no names', needs=NEEDS)
@@ -135,22 +143,107 @@ def _(box):
     check_reads(guest)
 
 
-@test('a server at a path that is relative for the process, and only for it',
+@test('a part of an export, without a device, by a path of the process',
       needs=NEEDS)
 def _(box):
-    guest = Guest(box)
-    guest.qmp.cmd('device_del', {'id': 'disk0'})
+    disk = Nbdkit(box, name='other')
+    path = os.path.relpath(disk.path)
+    guest = Guest(box, options=[
+        '-blockdev', f'nbd,node-name=low,server.type=unix,server.path={path}',
+        '-blockdev', 'raw,node-name=part,file=low,offset=512,size=1024,'
+        'detect-zeroes=unmap,discard=unmap'])
     fleet = Fleet.of(box, vm=guest.qmp_path)
-    path = os.path.relpath(guest.disk.path,
-                           os.readlink(f'/proc/{guest.process.pid}/cwd'))
-    guest.qmp.cmd('cont')
-    guest.qmp.cmd('blockdev-add', {
-        'driver': 'nbd', 'node-name': 'other',
-        'server': {'type': 'unix', 'path': path}})
     here = box.path('/'.join(['deep'] * 20))
     os.makedirs(here)
-    report = fleet.json('yank', 'vm', 'blockdev:other', '--repair', cwd=here)
+    before = guest.nodes()
+    report = fleet.json('yank', 'vm', 'blockdev:low', '--repair', cwd=here)
     check_all_done(report, cont=False)
+    assert guest.nodes() == before
+    part = [n for n in guest.qmp.cmd('query-named-block-nodes')
+            if n['node-name'] == 'part'][0]
+    assert part['image']['virtual-size'] == 1024, part
+    assert part['detect_zeroes'] == 'unmap' and '512' in part['file'], part
+
+
+def replace(box, guest, size='64M'):
+    """Another server at the path of the guest's."""
+    name = os.path.basename(guest.disk.path).removesuffix('.sock')
+    return Nbdkit(box, 'memory', size, name=name)
+
+
+@test('a server whose export has another size', needs=NEEDS)
+def _(box):
+    guest = Guest(box)
+    fleet = Fleet.of(box, vm=guest.qmp_path)
+    pause_on_error(box, guest, fleet)
+    before = guest.nodes()
+    guest.disk.thaw()
+    guest.disk.process.terminate()
+    guest.disk.process.wait(20)
+    os.unlink(guest.disk.path)
+    replace(box, guest, '2M')
+    report = fleet.json('yank', 'vm', '--all', '--repair', code=REFUSED)
+    assert 'bytes' in report['repair-error']['desc'], report
+    assert report['repair'][0]['undone'], report
+    assert guest.nodes() == before and guest.status() == 'io-error'
+
+
+@test('a server that has not closed the old connection', needs=NEEDS)
+def _(box):
+    guest = Guest(box)
+    fleet = Fleet.of(box, vm=guest.qmp_path)
+    pause_on_error(box, guest, fleet)
+    before = guest.nodes()
+    # The old server is frozen, another one is at its path.
+    os.unlink(guest.disk.path)
+    replace(box, guest)
+    report = fleet.json('yank', 'vm', '--all', '--repair', code=REFUSED,
+                        seconds=30)
+    assert 'may still carry out old writes' in \
+        report['repair-error']['desc'], report
+    assert guest.nodes() == before
+    check_all_done(fleet.json('yank', 'vm', '--all', '--repair', '--force'))
+    check_reads(guest)
+
+
+@test('I/O threads of guests that run', needs=NEEDS)
+def _(box):
+    for kind, device, options in (
+            ('virtio-blk-pci', ',iothread=io0', []),
+            ('scsi-hd', ',bus=s0.0',
+             ['-device', 'virtio-scsi-pci,id=s0,iothread=io0'])):
+        guest = Guest(box, kind=kind, device=device, options=[
+            '-object', 'iothread,id=io0', *options])
+        fleet = Fleet.of(box, vm=guest.qmp_path)
+        guest.qmp.cmd('cont')
+        wait_for('the firmware has read', lambda: guest.reads() > 0, 30)
+        before = guest.nodes()
+        check_all_done(fleet.json('yank', 'vm', 'blockdev:proto', '--repair'),
+                       cont=False)
+        assert guest.nodes() == before
+        n_reads = guest.reads()
+        guest.qmp.cmd('system_reset')
+        wait_for('it has read again', lambda: guest.reads() > n_reads, 30)
+        assert guest.status() == 'running'
+
+
+@test('an exported node', needs=NEEDS)
+def _(box):
+    guest = Guest(box)
+    fleet = Fleet.of(box, vm=guest.qmp_path)
+    guest.qmp.cmd('nbd-server-start', {'addr': {
+        'type': 'unix', 'data': {'path': box.path('export')}}})
+    guest.qmp.cmd('block-export-add', {
+        'type': 'nbd', 'id': 'e0', 'node-name': 'top'})
+    before = guest.nodes()
+    report = fleet.json('yank', 'vm', '--all', '--repair', code=REFUSED)
+    assert "export 'e0'" in report['repair-error']['desc'], report
+    assert guest.nodes() == before
+    assert len(guest.qmp.cmd('query-block-exports')) == 1
+    report = fleet.json('yank', 'vm', '--all', '--repair', '--force')
+    check_all_done(report, cont=False)
+    assert guest.nodes() == before
+    assert guest.qmp.cmd('query-block-exports') == []
 
 
 @test('what cannot be made anew is left alone', needs=NEEDS)
