@@ -19,8 +19,9 @@ UNITS = BUILD / 'tools'
 EXPOSURE = {'yankd@.service': 2.0, 'yankctl-watch.service': 3.0}
 STRICT = {'NoNewPrivileges=yes', 'ProtectSystem=strict',
           'MemoryDenyWriteExecute=yes', 'RestrictNamespaces=yes',
-          'SystemCallFilter=@system-service', 'SystemCallArchitectures=native',
-          'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6'}
+          'SystemCallFilter=@system-service', 'SystemCallArchitectures=native'}
+FAMILIES = {'yankd@.service': 'AF_UNIX AF_INET AF_INET6',
+            'yankctl-watch.service': 'AF_UNIX AF_INET AF_INET6 AF_NETLINK'}
 
 
 def analyze(*arguments):
@@ -61,8 +62,9 @@ def checks(name):
     text = (UNITS / name).read_text()
     lines = set(text.splitlines())
     missing = not_installed(text)
+    strict = STRICT | {f'RestrictAddressFamilies={FAMILIES[name]}'}
     yield f'{name} starts what is installed', not missing, missing
-    yield f'{name} is confined', STRICT <= lines, STRICT - lines
+    yield f'{name} is confined', strict <= lines, strict - lines
     if not shutil.which('systemd-analyze'):
         yield f'{name} # SKIP no systemd-analyze', True, ''
         return
