@@ -208,16 +208,36 @@ json_object *lane_call(Lane *lane, json_object *request, GError **errp)
     return control_client_call(lane->lanes->control, request, errp);
 }
 
-json_object *lane_execute(Lane *lane, bool oob, const char *command,
-                          json_object *arguments, int timeout_ms, GError **errp)
+static json_object *execute_request(const char *op, const char *command,
+                                    json_object *arguments, int timeout_ms)
 {
-    g_autoptr(json_object) request = json_object_new_object();
+    json_object *request = json_object_new_object();
 
-    json_set_string(request, "op", oob ? "oob" : "execute");
+    json_set_string(request, "op", op);
     json_set_string(request, "command", command);
     json_set(request, "arguments", json_object_get(arguments));
     if (timeout_ms > 0) {
         json_set_int(request, "timeout-ms", timeout_ms);
     }
+    return request;
+}
+
+json_object *lane_execute(Lane *lane, bool oob, const char *command,
+                          json_object *arguments, int timeout_ms, GError **errp)
+{
+    g_autoptr(json_object) request = execute_request(
+        oob ? "oob" : "execute", command, arguments, timeout_ms);
+
+    return lane_call(lane, request, errp);
+}
+
+json_object *lane_execute_forced(Lane *lane, const char *command,
+                                 json_object *arguments, int timeout_ms,
+                                 GError **errp)
+{
+    g_autoptr(json_object) request =
+        execute_request("execute", command, arguments, timeout_ms);
+
+    json_set_bool(request, "force", true);
     return lane_call(lane, request, errp);
 }

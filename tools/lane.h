@@ -61,6 +61,14 @@ json_object *lane_execute(Lane *lane, bool oob, const char *command,
                           GError **errp);
 
 /*
+ * The same in-band, also while the main loop does not answer, for what is to be
+ * carried out late as well; lane_execute() refuses what changes something then.
+ */
+json_object *lane_execute_forced(Lane *lane, const char *command,
+                                 json_object *arguments, int timeout_ms,
+                                 GError **errp);
+
+/*
  * Ends the connection: the calls that are under way on other threads, and all
  * later ones, fail.  For who will not wait for their answers.
  */

@@ -5,9 +5,13 @@
  */
 #include "qemu/osdep.h"
 #include "client/job.h"
+#include "client/ping.h"
 #include "exit-code.h"
 #include "json.h"
 #include "ops-internal.h"
+
+/* What a command has at least, when the main loop was slow to answer before. */
+#define LAST_MS 500
 
 /* Sets @command and @arguments (or NULL), which belong to @request. */
 static bool read_command(json_object *request, const char **command,
@@ -81,6 +85,65 @@ static bool may_run_in_band(const char *command, GError **errp)
     return true;
 }
 
+/* A main loop that carries it out late does no harm. */
+static bool only_asks(const char *command)
+{
+    static const char *const prefixes[] = {"query-", "x-query-", "qom-list",
+                                           "qom-get", "device-list-"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+        if (g_str_has_prefix(command, prefixes[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Whether the main loop answers.  If it does not, @command would wait in its
+ * queue, and be carried out whenever the main loop comes back, by when nobody
+ * may want it any more.
+ */
+static bool check_answers(YcDomain *dom, const char *command, int timeout_ms,
+                          GError **errp)
+{
+    g_autoptr(GError) err = NULL;
+    gint64 us;
+
+    if (yc_domain_ping(dom, YC_PING_IN_BAND, timeout_ms, &us, &err)) {
+        return true;
+    }
+    if (g_error_matches(err, YC_ERROR, YC_ERROR_TIMEOUT)) {
+        g_set_error(errp, EXIT_ERROR, EXIT_REFUSED,
+                    "domain '%s': '%s' was not sent: the main loop has not "
+                    "answered for %" G_GINT64_FORMAT
+                    " ms, and would carry it out whenever it does again, "
+                    "which only --force allows",
+                    yc_domain_name(dom), command, us / 1000);
+        return false;
+    }
+    g_propagate_prefixed_error(errp, g_steal_pointer(&err),
+                               "'%s' was not sent: ", command);
+    return false;
+}
+
+/* What it means that there is no answer to what was sent. */
+static void tell_later(const char *command, GError *err)
+{
+    char *message;
+
+    if (only_asks(command) ||
+        !g_error_matches(err, YC_ERROR, YC_ERROR_TIMEOUT)) {
+        return;
+    }
+    message = g_strconcat(err->message,
+                          "; it may still be carried out later, when the main "
+                          "loop answers again",
+                          NULL);
+    g_free(err->message);
+    err->message = message;
+}
+
 /*
  * One command is all that the job does, so its answer counts even if the
  * domain is lost right behind it: that is how "quit" ends well.
@@ -91,13 +154,16 @@ static json_object *run_alone(YcDomain *dom, const char *command,
 {
     YcQmpClient *monitor = yc_domain_enter_monitor(dom, command, errp);
     json_object *result = NULL;
+    GError *err = NULL;
 
     if (!monitor) {
         return NULL;
     }
     if (!yc_qmp_client_execute(monitor, YC_QMP_IN_BAND, command, arguments,
-                               timeout_ms, &result, errp)) {
+                               timeout_ms, &result, &err)) {
         result = NULL;
+        tell_later(command, err);
+        g_propagate_error(errp, err);
     }
     yc_domain_exit_monitor(dom, NULL);
     return result;
@@ -122,12 +188,20 @@ json_object *ops_in_band(YcDomain *dom, const char *command,
 json_object *op_execute(const OpTarget *target, json_object *request,
                         int timeout_ms, GError **errp)
 {
+    gint64 start = g_get_monotonic_time();
+    bool force = json_get_bool(request, "force", false);
     json_object *arguments;
     const char *command;
+    gint64 took_ms;
 
     if (!read_command(request, &command, &arguments, errp) ||
-        !may_run_in_band(command, errp)) {
+        !may_run_in_band(command, errp) ||
+        (!force && !only_asks(command) &&
+         !check_answers(target->dom, command, timeout_ms, errp))) {
         return NULL;
     }
-    return ops_in_band(target->dom, command, arguments, timeout_ms, errp);
+    took_ms = (g_get_monotonic_time() - start) / 1000;
+    return ops_in_band(target->dom, command, arguments,
+                       MAX(timeout_ms - took_ms, MIN(timeout_ms, LAST_MS)),
+                       errp);
 }

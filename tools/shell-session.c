@@ -20,6 +20,7 @@ typedef struct Work {
 
 struct ShellSession {
     Lane *lane;
+    bool force;
     GThreadPool *in_band; /* one thread */
     GThreadPool *oob;
     int fd; /* eventfd: one for each item */
@@ -28,6 +29,7 @@ struct ShellSession {
     GCond changed;
     GQueue items; /* of ShellItem */
     unsigned n_under_way;
+    unsigned n_asked; /* of these, what the user has asked for */
 };
 
 void shell_item_free(ShellItem *item)
@@ -43,6 +45,7 @@ void shell_item_free(ShellItem *item)
 static void push(ShellSession *session, ShellItem *item, unsigned n_done)
 {
     g_mutex_lock(&session->lock);
+    session->n_asked -= item->kind == SHELL_ANSWER ? n_done : 0;
     g_queue_push_tail(&session->items, item);
     session->n_under_way -= n_done;
     eventfd_write(session->fd, 1);
@@ -67,8 +70,12 @@ static void run(void *data, void *opaque)
     item->kind = work->kind;
     item->command = g_strdup(work->request->command);
     item->result =
-        lane_execute(session->lane, work->request->oob, work->request->command,
-                     work->request->arguments, 0, &item->error);
+        session->force && !work->request->oob
+            ? lane_execute_forced(session->lane, work->request->command,
+                                  work->request->arguments, 0, &item->error)
+            : lane_execute(session->lane, work->request->oob,
+                           work->request->command, work->request->arguments, 0,
+                           &item->error);
     item->us = g_get_monotonic_time() - work->start;
     push(session, item, 1);
     work_free(work);
@@ -83,11 +90,12 @@ static void note_event(Lane *lane, json_object *event, void *opaque)
     push(opaque, item, 0);
 }
 
-ShellSession *shell_session_new(Lane *lane, GError **errp)
+ShellSession *shell_session_new(Lane *lane, bool force, GError **errp)
 {
     g_autoptr(ShellSession) session = g_new0(ShellSession, 1);
 
     session->lane = lane;
+    session->force = force;
     session->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
     g_mutex_init(&session->lock);
     g_cond_init(&session->changed);
@@ -102,16 +110,19 @@ ShellSession *shell_session_new(Lane *lane, GError **errp)
 }
 
 /* What was just asked for is to be done; what hangs may do so for long. */
-static void wait_moment(ShellSession *session)
+unsigned shell_session_leave(ShellSession *session)
 {
     gint64 end = g_get_monotonic_time() + LAST_MOMENT_US;
     bool in_time = true;
+    unsigned left;
 
     g_mutex_lock(&session->lock);
     while (session->n_under_way > 0 && in_time) {
         in_time = g_cond_wait_until(&session->changed, &session->lock, end);
     }
+    left = session->n_asked;
     g_mutex_unlock(&session->lock);
+    return left;
 }
 
 void shell_session_free(ShellSession *session)
@@ -120,7 +131,6 @@ void shell_session_free(ShellSession *session)
         return;
     }
     lane_unsubscribe(session->lane);
-    wait_moment(session);
     lane_hang_up(session->lane);
     g_thread_pool_free(session->in_band, true, true);
     g_thread_pool_free(session->oob, true, true);
@@ -140,6 +150,7 @@ static void submit(ShellSession *session, QmpText *request, ShellKind kind)
     work->start = g_get_monotonic_time();
     g_mutex_lock(&session->lock);
     session->n_under_way++;
+    session->n_asked += kind == SHELL_ANSWER;
     g_mutex_unlock(&session->lock);
     g_thread_pool_push(request->oob ? session->oob : session->in_band, work,
                        NULL);

@@ -31,9 +31,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ShellItem, shell_item_free)
 
 typedef struct ShellSession ShellSession;
 
-/* Subscribes to the events of @lane, which must outlive the session. */
-ShellSession *shell_session_new(Lane *lane, GError **errp);
-/* Requests under way get half a second more; then it ends the connection. */
+/*
+ * Subscribes to the events of @lane, which must outlive the session.
+ * @force: in-band commands are sent also while the main loop does not answer
+ */
+ShellSession *shell_session_new(Lane *lane, bool force, GError **errp);
+/*
+ * Requests under way get half a second more.  Returns how many of them have
+ * not been answered by then.
+ */
+unsigned shell_session_leave(ShellSession *session);
+/* Ends the connection. */
 void shell_session_free(ShellSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ShellSession, shell_session_free)
 

@@ -134,7 +134,10 @@ static void cancel(Migration *m)
     g_autoptr(json_object) result = NULL;
 
     say(m, "cancelling; once more yanks");
-    result = lane_execute(m->lane, m->yankd, "migrate_cancel", NULL, 0, &err);
+    result =
+        m->yankd
+            ? lane_execute(m->lane, true, "migrate_cancel", NULL, 0, &err)
+            : lane_execute_forced(m->lane, "migrate_cancel", NULL, 0, &err);
     if (!result) {
         say(m, "migrate_cancel: %s", err->message);
     }

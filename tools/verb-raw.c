@@ -13,11 +13,13 @@
 
 #define MAX_REQUEST (64 * MiB)
 
-static gboolean oob;
+static gboolean oob, force;
 
 static const GOptionEntry entries[] = {
     {"oob", 'o', 0, G_OPTION_ARG_NONE, &oob,
      "Out-of-band: at once, whatever the main loop does", NULL},
+    {"force", 'f', 0, G_OPTION_ARG_NONE, &force,
+     "Send it also when the main loop hangs, to be carried out later", NULL},
     {NULL},
 };
 
@@ -87,8 +89,11 @@ static ExitCode run(const Options *options, char **arguments, GError **errp)
     if (!lane) {
         return EXIT_FAILED;
     }
-    result = lane_execute(lane, request->oob, request->command,
-                          request->arguments, 0, &err);
+    result = force && !request->oob
+                 ? lane_execute_forced(lane, request->command,
+                                       request->arguments, 0, &err)
+                 : lane_execute(lane, request->oob, request->command,
+                                request->arguments, 0, &err);
     if (result) {
         print_answer(result);
         return EXIT_OK;

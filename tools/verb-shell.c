@@ -14,6 +14,15 @@
 #include "shell-show.h"
 #include "verb.h"
 
+static gboolean force;
+
+static const GOptionEntry entries[] = {
+    {"force", 'f', 0, G_OPTION_ARG_NONE, &force,
+     "Send commands also when the main loop hangs, to be carried out later",
+     NULL},
+    {NULL},
+};
+
 typedef struct Shell {
     const Options *options;
     ShellSession *session;
@@ -180,12 +189,20 @@ static void run_lines(Shell *shell)
 /* False: the connection is lost. */
 static bool run_shell(Shell *shell, const char *domain)
 {
+    unsigned left;
+
     if (shell->signals >= 0) {
         run_interactive(shell, domain);
         close(shell->signals);
         shell->failed = false;
     } else {
         run_lines(shell);
+    }
+    left = shell_session_leave(shell->session);
+    if (left) {
+        g_printerr("yankctl: not answered: %u; what was sent may still be "
+                   "carried out later\n",
+                   left);
     }
     schema_free(shell->schema);
     return !shell->lost;
@@ -201,7 +218,7 @@ static ExitCode run(const Options *options, char **arguments, GError **errp)
     g_autoptr(Lane) lane =
         lanes ? lane_open_name(lanes, arguments[0], errp) : NULL;
     g_autoptr(ShellSession) session =
-        lane ? shell_session_new(lane, errp) : NULL;
+        lane ? shell_session_new(lane, force, errp) : NULL;
 
     if (!session) {
         return EXIT_FAILED;
@@ -222,6 +239,7 @@ const Verb verb_shell = {
     .name = "shell",
     .arguments = "DOMAIN",
     .summary = "QMP line by line, with completion; ! in front is out-of-band",
+    .options = entries,
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run,

@@ -13,14 +13,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 import peers
 from daemon import Daemon, free_port, listens
 from guest import Guest
+from hang import FifoHang
 from nbd import CMD_READ, NbdClient
 from peers import Dripper
 from sandbox import wait_for
 from servers import Gateway
 from suite import run, slowness, test
 from watch import READ, Hang, Watch
-from yankctl import (FAILED, GUEST_FAILED, NO_LANE, NOT_FOUND, OK, REFUSED, SILENCE, STUCK,
-                     TIMEOUT, UNREACHABLE, USAGE, Fleet)
+from yankctl import (FAILED, GUEST_FAILED, NO_LANE, NOT_FOUND, OK, REFUSED,
+                     SILENCE, STUCK, TIMEOUT, UNREACHABLE, USAGE, Fleet)
 
 
 def ping(status, lane):
@@ -359,6 +360,69 @@ def _(box):
         fleet = Fleet.of(box, vm=daemon.qmp_path)
         assert fleet.json('status', 'vm', code=OK)['state'] == 'running'
         fleet.fails(FAILED, 'yank', 'vm', '--all')
+
+
+def not_answered(fleet, other, release):
+    """raw while the main loop hangs, which @release ends."""
+    add = ('raw', 'vm', 'object-add', 'qom-type=iothread')
+    said = fleet.fails(REFUSED, *add, 'id=never')
+    assert "'object-add' was not sent" in said and '--force' in said, said
+    said = fleet.fails(TIMEOUT, 'raw', 'vm', 'query-version')
+    assert 'carried out later' not in said, said
+    said = fleet.fails(TIMEOUT, *add, 'id=late', '--force')
+    assert 'may still be carried out later' in said, said
+    release()
+    wait_for('the other one', lambda: 'late' in [
+        thread['id'] for thread in other.cmd('query-iothreads')])
+    assert 'never' not in [
+        thread['id'] for thread in other.cmd('query-iothreads')]
+    fleet.json(*add, 'id=now')
+
+
+@test('yankd hangs: what changes something is not left in its queue')
+def _(box):
+    with Daemon(box, 'yankd') as daemon, daemon.qmp() as other:
+        watch = Watch(box, '-s', f'vm={daemon.qmp_path}')
+        watch.wait_connected(1)
+        hang = FifoHang(box, daemon.pid, other)
+        not_answered(Fleet(box, control=watch.control, timeout=SILENCE),
+                     other, hang.release)
+        watch.finish()
+        hang = FifoHang(box, daemon.pid, other)
+        said = Fleet.of(box, vm=daemon.qmp_path, timeout=SILENCE).fails(
+            REFUSED, 'raw', 'vm', 'object-del', 'id=late')
+        assert 'was not sent' in said, said
+        hang.release()
+
+
+@test('stock hangs: what changes something is not left in its queue',
+      needs=['nbdkit', 'qemu-system-x86_64'])
+def _(box):
+    victim = Hang(box, 'qemu')
+    watch = Watch(box, '-s', f'vm={victim.qmp_path}')
+    watch.wait_connected(1)
+    victim.hang()
+
+    def release():
+        victim.disks[0].thaw()
+        victim.rescued()
+    not_answered(Fleet(box, control=watch.control, timeout=SILENCE),
+                 victim.qmp, release)
+    watch.finish()
+    victim.finish()
+
+
+@test('a command that hangs itself may be carried out later',
+      needs=['nbdkit'])
+def _(box):
+    victim = Hang(box, 'yankd')
+    victim.disks[0].freeze()
+    said = Fleet.of(box, vm=victim.qmp_path, timeout=SILENCE).fails(
+        TIMEOUT, 'raw', 'vm', 'blockdev-add', json.dumps({
+            'driver': 'nbd', 'node-name': 'n', 'server': {
+                'type': 'unix', 'path': victim.disks[0].path}}))
+    assert 'may still be carried out later' in said, said
+    victim.finish()
 
 
 @test('a guest that has paused on an I/O error is not well',

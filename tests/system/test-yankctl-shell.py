@@ -22,7 +22,7 @@ from daemon import Daemon
 from hang import FifoHang
 from sandbox import wait_for
 from suite import run, slowness, test
-from yankctl import FAILED, OK, UNREACHABLE, Fleet
+from yankctl import FAILED, OK, SILENCE, UNREACHABLE, Fleet
 
 ESCAPES = re.compile(r'\x1b\[[0-9;?]*[a-zA-Z]|\r|\a')
 
@@ -172,8 +172,24 @@ def _(box):
         shell.type('!query-dispatch\r')
         shell.expect('"running-ms"')
         start = time.monotonic()
-        assert shell.leave() == OK
+        shell.type('exit\r')
+        shell.expect('not answered: 1; what was sent may still be carried out')
+        assert shell.wait() == OK
         assert time.monotonic() - start < 5 * slowness()
+        hang.release()
+
+
+@test('what changes something is not sent to what hangs')
+def _(box):
+    with Daemon(box, 'yankd') as daemon, daemon.qmp() as other:
+        fleet = Fleet.of(box, vm=daemon.qmp_path, timeout=SILENCE)
+        hang = FifoHang(box, daemon.pid, other)
+        text = lines(fleet, box, 'object-add qom-type=iothread id=never\n',
+                     code=FAILED)
+        assert 'was not sent' in text, text
+        text = lines(fleet, box, 'object-add qom-type=iothread id=late\n',
+                     '--force', code=FAILED)
+        assert 'may still be carried out later' in text, text
         hang.release()
 
 
