@@ -59,6 +59,9 @@ static ExitCode check(const Options *options)
     json_object *list = json_object_new_array();
     g_autoptr(json_object) reply = json_object_new_object();
 
+    if (policy) {
+        policy_check_rules(policy, check_path, errors);
+    }
     json_set(reply, "errors", list);
     for (guint i = 0; i < errors->len; i++) {
         if (!options->json) {
@@ -69,7 +72,7 @@ static ExitCode check(const Options *options)
     if (options->json) {
         output_json(reply, true);
     }
-    return policy ? EXIT_OK : EXIT_USAGE;
+    return errors->len ? EXIT_USAGE : EXIT_OK;
 }
 
 static gboolean on_end(void *opaque)

@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from suite import run, test
-from watch import yankctl
+from watch import Watch, yankctl
 
 # The text of a file, and all that is to be said of it.
 WRONG = [
@@ -50,6 +50,9 @@ WRONG = [
     ('rules:\n  - domains: "*"\n    hook: {timeout: 3}\n',
      ["3:11: 'command' is missing"]),
     ('rules:\n  - domains: ""\n', ['2:14: domains is empty']),
+    ('rules:\n  - domains: "a*"\n  - domains: "*"\n  - domains: b\n',
+     ["4:14: the rule for 'b' can never match: the rule for '*' in line 3 "
+      "matches all of these domains"]),
     ('interval: [1\n', None),
     ('\tinterval: 1\n', None),
     ('interval: 1\n---\ninterval: 2\n',
@@ -105,6 +108,27 @@ def _(box):
     for text in ('', '# nothing\n', FINE):
         _, done = check(box, text)
         assert (done.returncode, done.stderr) == (0, ''), (text, done)
+
+
+def rules(*patterns):
+    return 'rules:\n' + ''.join(f"  - domains: '{p}'\n" for p in patterns)
+
+
+@test('rules that can never match')
+def _(box):
+    for before, after in (('*', '*'), ('*', 'a'), ('a*', 'ab*'), ('a?c', 'abc'),
+                          ('*b*', 'a?b'), ('??*', '*?*?'), ('?', 'ä'),
+                          ('a*b*c', 'axb?bc'), ('ä*', 'äö'), ('a', 'a')):
+        _, done = check(box, rules(before, after))
+        assert done.returncode == 2 and '3:14:' in done.stderr, (before, after)
+    for before, after in (('a', '*'), ('?', '*'), ('a?', 'a*'), ('ab*', 'a*'),
+                          ('*a', '*'), ('?', 'ab'), ('??', 'ä'), ('a*b', 'a?c'),
+                          ('*ab', 'a*b'), ('a', 'b'), ('*?', '*')):
+        _, done = check(box, rules(before, after))
+        assert done.returncode == 0, (before, after, done)
+    # It does no harm, so the service starts.
+    watch = Watch(box, '-s', 'a=/nowhere', policy=rules('*', 'a'))
+    watch.finish()
 
 
 @test('errors as JSON')

@@ -117,8 +117,11 @@ static void read_hook(YamlFile *file, yaml_node_t *value, void *target)
 
 static void read_domains(YamlFile *file, yaml_node_t *value, void *target)
 {
-    ((PolicyRule *)target)->domains =
-        g_strdup(yaml_read_text(file, value, "domains"));
+    PolicyRule *rule = target;
+
+    rule->domains = g_strdup(yaml_read_text(file, value, "domains"));
+    rule->line = value->start_mark.line + 1;
+    rule->column = value->start_mark.column + 1;
 }
 
 static void read_threshold(YamlFile *file, yaml_node_t *value, void *target)

@@ -125,6 +125,88 @@ const PolicyRule *policy_find(const Policy *policy, const char *domain)
     return otherwise;
 }
 
+/* @pattern with the wildcards of each run in one order: "?*", not "*?*". */
+static char *normalise(const char *pattern)
+{
+    GString *text = g_string_new(NULL);
+
+    while (*pattern) {
+        bool any = false;
+
+        for (; *pattern == '*' || *pattern == '?'; pattern++) {
+            any = any || *pattern == '*';
+            if (*pattern == '?') {
+                g_string_append_c(text, '?');
+            }
+        }
+        if (any) {
+            g_string_append_c(text, '*');
+        }
+        if (*pattern) {
+            const char *next = g_utf8_next_char(pattern);
+
+            g_string_append_len(text, pattern, next - pattern);
+            pattern = next;
+        }
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* Whether the symbol at @one matches all that the one at @other does. */
+static bool symbol_covers(const char *one, const char *other)
+{
+    return *one == '?' ? *other != '*'
+                       : g_utf8_get_char(one) == g_utf8_get_char(other);
+}
+
+/* Matches with @other as the text: its wildcards are symbols of their own. */
+bool policy_pattern_covers(const char *pattern, const char *other)
+{
+    g_autofree char *covering = normalise(pattern);
+    g_autofree char *covered = normalise(other);
+    const char *p = covering, *q = covered;
+    const char *star = NULL, *resume = NULL;
+
+    while (*q) {
+        if (*p == '*') {
+            star = ++p;
+            resume = q;
+        } else if (*p && symbol_covers(p, q)) {
+            p = g_utf8_next_char(p);
+            q = g_utf8_next_char(q);
+        } else if (star) {
+            p = star;
+            q = resume = g_utf8_next_char(resume);
+        } else {
+            return false;
+        }
+    }
+    return !p[strspn(p, "*")];
+}
+
+void policy_check_rules(const Policy *policy, const char *path,
+                        GPtrArray *errors)
+{
+    for (guint i = 1; i < policy->rules->len; i++) {
+        const PolicyRule *rule = policy->rules->pdata[i];
+
+        for (guint j = 0; j < i; j++) {
+            const PolicyRule *before = policy->rules->pdata[j];
+
+            if (policy_pattern_covers(before->domains, rule->domains)) {
+                g_ptr_array_add(
+                    errors, g_strdup_printf(
+                                "%s:%zu:%zu: the rule for '%s' can never "
+                                "match: the rule for '%s' in line %zu "
+                                "matches all of these domains",
+                                path, rule->line, rule->column, rule->domains,
+                                before->domains, before->line));
+                break;
+            }
+        }
+    }
+}
+
 bool policy_instance_matches(const PolicyInstance *entry, const char *name)
 {
     return g_str_has_prefix(name, entry->prefix) &&

@@ -22,6 +22,8 @@ typedef struct PolicyInstance {
 /* What holds for the domains that it matches. */
 typedef struct PolicyRule {
     char *domains; /* pattern */
+    size_t line;   /* where it is in the file, from 1 */
+    size_t column;
     gint64 threshold_us;
     bool yank; /* else only report */
     GPtrArray *instances;
@@ -55,9 +57,18 @@ const PolicyRule *policy_find(const Policy *policy, const char *domain);
 bool policy_instance_matches(const PolicyInstance *entry, const char *name);
 
 /*
+ * Whether @pattern matches all that @other matches.  False where that is not
+ * evident, as between "?*" and "*a".
+ */
+bool policy_pattern_covers(const char *pattern, const char *other);
+
+/*
  * Reads the file at @path.  NULL when it has errors: each is then added to
  * @errors, a string "path:line:column: message" which the array frees.
  */
 Policy *policy_load(const char *path, GPtrArray *errors);
+/* Adds those rules of @policy, of @path, to @errors that never come to bear. */
+void policy_check_rules(const Policy *policy, const char *path,
+                        GPtrArray *errors);
 
 #endif
