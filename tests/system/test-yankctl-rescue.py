@@ -302,7 +302,6 @@ def _(box):
 
 @test('a yank that does not help is told, with its exit code')
 def _(box):
-    from hang import FifoHang
     with Daemon(box, 'yankd') as daemon, daemon.qmp() as other:
         fleet = Fleet.of(box, vm=daemon.qmp_path, timeout=SILENCE)
         listener = peers.Listener(box)
@@ -364,18 +363,19 @@ def _(box):
 
 def not_answered(fleet, other, release):
     """raw while the main loop hangs, which @release ends."""
-    add = ('raw', 'vm', 'object-add', 'qom-type=iothread')
+    add = ('raw', 'vm', 'chardev-add', 'backend={"type": "null", "data": {}}')
+
+    def chardevs():
+        return [c['label'] for c in other.cmd('query-chardev')]
     said = fleet.fails(REFUSED, *add, 'id=never')
-    assert "'object-add' was not sent" in said and '--force' in said, said
+    assert "'chardev-add' was not sent" in said and '--force' in said, said
     said = fleet.fails(TIMEOUT, 'raw', 'vm', 'query-version')
     assert 'carried out later' not in said, said
     said = fleet.fails(TIMEOUT, *add, 'id=late', '--force')
     assert 'may still be carried out later' in said, said
     release()
-    wait_for('the other one', lambda: 'late' in [
-        thread['id'] for thread in other.cmd('query-iothreads')])
-    assert 'never' not in [
-        thread['id'] for thread in other.cmd('query-iothreads')]
+    wait_for('the other one', lambda: 'late' in chardevs())
+    assert 'never' not in chardevs()
     fleet.json(*add, 'id=now')
 
 
@@ -390,7 +390,7 @@ def _(box):
         watch.finish()
         hang = FifoHang(box, daemon.pid, other)
         said = Fleet.of(box, vm=daemon.qmp_path, timeout=SILENCE).fails(
-            REFUSED, 'raw', 'vm', 'object-del', 'id=late')
+            REFUSED, 'raw', 'vm', 'chardev-remove', 'id=late')
         assert 'was not sent' in said, said
         hang.release()
 
