@@ -28,7 +28,13 @@ static bool client_attempting(YcQmpClient *client)
 
 static void client_connected(void *opaque)
 {
-    yc_qmp_set_state(opaque, YC_QMP_GREETING, NULL);
+    YcQmpClient *client = opaque;
+    pid_t pid = yc_stream_peer_pid(client->stream);
+
+    WITH_QEMU_LOCK_GUARD(&client->lock) {
+        client->known.peer_pid = pid;
+    }
+    yc_qmp_set_state(client, YC_QMP_GREETING, NULL);
 }
 
 static void client_failed(GError *err, void *opaque)

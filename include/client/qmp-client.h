@@ -216,7 +216,8 @@ char *yc_qmp_client_package(YcQmpClient *client);
 
 /*
  * The process that made the unix socket at the other end listen, which is the
- * server unless that was handed the socket; 0 when it cannot be told.
+ * server unless that was handed the socket; 0 when it cannot be told.  Known
+ * from the moment a connection is made, also when no greeting comes.
  */
 pid_t yc_qmp_client_peer_pid(YcQmpClient *client);
 

@@ -120,20 +120,29 @@ def _(box):
     assert not console.clients
 
 
-@test('a monitor that serves another client is held once that has left',
+@test('monitors that serve other clients are held once those have left',
       needs=['qemu-system-x86_64'])
 def _(box):
     folder = box.path('vms')
     os.mkdir(folder)
-    with Daemon(box, 'qemu') as server:
-        other = server.qmp()
-        move_monitor(server, f'{folder}/vm.qmp')
+    console = f'{folder}/con.qmp'
+    with Daemon(box, 'qemu', monitors=2, options=[
+            '-chardev', f'socket,id=con,path={console},server=on,wait=off',
+            '-serial', 'chardev:con']) as server:
+        others = [server.qmp(i) for i in range(2)]
+        names = ['vm.qmp', os.path.basename(server.sockets[1])]
+        for path, name in zip(server.sockets, names):
+            os.link(path, f'{folder}/{name}')
         watch = Watch(box, '-d', folder, *RESCAN)
-        wait_output(watch, 'another client')
-        other.close()
-        watch.wait_connected(1)
+        # The console is a stray, whatever it is called.
+        wait_output(watch, 'not asked again')
+        for name in names:
+            wait_output(watch, f'{name}: no greeting')
+        for other in others:
+            other.close()
+        watch.wait_connected(2)
+        assert watch.process.output().count('not asked again') == 1
         watch.finish()
-        os.rename(f'{folder}/vm.qmp', server.qmp_path)
 
 
 @test('the monitors of a manager are not held unless they are named')

@@ -11,6 +11,7 @@
 #include "tools/status.h"
 #include "keeper.h"
 #include "log.h"
+#include "stray.h"
 
 #define CONNECT_MS 3000
 #define MAX_OOB_MS 1000
@@ -99,31 +100,18 @@ static void set_down(Keeper *keeper, const GError *why, bool still)
     }
 }
 
-/*
- * Whether an attempt that ended with @why shows that there is no monitor.  One
- * that serves another client is as silent as a console: what is called like a
- * monitor is asked again.
- */
-static bool shows_no_monitor(const DomainSpec *spec, const GError *why)
-{
-    bool silent = g_error_matches(why, YC_ERROR, YC_ERROR_NO_GREETING) ||
-                  g_error_matches(why, YC_ERROR, YC_ERROR_CLOSED);
-
-    return spec->identity &&
-           (g_error_matches(why, YC_ERROR, YC_ERROR_PROTOCOL) ||
-            (silent && !g_str_has_suffix(spec->monitor, ".qmp")));
-}
-
-/* Leaves the socket to its users if @why shows that it is no monitor. */
+/* Leaves the socket to its users if @why shows that it is a stray. */
 static void check_monitor(Keeper *keeper, const GError *why)
 {
     g_autofree char *told = g_strconcat(
         why->message, "; not asked again while this socket is there", NULL);
     bool aside;
 
+    if (!is_stray(keeper->spec, yc_domain_lane(keeper->dom), why)) {
+        return;
+    }
     g_mutex_lock(&keeper->lock);
-    aside =
-        !keeper->seen && !keeper->aside && shows_no_monitor(keeper->spec, why);
+    aside = !keeper->seen && !keeper->aside;
     if (aside) {
         keeper->aside = true;
         g_clear_error(&keeper->down);
