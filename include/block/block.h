@@ -1,12 +1,13 @@
 /*
- * Block nodes: named, sized, with a driver behind them.
+ * Block nodes: a node has a name, a size and a driver.
  *
  * The graph (add, delete, look up, resize, use) belongs to the main thread.
  * Data I/O belongs to the I/O thread of the node: requests are submitted on
- * it, the driver completes them on it, and neither ever blocks there.  An
+ * that thread, the driver completes them there, and neither ever blocks it.  An
  * export runs on the I/O thread of its node, so a request crosses no thread
- * between them.  The only lock on its way is that of the node's activity, which
- * no thread holds for longer than it takes to read or write a few numbers.
+ * between them.  A request takes a single lock, that of the node's activity,
+ * which no thread holds for longer than it takes to read or write a few
+ * numbers.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,8 +23,8 @@ typedef struct BlockNode BlockNode;
 typedef struct BlockRequest BlockRequest;
 
 /*
- * How long a command waits for requests that no yank ends.  The user sees the
- * bound in the error message.
+ * How long a command waits for requests that no yank can end, in milliseconds.
+ * The error message states this limit.
  */
 #define BLOCK_WAIT_MS 10000
 
@@ -76,15 +77,16 @@ struct BlockRequest {
     int64_t start_ns;
     void *split; /* the request is a step of another one */
     void *driver_data;
-    ActivityRequest activity; /* the driver's */
+    ActivityRequest activity; /* of the driver */
 };
 
 /*
- * Starts @req on @node; writes need a writable user.  A range that does not
- * fit fails as block_node_check_request() says.  @req->cb runs exactly once,
- * possibly before this returns.  I/O thread of the node.  While the node is
- * drained, or the process is not active, requests wait.  No data of a failed read is any good, and what was
- * in the buffer before may still be there.
+ * Starts @req on @node; a write needs a writable user.  An invalid range fails
+ * with the error of block_node_check_request().  @req->cb runs exactly once,
+ * possibly before block_submit() returns.  Requests wait while the node is
+ * drained or the process is inactive.  After a failed read the content of the
+ * buffer is undefined; parts of it may still be what it held before.  I/O
+ * thread of the node; does not block.
  */
 void block_submit(BlockNode *node, BlockRequest *req);
 
@@ -108,9 +110,10 @@ int block_node_check_request(BlockNode *node, BlockOp op, uint64_t offset,
  */
 BlockNode *block_node_add(const BlockdevOptions *options, Error **errp);
 /*
- * Flushes, drains and closes a node that nobody uses.  May block on the peer,
- * as above; fails, and the node stays, when requests do not end that no yank
- * can end.
+ * Flushes, drains and closes a node that has no user.  May block on the peer,
+ * as block_node_add() does.  Returns false with errp set, and keeps the node,
+ * when requests that no yank can end do not end within BLOCK_WAIT_MS.  Main
+ * thread.
  */
 bool block_node_del(const char *node_name, Error **errp);
 /* Closes all nodes; at exit, after exports are gone. */
@@ -120,17 +123,17 @@ void block_close_all(void);
 BlockNode *block_node_find(const char *node_name, Error **errp);
 
 const char *block_node_name(const BlockNode *node);
-/* What sizes of nodes are multiples of. */
+/* The size of a node is a multiple of this, in bytes. */
 #define BLOCK_SECTOR 512
 
 /*
- * Bytes, rounded up to whole sectors, as QEMU's clients expect; what lies past
- * the end of the storage reads as zeroes.  May change by block_node_resize()
- * only.  Any thread.
+ * Size of @node in bytes, rounded up to whole sectors as QEMU's clients expect.
+ * Bytes past the end of the storage read as zeroes.  Only block_node_resize()
+ * may change the size.  Any thread.
  */
 uint64_t block_node_size(const BlockNode *node);
 bool block_node_is_read_only(const BlockNode *node);
-/* Whether a yank of @node ends the requests in flight on it.  Any thread. */
+/* Returns true if a yank of @node ends its requests in flight.  Any thread. */
 bool block_node_is_yankable(const BlockNode *node);
 /* Whether flush, trim and fast zeroes do anything; for NBD flags. */
 typedef struct BlockNodeCaps {
@@ -173,8 +176,9 @@ bool block_node_set_iothread(BlockNode *node, IOThread *iothread, Error **errp);
  */
 void block_drained_begin(BlockNode *node);
 /*
- * The same for commands: fails when requests that no yank can end take too
- * long; then @node is not drained.
+ * Like block_drained_begin(), for commands.  Returns false with errp set, and
+ * leaves @node undrained, when requests that no yank can end take longer than
+ * BLOCK_WAIT_MS.
  */
 bool block_drained_try(BlockNode *node, Error **errp);
 void block_drained_end(BlockNode *node);

@@ -45,28 +45,34 @@ typedef struct BlockDriver {
     void (*detach)(BlockNode *node);
     void (*attach)(BlockNode *node);
     /*
-     * Main thread; blocks; NULL when there is nothing to connect.  The
-     * parameters are those of blockdev-reconnect.
+     * Connects again; the parameters are those of blockdev-reconnect.  Main
+     * thread; blocks.  NULL if the driver has no connection.
      */
     bool (*reconnect)(BlockNode *node, uint32_t close_timeout, bool force,
                       Error **errp);
     /*
-     * A file name that says all of what is behind the node; g_free() it.
-     * NULL when the options say more; then they are the name.
+     * Returns a file name that describes the node completely; the caller frees
+     * it with g_free().  Returns NULL when the node has options that no file
+     * name can express; queries then show the options instead.
      */
     char *(*filename)(BlockNode *node);
     /*
-     * The options that make such a node, with "driver", as the user gave
-     * them; json_object_put() it.  NULL: driver and file name are all.
+     * Returns the options that make such a node, including "driver", as the
+     * user gave them; the caller frees them with json_object_put().  NULL if
+     * the driver and the file name are all the options.
      */
     json_object *(*options)(BlockNode *node);
     /*
-     * Bytes taken on disk, -1 when unknown.  Main thread; waits for at most
-     * @timeout_ms for what refresh began, then it is what was known before.
-     * NULL: not told.
+     * Returns the bytes allocated on disk, or -1 if unknown.  Main thread;
+     * waits for at most @timeout_ms milliseconds for what refresh() started,
+     * and then returns the last known value.  NULL if the driver does not
+     * report it.
      */
     int64_t (*actual_size)(BlockNode *node, int timeout_ms);
-    /* Begins to find it out; main thread, does not block; may be NULL. */
+    /*
+     * Starts to look up the allocated size.  Main thread; does not block.  NULL
+     * if the driver has no use for it.
+     */
     void (*refresh)(BlockNode *node);
     /* block_node_peek(); any thread; NULL where it does not lie in memory. */
     const void *(*peek)(BlockNode *node);
@@ -78,11 +84,12 @@ typedef struct BlockDriver {
     bool yankable;   /* a yank of the node ends its requests */
     bool has_status; /* submit() takes BLOCK_OP_STATUS */
     /*
-     * submit() is given no request that reaches past node->size; otherwise it
-     * takes them up to block_node_size(), and reads zeroes there.
+     * true: submit() never gets a request that reaches past node->size.  false:
+     * submit() gets requests up to block_node_size(), and reads zeroes past
+     * node->size.
      */
     bool exact_size;
-    bool is_file; /* its image has a dirty-flag in queries */
+    bool is_file; /* queries show a dirty-flag for its image */
 } BlockDriver;
 
 /*
@@ -129,7 +136,7 @@ struct BlockNode {
     BlockNode *child; /* the node below, or NULL; we are a user of it */
 
     /* Changed by the main thread while the node is drained. */
-    uint64_t size;      /* atomic; the driver's, in bytes */
+    uint64_t size;      /* atomic; in bytes; set by the driver */
     IOThread *iothread; /* atomic; a reference */
 
     /* Main thread. */
@@ -147,18 +154,18 @@ struct BlockNode {
     BlockGateFn *gate;       /* or NULL */
     void *gate_opaque;
     BlockOpStats stats[BLOCK_OP__MAX];
-    bool written; /* atomic: there was something to flush */
+    bool written; /* atomic; there was a write since the start */
     uint64_t wr_highest_offset;
 
     /*
-     * Drains are counted, as the end of one may still be on its way to the
-     * I/O thread when the next one begins.
+     * Counts of drains.  A drain may begin while the message that ends the
+     * previous one is still on its way to the I/O thread.
      */
-    unsigned drains_asked; /* by the main thread */
-    unsigned drains_seen;  /* by the I/O thread */
+    unsigned drains_asked; /* begun by the main thread */
+    unsigned drains_seen;  /* seen by the I/O thread */
     /*
-     * Guards drains_done: the last drain that has come to its end.  Fast;
-     * nothing is taken under it.
+     * Guards drains_done, the number of the last drain that ended.  Fast; no
+     * lock is taken under it.
      */
     QemuMutex drain_lock;
     QemuCond drain_cond;
@@ -255,9 +262,11 @@ void block_role_progress(BlockNode *node);
  */
 bool block_flush_sync(BlockNode *node, int timeout_ms);
 
-/* block/node.c: what queries call the file of @node; g_free() it. */
+/* block/node.c: the file name that queries show for @node; g_free() it. */
 char *block_node_filename(BlockNode *node);
-/* The same as options, for a node above it; json_object_put() it. */
+/*
+ * The options of @node for the options of its parent; json_object_put() them.
+ */
 json_object *block_node_options(BlockNode *node);
 
 /* block/request.c: starts what waited, if nothing holds it; I/O thread. */
@@ -269,13 +278,14 @@ void block_split_start(BlockRequest *req);
 /* Ends a step of a split request. */
 void block_split_complete(BlockRequest *step, int ret);
 /*
- * Whether @req is a step of a request whose last step is a flush: nobody is
- * told of its writes before that.
+ * Returns true if @req is a step of a split request whose last step is a flush.
+ * Such a request is not acknowledged before that flush.
  */
 bool block_split_ends_in_flush(const BlockRequest *req);
 /*
- * The driver, which has @req, may have lost what earlier steps of such a
- * request have written: @req becomes the first step again.
+ * For a driver that holds @req, a step of a request that ends in a flush, and
+ * may have lost the writes of earlier steps: turns @req into the first step
+ * again.
  */
 void block_split_restart(BlockRequest *req);
 

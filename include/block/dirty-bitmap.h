@@ -48,9 +48,10 @@ bool block_dirty_bitmap_take(BlockDirtyBitmap *bitmap, uint64_t *offset,
                              uint64_t end, uint64_t max, uint64_t *bytes);
 
 /*
- * Bytes that are dirty, in whole granules but for the end of the volume.
- * Includes what the calling thread has changed; of threads that each change a
- * bitmap and then count all of them, the last one sees the changes of all.
+ * Bytes that are dirty.  A multiple of the granularity, except that the last
+ * granule ends with the volume.  Includes all changes by the calling thread.
+ * When several threads each change a bitmap and then count all bitmaps, the
+ * last of these threads sees the changes of all.
  */
 uint64_t block_dirty_bitmap_count(const BlockDirtyBitmap *bitmap);
 

@@ -18,8 +18,9 @@ bool block_export_add(BlockExportOptions *options, Error **errp);
  */
 void block_export_close_all(void);
 /*
- * The same for a command: fails when requests that no yank can end take too
- * long.  Then the exports of those end by themselves, later.
+ * Like block_export_close_all(), for commands.  Returns false with errp set
+ * when requests that no yank can end take longer than BLOCK_WAIT_MS; the
+ * exports of these requests then end later, by themselves.
  */
 bool block_export_close_all_try(Error **errp);
 
@@ -32,16 +33,16 @@ bool block_export_close_all_try(Error **errp);
 void block_export_hand_over(void);
 
 /*
- * Lets clients of a server that is started from now on wait in its backlog,
- * until release: while the exports are being made they would be told that
- * there is none.
+ * Lets the clients of a server that is started after this call wait in the
+ * backlog until nbd_server_release().  Otherwise they would be refused while
+ * the exports are still being added.
  */
 void nbd_server_hold(void);
 void nbd_server_release(void);
 bool nbd_server_start_options(NbdServerOptions *options, Error **errp);
 /* Ends the server with its exports, if it runs. */
 void nbd_server_stop(void);
-/* The same within bounds: block_export_close_all_try(). */
+/* Like nbd_server_stop(), with the limits of block_export_close_all_try(). */
 bool nbd_server_stop_try(Error **errp);
 
 #endif

@@ -18,9 +18,9 @@ bool chardev_parse_opts(const char *arg, char **id, ChardevBackend **backend,
                         Error **errp);
 
 /*
- * The help that the argument @arg of --chardev asks for: the kinds for "help",
- * the options of a kind for "socket,help".  NULL when @arg does not ask for
- * help.  g_free() it.  Any thread.
+ * Help text for the argument @arg of --chardev: the kinds of devices for
+ * "help", the options of a kind for "socket,help".  NULL if @arg does not ask
+ * for help. The caller frees it with g_free().  Any thread; does not block.
  */
 char *chardev_opts_help(const char *arg);
 

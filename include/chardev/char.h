@@ -17,10 +17,10 @@
 typedef struct Chardev Chardev;
 
 /*
- * Makes and opens a device.  Blocks on a socket with wait=on, while the name
- * that a socket is to listen at is resolved, while a client socket without
- * reconnect connects, or while a file opens; a yank of "chardev:@id" ends that
- * with an error.
+ * Makes and opens a device.  Returns false with errp set on failure.  Blocks
+ * while a socket with wait=on has no client, while the host name of a listening
+ * socket is resolved, while a client socket without reconnect connects, and
+ * while a file opens.  A yank of "chardev:@id" ends the wait with an error.
  */
 bool chardev_add(const char *id, ChardevBackend *backend, Error **errp);
 /* Closes it; fails when it is unknown or in use. */
@@ -32,10 +32,10 @@ void chardev_cleanup(void);
 Chardev *chardev_find(const char *id, Error **errp);
 
 /*
- * Writes all of @buf.  Blocks while the peer does not read, or a file system
- * does not answer; a yank ends that with an error, although data for a file may
- * still be written later.  Without a peer the data is dropped, as on an unplugged
- * cable.
+ * Writes all of @buf.  Blocks while the peer does not read or a file system
+ * does not answer; a yank ends the wait with an error.  After such a yank data
+ * for a file may still be written later.  Data is dropped when there is no
+ * peer.
  */
 bool chardev_write_all(Chardev *chr, const void *buf, size_t len, Error **errp);
 
@@ -43,12 +43,12 @@ bool chardev_write_all(Chardev *chr, const void *buf, size_t len, Error **errp);
 typedef void ChardevSessionFn(QIOChannel *ioc, void *opaque);
 
 /*
- * Makes @chr carry a monitor: each connection, the present ones included, is
- * handed to @fn on @iothread, which must run until the device is closed.  A
- * client socket with reconnect connects again when @fn's channel was closed
- * and chardev_session_ended() is called.  On a ring buffer nothing is ever
- * received, and on a null device there is no session at all.  Fails when @chr
- * is in use, or when there is no descriptor or thread left for it.
+ * Makes @chr carry a monitor: each connection, including one that exists
+ * already, is handed to @fn on @iothread, which must run until the device is
+ * closed.  A client socket with reconnect connects again after the channel
+ * given to @fn was closed and chardev_session_ended() was called.  A ring
+ * buffer receives nothing; a null device has no session.  Returns false with
+ * errp set when @chr is in use, or when no descriptor or no thread is left.
  */
 bool chardev_attach_monitor(Chardev *chr, IOThread *iothread,
                             ChardevSessionFn *fn, void *opaque, Error **errp);

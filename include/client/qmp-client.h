@@ -230,12 +230,12 @@ typedef enum YcQmpDropped {
 guint64 yc_qmp_client_dropped(YcQmpClient *client, YcQmpDropped what);
 
 /*
- * Ends the two threads of the library, for those who must leave nothing
- * behind (a test, a plug-in); a thread whose name resolution or path does not
- * return stays.  Blocks up to @timeout_ms until all clients that were let go
- * are gone; false, with nothing ended, when some are still held.  No other call
- * may run at the same time.  Later calls start the threads again.  Not in a
- * callback.
+ * Ends the two threads of the library, for programs that must leave nothing
+ * behind (a test, a plug-in).  A thread that hangs in a name resolution or a
+ * path look-up stays.  Blocks for at most @timeout_ms milliseconds until all
+ * clients that were released are gone.  Returns false, and ends nothing, while
+ * a client is still held.  No other call may run at the same time; later calls
+ * start the threads again.  Must not be called in a callback.
  */
 bool yc_cleanup(int timeout_ms);
 

@@ -16,7 +16,7 @@ G_BEGIN_DECLS
 
 typedef struct YcInstance {
     char *name;
-    bool monitor; /* a chardev that carries a monitor, or may carry one */
+    bool monitor; /* a chardev that carries, or may carry, a monitor */
     /* The rest is known on yankd only. */
     bool has_status;
     guint64 functions;
@@ -26,7 +26,8 @@ typedef struct YcInstance {
     char *phase;    /* or NULL */
     char *peer;     /* or NULL */
     bool stalled;
-    gint64 oldest_ms; /* age of the oldest request; -1: none, or not known */
+    /* age of the oldest request; -1: no request, or unknown */
+    gint64 oldest_ms;
 } YcInstance;
 
 void yc_instance_free(YcInstance *instance);
@@ -88,13 +89,14 @@ json_object *yc_instance_typed(const char *name, GError **errp);
 
 /*
  * The ids of the chardevs of @dom that carry a monitor, for the refusal above:
- * those that the command line of the process names, and those that were added
- * here because the caller knows them from elsewhere.  The names that QEMU and
- * libvirt give to a monitor's chardev always count as well.
- * Returns NULL when the monitors are not known, since the command line cannot
- * be read (TCP, another PID namespace), was not understood in full, or has no
- * monitor at the lane's address: then every chardev counts as a monitor.
- * g_strfreev() them.  Not locked.
+ * those that the command line of the process names, and those that the caller
+ * has added.  Chardevs with the names that QEMU and libvirt give to a monitor's
+ * chardev always count as monitors.
+ *
+ * Returns NULL when the monitors are unknown: the command line cannot be read
+ * (TCP, another PID namespace), was not understood completely, or has no
+ * monitor at the lane's address.  In that case every chardev counts as a
+ * monitor.  The caller frees the list with g_strfreev().  Not locked.
  */
 char **yc_domain_monitor_chardevs(YcDomain *dom);
 void yc_domain_add_monitor_chardev(YcDomain *dom, const char *id);

@@ -56,10 +56,10 @@ void qio_connect_task_set_activity(QIOConnectTask *task, Activity *activity);
 const char *qio_connect_task_phase(QIOConnectTask *task);
 
 /*
- * Connects and waits.  Another thread ends the wait by cancelling the task,
- * which is handed to @started (may be NULL) before the wait begins.  Any
- * thread that may block.  Returns a channel that the caller owns, or NULL with
- * errp set.
+ * Connects, and blocks until that has succeeded or failed.  @started (may be
+ * NULL) gets the task before the wait begins, so that another thread can end
+ * the wait by cancelling the task.  Any thread that may block.  Returns a
+ * channel that the caller owns, or NULL with errp set.
  */
 QIOChannel *qio_connect_sync(const SocketAddress *addr,
                              void (*started)(QIOConnectTask *task,

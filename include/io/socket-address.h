@@ -15,8 +15,8 @@ char *socket_address_to_string(const SocketAddress *addr);
 SocketAddress *socket_address_flatten(const SocketAddressLegacy *addr);
 
 /*
- * Whether @addr can be used without asking anybody for a name: not so for a
- * host or a port that has a name.  Any thread, OOB-safe.
+ * Returns true if @addr can be used without a name look-up: its host and its
+ * port are numbers, or it has none.  Any thread, OOB-safe.
  */
 bool socket_address_is_numeric(const SocketAddress *addr);
 

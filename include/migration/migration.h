@@ -12,9 +12,10 @@
 #include "qapi/error.h"
 
 /*
- * This process expects a migration, and serves nothing until then.  Before
- * the first node is made, once.  False with errp set when there is no thread
- * or descriptor left.
+ * Makes this process wait for an incoming migration; until that has arrived,
+ * the process serves no data.  Call once, before the first node is added.
+ * Returns false with errp set when no thread or no descriptor is left.  Main
+ * thread.
  */
 bool migration_expect(Error **errp);
 

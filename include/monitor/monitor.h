@@ -1,11 +1,11 @@
 /*
  * QMP monitors.
  *
- * The monitor I/O thread accepts, reads, parses, runs out-of-band commands
- * and writes every response and event.  It never blocks, so it answers while
- * the main loop hangs.  A second thread under the same rules takes over a
- * session while its messages are long.  In-band commands run on the main thread, one at a
- * time, in turn over the sessions.
+ * The monitor I/O thread accepts clients, reads, parses, runs out-of-band
+ * commands and writes every response and event.  It never blocks, so it answers
+ * while the main loop hangs.  A second thread under the same rules takes over a
+ * session while its messages are long.  In-band commands run on the main
+ * thread, one at a time, in turn over the sessions.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,7 +18,7 @@
 /*
  * Starts the monitor's threads, the in-band dispatcher on the default main
  * context, the stall watch and the delivery of events.  Returns false with errp
- * set when a thread cannot be had.  Main thread, once.
+ * set when the system refuses a thread.  Main thread, once.
  */
 bool monitor_init(Error **errp);
 
@@ -29,7 +29,10 @@ bool monitor_init(Error **errp);
  */
 void monitor_close_sessions(void);
 
-/* Ends the threads.  Main thread, after monitor_close_sessions(). */
+/*
+ * Ends the monitor's threads.  Main thread, after monitor_close_sessions();
+ * blocks until they have ended.
+ */
 void monitor_cleanup(void);
 
 /* The thread that never blocks; also watches signals and shutdown. */

@@ -11,8 +11,8 @@
 
 /*
  * Checks @args against the schema, calls the handler, and appends the reply to
- * @ret, as JSON text on one line: {} when nothing is returned.  With errp set
- * what was appended means nothing.
+ * @ret as JSON text on one line ({} when the command returns nothing).  With
+ * errp set the text appended to @ret is to be discarded.
  */
 typedef void QmpCommandFn(json_object *args, GString *ret, Error **errp);
 

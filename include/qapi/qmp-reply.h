@@ -1,9 +1,10 @@
 /*
- * Replies that come later than their command returns.
+ * Deferred replies: a reply that is sent after the command handler has
+ * returned.
  *
- * An out-of-band handler must not wait.  One whose outcome takes longer takes
- * its reply with it, returns, and has the reply sent when the outcome is
- * known.  Other requests of the client are served in between.
+ * An out-of-band handler must not wait.  A handler whose outcome takes longer
+ * takes its reply, returns, and sends the reply when the outcome is known.  The
+ * monitor serves other requests of the client in between.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,26 +16,26 @@
 typedef struct QmpReply QmpReply;
 
 /*
- * The reply to the command that this thread runs, at most once a command.  The
- * handler then returns without an error, and what it returned is sent unless
- * qmp_reply_send() gives an error.  NULL for a command that runs in-band: its
- * handler waits for the outcome itself.  OOB-safe.
+ * Takes over the reply to the command that this thread runs; at most once per
+ * command.  The handler then returns without an error, and its return value is
+ * sent unless qmp_reply_send() gives an error.  Returns NULL for a command that
+ * runs in-band: its handler waits for the outcome itself.  OOB-safe.
  */
 QmpReply *qmp_reply_take(void);
 
 /*
- * Sends the reply: an error, or with a NULL @err what the handler returned.
- * Consumes both; called exactly once.  Any thread, OOB-safe.
+ * Sends the reply: @err, or the handler's return value if @err is NULL.
+ * Consumes both.  Call exactly once.  Any thread, OOB-safe.
  */
 void qmp_reply_send(QmpReply *reply, Error *err);
 
-/* The monitor's part. */
+/* Implemented by the monitor. */
 typedef struct QmpReplyOps {
     QmpReply *(*take)(void);
     void (*send)(QmpReply *reply, Error *err);
 } QmpReplyOps;
 
-/* Before any command runs. */
+/* Call before any command runs. */
 void qmp_reply_init(const QmpReplyOps *ops);
 
 #endif

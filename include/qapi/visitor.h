@@ -30,8 +30,8 @@ Visitor *qobject_input_visitor_new(json_object *obj);
 /* The same where all scalars are strings, as on a command line. */
 Visitor *qobject_input_visitor_new_keyval(json_object *obj);
 /*
- * Output; appends JSON text to @out, on one line, as QMP writes it.  After a
- * visit that failed the text is incomplete.
+ * Output visitor: appends JSON text to @out, on one line, in the form that QMP
+ * uses.  After a failed visit the text is incomplete.
  */
 Visitor *json_output_visitor_new(GString *out);
 /* Frees what it visits, and accepts partly built objects. */

@@ -1,20 +1,21 @@
 /*
- * Activity: what an object does for its users, and for how long they have
- * waited: the answer to "which one is stuck?".
+ * Activity: what an object does for its users and how long they have waited. It
+ * tells which object is stalled.
  *
  * A driver owns one Activity under the string name of its yank instance
  * ("blockdev:nbd0").  query-yank-status and the stall watch read it.
  *
- * Each request that a user waits for lies between activity_begin() and
- * activity_end() and brings an ActivityRequest, which holds the time when it
- * began; so the age of the oldest one is always known.  The caller owns the
- * ActivityRequest (it is a member of the driver's request, or a local
- * variable) and keeps it in place until activity_end().
+ * A request that a user waits for begins with activity_begin() and ends with
+ * activity_end().  Its ActivityRequest holds the time when it began; so the age
+ * of the oldest request is always known.  The caller owns the ActivityRequest
+ * (a member of the driver's request, or a local variable) and keeps it in place
+ * until activity_end().
  *
- * What may last for hours, such as a migration, is a session: it counts as in
- * flight, and only the time since the last progress tells whether it is stuck.
+ * Work that may last for hours, such as a migration, is a session: it counts as
+ * in flight, and only the time since the last progress tells whether it is
+ * stalled.
  *
- * Updates take a lock of the one activity, for some nanoseconds; their cost
+ * Each update takes the lock of one activity for some nanoseconds.  The cost
  * depends neither on the number of requests nor on that of activities.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -25,37 +26,41 @@
 typedef struct Activity Activity;
 typedef struct ActivityRequest ActivityRequest;
 
-/* The caller allocates it; its contents belong to activity.c. */
+/* The caller allocates it; only activity.c accesses the members. */
 struct ActivityRequest {
     ActivityRequest *older, *newer;
     int64_t start_us;
 };
 
-/* Peers whose requests wait for this long are stalled. */
+/* A peer whose oldest request is at least this old is stalled. */
 #define ACTIVITY_STALL_US (5 * G_USEC_PER_SEC)
 
 typedef struct ActivitySnapshot {
-    uint64_t in_flight; /* requests and sessions begun and not ended */
-    int64_t idle_us;    /* microseconds since the last progress */
+    /* requests and sessions that have begun and not ended */
+    uint64_t in_flight;
+    int64_t idle_us; /* microseconds since the last progress */
     /*
      * Microseconds since the oldest request began, or since the last progress
      * of a session, whichever is more; 0 when nothing is in flight.
      */
     int64_t oldest_us;
     const char *phase; /* static string, such as "transmission" */
-    char peer[160];    /* "" when there is none */
-    char reason[240];  /* of the phase, in words; "" when there is none */
+    char peer[160];    /* "" without a peer */
+    char reason[240];  /* of the phase, in words; "" without a reason */
 } ActivitySnapshot;
 
 /* Any thread; makes an activity known under @name. */
 Activity *activity_new(const char *name);
 /*
- * The same for an object that no yank can cut, so there is no instance of that
- * name: a file, which may be on a dead file system.  query-yank-status and the
- * stall watch know it all the same.
+ * Like activity_new(), for an object without a yank instance, since no yank can
+ * cut it: a file, which may be on a dead file system.  query-yank-status and
+ * the stall watch include it.
  */
 Activity *activity_new_uncuttable(const char *name);
-/* Any thread; nothing may be in flight; NULL is fine. */
+/*
+ * Frees @activity, which must have nothing in flight.  NULL is allowed.  Any
+ * thread.
+ */
 void activity_free(Activity *activity);
 
 /* Any thread, OOB-safe.  @phase must be a static string. */
@@ -63,29 +68,32 @@ void activity_set_phase(Activity *activity, const char *phase);
 /* Any thread, OOB-safe.  Copies @peer; NULL for none. */
 void activity_set_peer(Activity *activity, const char *peer);
 
-/* The same: why it is in its phase, or what else users have to know. */
+/*
+ * Sets the reason of the phase, or another fact that users have to know;
+ * copied, NULL for none.  Any thread, OOB-safe.
+ */
 void activity_set_reason(Activity *activity, const char *reason);
 
-/* Any thread, OOB-safe: a request began, or ended, which is progress. */
+/* A request begins or ends; its end is progress.  Any thread, OOB-safe. */
 void activity_begin(Activity *activity, ActivityRequest *request);
 void activity_end(Activity *activity, ActivityRequest *request);
-/* Any thread, OOB-safe: a session began, or ended. */
+/* A session begins or ends.  Any thread, OOB-safe. */
 void activity_begin_session(Activity *activity);
 void activity_end_session(Activity *activity);
-/* Any thread, OOB-safe: bytes moved though no request ended. */
+/* Notes progress within a request: bytes moved.  Any thread, OOB-safe. */
 void activity_progress(Activity *activity);
 
 /* False when @name has no activity.  Any thread, OOB-safe. */
 bool activity_snapshot(const char *name, ActivitySnapshot *out);
 
 /*
- * Calls @fn for each name whose object cannot be cut.  @fn runs under a fast
- * lock.  Any thread, OOB-safe.
+ * Calls @fn with the name of each object that no yank can cut.  @fn runs under
+ * a fast lock.  Any thread, OOB-safe.
  */
 void activity_foreach_uncuttable(void (*fn)(const char *name, void *opaque),
                                  void *opaque);
 
-/* Calls @fn for each name that is stalled.  Any thread, OOB-safe. */
+/* Calls @fn with the name of each stalled object.  Any thread, OOB-safe. */
 void activity_foreach_stalled(void (*fn)(const char *name, void *opaque),
                               void *opaque);
 

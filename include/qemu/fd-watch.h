@@ -19,9 +19,10 @@ typedef void FdWatchFn(GIOCondition condition, void *opaque);
 FdWatch *fd_watch_new(GMainContext *context, int fd, FdWatchFn *fn,
                       void *opaque);
 /*
- * The same for descriptors of which there may be thousands and on which
- * little happens: it costs a round of the event loop nothing, but each change
- * of its events a system call.  It must be freed before @fd is closed.
+ * Like fd_watch_new(), for kinds of descriptors of which there may be thousands
+ * with little traffic each: an idle watch adds no cost to an iteration of the
+ * event loop, but each change of its events costs a system call.  Free the
+ * watch before @fd is closed.
  */
 FdWatch *fd_watch_new_shared(GMainContext *context, int fd, FdWatchFn *fn,
                              void *opaque);

@@ -2,14 +2,15 @@
  * IOThread: a named thread with an event loop (a GMainContext).
  *
  * Code on an I/O thread must never block on a peer.  Before each poll the
- * thread runs the functions deferred during that round, so that the output of
- * many callbacks (replies to a client, say) leaves in one system call.
+ * thread runs the functions that were deferred since the last poll, so that the
+ * output of many callbacks (such as replies to a client) leaves in one system
+ * call.
  *
- * The rule for posts between threads: code that posts to an event loop, an
- * I/O thread or a session of another thread holds a reference to every object
- * that the post touches until the post has returned.  The posted function may
- * run, and its consequences may free those objects, before the post returns.
- * docs/devel/oob.rst shows the shapes of it.
+ * The rule for posts between threads: code that posts to an event loop, an I/O
+ * thread or a session of another thread holds a reference to every object that
+ * the post accesses until the post has returned.  The posted function may run,
+ * and its consequences may free those objects, before the post returns.
+ * docs/devel/oob.rst shows examples.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,13 +28,14 @@ typedef void IOThreadFn(void *opaque);
  * Returns NULL with errp set when no descriptor or no thread can be had.
  */
 IOThread *iothread_try_new(const char *name, Error **errp);
-/* The same for tests; ends the program when the thread cannot be had. */
+/* Like iothread_try_new(), for tests: aborts if the system refuses a thread. */
 IOThread *iothread_new(const char *name);
-/* Any thread, OOB-safe. */
+/* Returns @iothread with one more reference.  Any thread, OOB-safe. */
 IOThread *iothread_ref(IOThread *iothread);
 /*
- * Any thread but @iothread itself; NULL is allowed.  The last reference waits
- * for the thread to end, which is when what was posted to it has run.
+ * Drops a reference; NULL is allowed.  Dropping the last one blocks until the
+ * thread has run everything posted to it and has ended.  Any thread but
+ * @iothread itself.
  */
 void iothread_unref(IOThread *iothread);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IOThread, iothread_unref)
@@ -47,15 +49,15 @@ GMainContext *iothread_get_g_main_context(IOThread *iothread);
 IOThread *iothread_current(void);
 
 /*
- * Queues @fn(@opaque) to run on @iothread, in the order of the posts.  Any
- * thread, OOB-safe.  The caller guarantees that @iothread lives when this is
- * called; @fn may drop the last reference before this returns.
+ * Queues @fn(@opaque) to run on @iothread, in the order of the posts.  The
+ * caller guarantees that @iothread exists at the time of the call; @fn may drop
+ * the last reference before iothread_post() returns.  Any thread, OOB-safe.
  */
 void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque);
 
 /*
- * States that all that runs on @iothread keeps the out-of-band contract
- * (docs/devel/oob.rst), which a debug build then enforces.  Any thread.
+ * Declares that all code on @iothread keeps the out-of-band contract
+ * (docs/devel/oob.rst); a debug build then enforces it.  Any thread.
  */
 void iothread_mark_oob(IOThread *iothread);
 
@@ -82,13 +84,13 @@ void iothread_set_poll_max_ns(IOThread *iothread, int64_t ns);
 int64_t iothread_get_poll_max_ns(IOThread *iothread);
 
 /*
- * Starts the default I/O thread for data.  Main thread, once, at startup.
- * False with errp set when it cannot be had.
+ * Starts the default I/O thread for data.  Returns false with errp set when the
+ * system refuses the thread.  Main thread, once, at startup.
  */
 bool iothread_default_init(Error **errp);
 /*
- * The default I/O thread.  Tests may leave iothread_default_init() out; then
- * it is started on first use.  Main thread.
+ * The default I/O thread.  If iothread_default_init() was not called, as in
+ * tests, the first call starts the thread.  Main thread.
  */
 IOThread *iothread_default(void);
 /* Ends the default I/O thread.  Main thread, at exit. */

@@ -15,11 +15,11 @@
 GMainContext *main_context_new(Error **errp);
 
 /*
- * Drops the reference to @context that a post to another thread's loop held.
- * Any thread, OOB-safe.
+ * Drops the reference to @context that was held for a post to another thread's
+ * event loop.  Any thread, OOB-safe.
  *
- * It is a function of its own for the thread sanitizer, which does not see
- * that GLib counts references atomically: tests/tsan.supp names it.
+ * This is a separate function because the thread sanitizer does not see that
+ * GLib counts references atomically: tests/tsan.supp names it.
  */
 void main_context_release(GMainContext *context);
 

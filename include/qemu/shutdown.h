@@ -16,10 +16,10 @@
 #include "qemu/iothread.h"
 
 /*
- * Sets up the watchdog with its timer on @watchdog.  @last_resort (to remove
- * the pid file, for example) runs on a thread of its own shortly before the
- * process is ended by force; nobody waits for it, so it may block.  It may be
- * NULL.  Main thread, once.
+ * Sets up the watchdog, with its timer on @watchdog.  @last_resort (for example
+ * to remove the pid file) runs on a thread of its own shortly before the
+ * process is ended by force.  It may block, since nothing waits for it.  It may
+ * be NULL.  Main thread, once.
  */
 void shutdown_init(IOThread *watchdog, void (*last_resort)(void));
 
@@ -28,7 +28,8 @@ void shutdown_set_timeout(int64_t ms);
 
 /*
  * While @on is true, a request from another thread than the main thread yanks
- * all instances at once: there is nothing to drain yet.  Any thread.
+ * all instances at once: a process that is starting has nothing to drain.  Any
+ * thread.
  */
 void shutdown_set_starting(bool on);
 
@@ -52,12 +53,14 @@ void shutdown_send_event(void);
 void shutdown_announce(void);
 
 /*
- * Yanks all instances now instead of at the end of the shutdown timeout, after
- * a request to end.  Any thread, OOB-safe.
+ * After a request to end: yanks all instances now instead of at the end of the
+ * shutdown timeout.  Any thread, OOB-safe.
  */
 void shutdown_hurry(void);
 
-/* Whether a request to end has led to a yank of all instances.  Any thread. */
+/*
+ * Returns true if a request to end led to a yank of all instances.  Any thread.
+ */
 bool shutdown_has_yanked(void);
 
 /* The cause, SHUTDOWN_CAUSE_NONE until there is one.  Any thread. */

@@ -67,8 +67,8 @@ bool qemu_thread_try_create(QemuThread *thread, const char *name,
                             void *(*fn)(void *), void *arg, bool joinable,
                             Error **errp);
 /*
- * The same for tests, which cannot go on without the thread: ends the
- * program when the system refuses it.
+ * Like qemu_thread_try_create(), for tests: aborts if the system refuses the
+ * thread.
  */
 void qemu_thread_create(QemuThread *thread, const char *name,
                         void *(*fn)(void *), void *arg, bool joinable);

@@ -18,8 +18,8 @@ YankInstanceStatus *yank_instance_status(const YankInstance *instance,
 
 /*
  * Calls @fn for each instance, as yank_foreach_instance() does, and for each
- * block node that does I/O and is no instance, since no yank can cut it; that
- * has no functions.  Any thread, OOB-safe.
+ * block node that does I/O without an instance because no yank can cut it; such
+ * a node has no functions.  Any thread, OOB-safe.
  */
 void yank_status_foreach(void (*fn)(const YankInstance *instance,
                                     const YankInstanceStats *stats,

@@ -33,23 +33,23 @@ typedef void YankFn(void *opaque);
 bool yank_register_instance(const YankInstance *instance, Error **errp);
 
 /*
- * The same with a first function: nobody sees the instance without it, so no
- * yank is lost in between.
+ * Like yank_register_instance(), with a first function.  The instance and its
+ * function become visible together, so that no yank is lost in between.
  */
 bool yank_register_instance_with(const YankInstance *instance, YankFn *func,
                                  void *opaque, Error **errp);
 
 /*
- * Forgets @instance.  All its functions should be gone; any left are dropped
- * with a warning, as an unknown instance is.  It waits for a running yank of
- * this one instance.  Any thread, but not a yank function.
+ * Removes @instance.  Unregister its functions first; any that are left, and an
+ * unknown instance, cause a warning.  Waits for a running yank of this
+ * instance. Any thread, but not from a yank function.
  */
 void yank_unregister_instance(const YankInstance *instance);
 
 /*
- * Adds @func(@opaque) to @instance, which must be registered; where it is
- * not, a warning says so.  It waits for a running yank of this one instance.
- * Any thread, but not a yank function.
+ * Adds @func(@opaque) to @instance; warns if @instance is not registered. Waits
+ * for a running yank of this instance.  Any thread, but not from a yank
+ * function.
  */
 void yank_register_function(const YankInstance *instance, YankFn *func,
                             void *opaque);
@@ -67,10 +67,9 @@ void yank_unregister_function(const YankInstance *instance, YankFn *func,
 void yank_generic_iochannel(void *opaque);
 
 /*
- * From within a yank function: says that it cut @what ("connection to
- * unix:/run/nbd.sock"), for the reply and the event of the yank.  They say of
- * a driver that never calls this how many functions ran, but nothing of what
- * was cut.
+ * For a yank function: reports that it cut @what ("connection to
+ * unix:/run/nbd.sock").  The reply and the event of the yank show @what.  If a
+ * driver never calls this, they show only how many functions ran.
  */
 void yank_report_cut(const char *what);
 

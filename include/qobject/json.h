@@ -31,7 +31,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(JSONFramer, json_framer_free)
 
 /* Takes the next @len bytes, split anywhere; calls fn for what they end. */
 void json_framer_feed(JSONFramer *framer, const char *buf, size_t len);
-/* How long the value at hand is so far; 0 between two values. */
+/* Bytes of the incomplete value so far; 0 between two values. */
 uint64_t json_framer_pending(const JSONFramer *framer);
 /* End of stream: an unfinished value is an error. */
 void json_framer_flush(JSONFramer *framer);
@@ -45,10 +45,13 @@ json_object *json_parse(const char *text, Error **errp);
  * as separators; with @pretty over several lines, four spaces a level.
  */
 void json_write(GString *out, json_object *value, bool pretty);
-/* The same for a string of @len bytes in modified UTF-8, and for a number. */
+/*
+ * Like json_write(), for a string of @len bytes in modified UTF-8, and for a
+ * number.
+ */
 void json_write_string(GString *out, const char *text, size_t len);
 void json_write_double(GString *out, double number);
-/* The same as json_write(), as a new string; g_free() it. */
+/* Like json_write(), into a new string; g_free() it. */
 char *json_to_string(json_object *value, bool pretty);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * Objects: what a user makes by --object or object-add and names by an id,
- * for other parts to look up.
+ * Objects: the user makes them with --object or object-add and gives them an
+ * id, by which other parts look them up.
  *
  * All functions are for the main thread.  Adding an object that is read from
- * files waits for these, for a bounded time; deleting an I/O thread waits for
- * it to end.  Nothing else blocks.
+ * files waits for the files, for a limited time; deleting an I/O thread waits
+ * for that thread to end.  No other function blocks.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
