@@ -26,7 +26,7 @@ static const struct {
     {"status", op_status, NEED_NOTHING}, {"instances", op_instances, NEED_LANE},
     {"ping", op_ping, NEED_LANE},        {"execute", op_execute, NEED_MONITOR},
     {"oob", op_oob, NEED_LANE},          {"yank", op_yank, NEED_LANE},
-    {"facts", op_facts, NEED_MONITOR},
+    {"facts", op_facts, NEED_LANE},
 };
 
 bool ops_has(const char *op)

@@ -31,6 +31,9 @@ typedef struct OpTarget {
     /* A service holds the connection. */
     bool watched;
     const OpYankWatcher *yank_watcher; /* or NULL */
+    /* ops_ask_facts() while it was healthy, as text, and when; or NULL. */
+    const char *recorded;
+    gint64 recorded_us;
 } OpTarget;
 
 /*
@@ -44,6 +47,12 @@ typedef struct OpTarget {
  */
 json_object *ops_run(const OpTarget *target, json_object *request,
                      GError **errp);
+
+/*
+ * What a repair has to know of the block nodes of a stock QEMU, asked in-band
+ * within @timeout_ms; NULL on error.  Blocks; any thread.
+ */
+json_object *ops_ask_facts(YcDomain *dom, int timeout_ms, GError **errp);
 
 /* Whether @op is one of those. */
 bool ops_has(const char *op);

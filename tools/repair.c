@@ -56,11 +56,13 @@ static void plan_cont(json_object *steps)
     json_object_array_add(steps, step);
 }
 
-static json_object *ask_facts(Lane *lane, GError **errp)
+/* @recorded: those that the service recorded while the domain was healthy */
+static json_object *ask_facts(Lane *lane, bool recorded, GError **errp)
 {
     g_autoptr(json_object) request = json_object_new_object();
 
     json_set_string(request, "op", "facts");
+    json_set_bool(request, "recorded", recorded);
     return lane_call(lane, request, errp);
 }
 
@@ -73,10 +75,12 @@ static const char *node_of(json_object *item)
                                                : NULL;
 }
 
-static bool plan_stock(Lane *lane, int pid, json_object *names, bool force,
-                       json_object *steps, GError **errp)
+static bool plan_stock(Lane *lane, json_object *status, json_object *names,
+                       unsigned flags, json_object *steps, GError **errp)
 {
-    g_autoptr(QemuCmdline) cmdline = qemu_cmdline_of_process(pid);
+    g_autoptr(QemuCmdline) cmdline =
+        qemu_cmdline_of_process(json_get_int(status, "pid", 0));
+    bool hangs = g_strcmp0(json_get_string(status, "state"), "stuck") == 0;
     g_autoptr(json_object) facts = NULL;
 
     for (size_t i = 0, n = json_length(names); i < n; i++) {
@@ -85,10 +89,14 @@ static bool plan_stock(Lane *lane, int pid, json_object *names, bool force,
         if (!node) {
             continue;
         }
-        if (!facts && !(facts = ask_facts(lane, errp))) {
+        if (!facts) {
+            facts = ask_facts(lane, hangs && (flags & REPAIR_RECORDED), errp);
+        }
+        if (!facts) {
             return false;
         }
-        if (!repair_plan_stock(facts, cmdline, node, force, steps, errp)) {
+        if (!repair_plan_stock(facts, cmdline, node, flags & REPAIR_FORCE,
+                               steps, errp)) {
             g_prefix_error(errp,
                            "no way to repair '" NODE_PREFIX "%s': ", node);
             return false;
@@ -100,7 +108,7 @@ static bool plan_stock(Lane *lane, int pid, json_object *names, bool force,
     return true;
 }
 
-json_object *repair_plan(Lane *lane, json_object *names, bool force,
+json_object *repair_plan(Lane *lane, json_object *names, unsigned flags,
                          GError **errp)
 {
     g_autoptr(json_object) status = ask_status(lane, errp);
@@ -110,8 +118,7 @@ json_object *repair_plan(Lane *lane, json_object *names, bool force,
         return NULL;
     }
     if (!json_get_bool(status, "yankd", false)) {
-        return plan_stock(lane, json_get_int(status, "pid", 0), names, force,
-                          steps, errp)
+        return plan_stock(lane, status, names, flags, steps, errp)
                    ? g_steal_pointer(&steps)
                    : NULL;
     }
@@ -119,7 +126,7 @@ json_object *repair_plan(Lane *lane, json_object *names, bool force,
         const char *node = node_of(json_object_array_get_idx(names, i));
 
         if (node) {
-            plan_yankd(node, force, steps);
+            plan_yankd(node, flags & REPAIR_FORCE, steps);
         }
     }
     return g_steal_pointer(&steps);

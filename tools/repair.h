@@ -9,6 +9,16 @@
 #include <json-c/json.h>
 #include "lane.h"
 
+typedef enum RepairFlags {
+    /*
+     * Connect although the server may still carry out old writes, and remove
+     * exports that are in the way.
+     */
+    REPAIR_FORCE = 1 << 0,
+    /* While the domain hangs, plan by what the service has recorded. */
+    REPAIR_RECORDED = 1 << 1,
+} RepairFlags;
+
 /*
  * The steps that bring the instances @names back: an array, the caller's, of
  *   {"command": ..., "arguments": {...}}
@@ -19,13 +29,12 @@
  *   "iothread": where the node is moved to when the device is served there
  * Instances that are not block nodes need no steps.
  *
- * @force: connect although the server may still carry out old writes, and
- * remove exports that are in the way
- * The main loop must answer, except that of yankd: stock QEMU is asked what its
- * nodes are.  NULL on error, also for a node whose options are not certain
+ * @flags: RepairFlags
+ * The main loop must answer, except that of yankd and with REPAIR_RECORDED:
+ * stock QEMU is asked what its nodes are.  NULL on error, also for a node whose options are not certain
  * (EXIT_REFUSED).  Blocks.
  */
-json_object *repair_plan(Lane *lane, json_object *names, bool force,
+json_object *repair_plan(Lane *lane, json_object *names, unsigned flags,
                          GError **errp);
 
 /* Whether each NBD server that @steps connect to answers.  Blocks. */

@@ -67,7 +67,9 @@ static ExitCode note_error(json_object *report, GError *err)
 static ExitCode add_plan(Lane *lane, json_object *names, json_object *report)
 {
     GError *err = NULL;
-    json_object *steps = repair_plan(lane, names, force, &err);
+    unsigned flags =
+        (force ? REPAIR_FORCE : 0) | (dry_run ? REPAIR_RECORDED : 0);
+    json_object *steps = repair_plan(lane, names, flags, &err);
 
     json_set(report, "repair", steps);
     return steps ? EXIT_OK : note_error(report, err);

@@ -117,12 +117,21 @@ def _(box):
     watch = Watch(box, '-s', f'vm={guest.qmp_path}')
     watch.wait_connected(1)
     fleet = Fleet(box, control=watch.control)
+    with watch.connect() as client:
+        wait_for('the nodes are recorded', lambda: 'error' not in client.ask(
+            op='facts', domain='vm', recorded=True))
     guest.wait_reading()
     request = guest.qmp.submit('stop')
     wait_for('it hangs', lambda: fleet.states() == {'vm': 'stuck'})
+    # The plan of a domain that hangs is made of what was recorded before.
+    plan = fleet.json('yank', 'vm', 'blockdev:proto', '--repair', '-n',
+                      code=UNREACHABLE)
+    assert commands(plan)[0] == 'blockdev-add', plan
+    assert 'does not answer' in plan['repair-error']['desc'], plan
     report = fleet.json('yank', 'vm', 'blockdev:proto', '--repair',
                         code=UNREACHABLE)
     assert report['recovered'], report
+    assert commands(report) == commands(plan), report
     guest.qmp.reply(request)
     guest.disk.thaw()
     # Who paused it is who lets it go on.

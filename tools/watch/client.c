@@ -118,11 +118,15 @@ void watch_client_work(void *opaque, void *data)
 {
     Task *task = opaque;
     g_autoptr(GError) down = keeper_down(task->keeper);
+    gint64 record_us;
+    g_autofree char *record = keeper_record(task->keeper, &record_us);
     const OpYankWatcher watcher = {begin_yank, end_yank, task};
     const OpTarget target = {.dom = keeper_domain(task->keeper),
                              .down = down,
                              .watched = true,
-                             .yank_watcher = &watcher};
+                             .yank_watcher = &watcher,
+                             .recorded = record,
+                             .recorded_us = record_us};
     g_autoptr(GError) err = NULL;
     json_object *result = ops_run(&target, task->request, &err);
 

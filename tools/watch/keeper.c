@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "client/job.h"
 #include "client/ping.h"
+#include "tools/exit-code.h"
 #include "tools/json.h"
 #include "tools/ops-internal.h"
 #include "tools/status.h"
@@ -15,6 +16,10 @@
 
 #define CONNECT_MS 3000
 #define MAX_OOB_MS 1000
+/* How old the record of a domain's block nodes gets, and how long it may take:
+ * a hang that begins meanwhile is found that much later. */
+#define RECORD_MS 250
+#define RECORD_US (600 * (gint64)G_USEC_PER_SEC)
 #define MIN_WAIT_US 10000
 /* How much longer than its ping the thread may be away: out-of-band answers,
  * each waited for in turn, and a first attempt to connect. */
@@ -38,6 +43,7 @@ struct Keeper {
     gint64 stuck_since; /* 0: the main loop answers, as far as is known */
     gint64 awake_since; /* nothing before counts as silence */
     gint64 next_oob;
+    gint64 next_record;
     bool guest_known;     /* as of the event with number @guest_events */
     guint64 guest_events; /* any change of the guest's state is an event */
     State guest;          /* STATE_RUNNING, or an error that has stopped it */
@@ -53,6 +59,8 @@ struct Keeper {
     gint64 turn_due;   /* when its thread must have come round */
     KeeperStats stats; /* all but stuck_us, which is */
     gint64 told_since; /* the time since then; 0: none */
+    char *record;      /* of the block nodes, as text; NULL: none yet */
+    gint64 record_us;  /* when that was */
 };
 
 static bool same_reason(const GError *one, const GError *other)
@@ -321,6 +329,15 @@ static void watch_main_loop(Keeper *keeper, const Policy *policy,
     }
 }
 
+static void set_record(Keeper *keeper, char *record)
+{
+    g_mutex_lock(&keeper->lock);
+    g_free(keeper->record);
+    keeper->record = record;
+    keeper->record_us = g_get_monotonic_time();
+    g_mutex_unlock(&keeper->lock);
+}
+
 /* There is no connection: nothing is known of what was before. */
 static void forget(Keeper *keeper)
 {
@@ -394,6 +411,31 @@ static void note_unheld(Keeper *keeper, const PolicyRule *rule)
     consider(keeper, rule);
 }
 
+/*
+ * Records what a repair has to know of a stock QEMU, which tells nothing while
+ * it hangs.  Seldom: the question looks at the files of all images.
+ */
+static void record_nodes(Keeper *keeper)
+{
+    gint64 now = g_get_monotonic_time();
+    g_autoptr(GError) err = NULL;
+    json_object *facts;
+
+    if (keeper->stuck_since || now < keeper->next_record ||
+        yc_qmp_client_is_yankd(yc_domain_lane(keeper->dom))) {
+        return;
+    }
+    facts = ops_ask_facts(keeper->dom, RECORD_MS, &err);
+    if (facts) {
+        set_record(keeper, g_strdup(json_object_to_json_string(facts)));
+        json_object_put(facts);
+    }
+    /* Soon again where there was no time for it. */
+    if (!err || exit_code_of(err) != EXIT_TIMEOUT) {
+        keeper->next_record = now + RECORD_US;
+    }
+}
+
 /* Returns when the next turn is due. */
 static gint64 turn(Keeper *keeper)
 {
@@ -405,6 +447,7 @@ static gint64 turn(Keeper *keeper)
     if (is_up(keeper)) {
         ping_oob(keeper, policy, rule);
         watch_main_loop(keeper, policy, rule);
+        record_nodes(keeper);
         /* One that hangs has been waited for already. */
         return keeper->stuck_since ? 0 : next;
     }
@@ -440,6 +483,7 @@ static void unhold(void *opaque)
         domain_spec_free(keeper->spec);
         policy_unref(keeper->policy);
         g_clear_error(&keeper->down);
+        g_free(keeper->record);
         g_mutex_clear(&keeper->lock);
         g_cond_clear(&keeper->changed);
         g_free(keeper);
@@ -546,6 +590,17 @@ bool keeper_is_aside(Keeper *keeper)
     aside = keeper->aside;
     g_mutex_unlock(&keeper->lock);
     return aside;
+}
+
+char *keeper_record(Keeper *keeper, gint64 *us)
+{
+    char *record;
+
+    g_mutex_lock(&keeper->lock);
+    record = g_strdup(keeper->record);
+    *us = keeper->record_us;
+    g_mutex_unlock(&keeper->lock);
+    return record;
 }
 
 bool keeper_turns(Keeper *keeper)

@@ -46,6 +46,11 @@ GError *keeper_down(Keeper *keeper);
  */
 bool keeper_is_aside(Keeper *keeper);
 /*
+ * What the block nodes were when the domain was asked, at @us, as the text of
+ * ops_ask_facts(); NULL: it has not been asked.  g_free() it.
+ */
+char *keeper_record(Keeper *keeper, gint64 *us);
+/*
  * Whether its thread has come round lately: false means that something
  * blocks that never should.
  */
