@@ -2,7 +2,7 @@
  * Domains of libvirt: those that run and have a second monitor.
  *
  * libvirt has no deadlines.  So it is asked on a thread which is left behind
- * if it does not come back.
+ * if it does not come back.  Until it does, no other one asks the same.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -27,6 +27,10 @@ typedef struct Inquiry {
     GPtrArray *domains; /* DomainSpec */
     GError *error;
 } Inquiry;
+
+/* Inquiries left behind: URI -> Inquiry.  Guarded by the lock; taken alone. */
+static GMutex left_behind_lock;
+static GHashTable *left_behind;
 
 static void inquiry_unref(Inquiry *inquiry)
 {
@@ -131,9 +135,11 @@ static void *run(void *opaque)
     return NULL;
 }
 
-static Inquiry *inquiry_start(const char *uri)
+static Inquiry *inquiry_start(const char *uri, GError **errp)
 {
     Inquiry *inquiry = g_new0(Inquiry, 1);
+    GError *err = NULL;
+    GThread *thread;
 
     inquiry->refs = 2;
     inquiry->uri = g_strdup(uri);
@@ -141,21 +147,62 @@ static Inquiry *inquiry_start(const char *uri)
         g_ptr_array_new_with_free_func((GDestroyNotify)domain_spec_free);
     g_mutex_init(&inquiry->lock);
     g_cond_init(&inquiry->ended);
-    g_thread_unref(g_thread_new("libvirt", run, inquiry));
+    thread = g_thread_try_new("libvirt", run, inquiry, &err);
+    if (!thread) {
+        g_set_error(errp, EXIT_ERROR, EXIT_UNREACHABLE,
+                    "libvirt at %s cannot be asked: %s", uri, err->message);
+        g_error_free(err);
+        inquiry_unref(inquiry);
+        inquiry_unref(inquiry);
+        return NULL;
+    }
+    g_thread_unref(thread);
     return inquiry;
+}
+
+/* The inquiry about @uri that was left behind, the caller's; or NULL. */
+static Inquiry *take_left_behind(const char *uri)
+{
+    void *inquiry = NULL;
+
+    g_mutex_lock(&left_behind_lock);
+    if (left_behind) {
+        g_hash_table_steal_extended(left_behind, uri, NULL, &inquiry);
+    }
+    g_mutex_unlock(&left_behind_lock);
+    return inquiry;
+}
+
+/* Takes the reference. */
+static void leave_behind(Inquiry *inquiry)
+{
+    g_mutex_lock(&left_behind_lock);
+    if (!left_behind) {
+        left_behind = g_hash_table_new(g_str_hash, g_str_equal);
+    }
+    g_hash_table_replace(left_behind, inquiry->uri, inquiry);
+    g_mutex_unlock(&left_behind_lock);
 }
 
 bool domains_from_libvirt(GPtrArray *domains, const char *uri, GError **errp)
 {
-    gint64 deadline = g_get_monotonic_time() + DEADLINE_MS * 1000LL;
-    Inquiry *inquiry = inquiry_start(uri);
-    bool ok = false;
+    Inquiry *inquiry = take_left_behind(uri);
+    gint64 deadline =
+        g_get_monotonic_time() + (inquiry ? 0 : DEADLINE_MS * 1000LL);
+    bool ok = false, done;
 
+    if (!inquiry) {
+        inquiry = inquiry_start(uri, errp);
+    }
+    if (!inquiry) {
+        return false;
+    }
     g_mutex_lock(&inquiry->lock);
     while (!inquiry->done &&
            g_cond_wait_until(&inquiry->ended, &inquiry->lock, deadline)) {
     }
-    if (!inquiry->done) {
+    done = inquiry->done;
+    if (!done) {
         g_set_error(errp, EXIT_ERROR, EXIT_TIMEOUT,
                     "libvirt at %s does not answer within %d s", uri,
                     DEADLINE_MS / 1000);
@@ -167,6 +214,10 @@ bool domains_from_libvirt(GPtrArray *domains, const char *uri, GError **errp)
         ok = true;
     }
     g_mutex_unlock(&inquiry->lock);
-    inquiry_unref(inquiry);
+    if (done) {
+        inquiry_unref(inquiry);
+    } else {
+        leave_behind(inquiry);
+    }
     return ok;
 }

@@ -183,11 +183,29 @@ static bool make_name_differ(GHashTable *names, DomainSpec *spec)
     return !g_hash_table_contains(names, spec->name);
 }
 
+/* Returns false if @spec cannot be left out as one of a source that failed. */
+static bool note_clash(const DomainSpec *spec, const DomainSpec *other,
+                       GHashTable *failed, GError **errp)
+{
+    GError *err = g_error_new(
+        EXIT_ERROR, EXIT_USAGE,
+        "two domains are called '%s': %s of %s, and %s of %s", spec->name,
+        other->monitor, other->origin, spec->monitor, spec->origin);
+
+    if (!failed || !spec->source) {
+        g_propagate_error(errp, err);
+        return false;
+    }
+    g_hash_table_replace(failed, g_strdup(spec->source), err);
+    return true;
+}
+
 /*
  * The domains of @from, moved to @to.  A socket in a folder is left out if
  * its domain is in @to.
  */
-static bool add_with_names(GPtrArray *to, GPtrArray *from, GError **errp)
+static bool add_with_names(GPtrArray *to, GPtrArray *from, GHashTable *failed,
+                           GError **errp)
 {
     g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
     g_autoptr(GHashTable) addresses = g_hash_table_new(g_str_hash, g_str_equal);
@@ -203,11 +221,10 @@ static bool add_with_names(GPtrArray *to, GPtrArray *from, GError **errp)
         }
         other = g_hash_table_lookup(names, spec->name);
         if (other) {
-            g_set_error(errp, EXIT_ERROR, EXIT_USAGE,
-                        "two domains are called '%s': %s of %s, and %s of %s",
-                        spec->name, other->monitor, other->origin,
-                        spec->monitor, spec->origin);
-            return false;
+            if (!note_clash(spec, other, failed, errp)) {
+                return false;
+            }
+            continue;
         }
         g_hash_table_insert(names, spec->name, spec);
         g_hash_table_add(addresses, spec->monitor);
@@ -247,7 +264,7 @@ GPtrArray *domains_find(const Options *options, GHashTable *failed,
         g_ptr_array_new_with_free_func((GDestroyNotify)domain_spec_free);
 
     if (!find_all(found, options, failed, errp) ||
-        !add_with_names(domains, found, errp)) {
+        !add_with_names(domains, found, failed, errp)) {
         return NULL;
     }
     domains_sort(domains);

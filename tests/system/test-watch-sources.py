@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 from daemon import Daemon
 from sandbox import wait_for
-from suite import run, test
+from suite import Skip, run, slowness, test
 from watch import Watch, yankctl
 from yankctl import FakeServer, hold
 
@@ -65,6 +65,44 @@ def _(box):
         os.rename(f'{folder}/two.qmp', two.qmp_path)
         wait_for('gone', lambda: 'two' not in lists(watch))
         watch.finish()
+
+
+@test('one source that is wrong does not hide what another has')
+def _(box):
+    folder = box.path('vms')
+    os.mkdir(folder)
+    config = box.write('domains.conf', '[one]\nmonitor = /one\n')
+    watch = Watch(box, '-d', folder, '-c', config, '-s', 'two=/two', *RESCAN)
+    box.write('domains.conf', '[two]\nmonitor = /2\n[one]\nmonitor = /one\n')
+    wait_output(watch, "two domains are called 'two'")
+    with Daemon(box, 'yankd') as server:
+        os.link(server.qmp_path, f'{folder}/three.qmp')
+        watch.wait_connected(1)
+        box.write('domains.conf', '[two\n')
+        wait_output(watch, 'Key file')
+        assert sorted(lists(watch)) == ['one', 'three', 'two']
+        watch.finish()
+
+
+@test('libvirt that does not answer is asked by one connection')
+def _(box):
+    folder = box.path('vms')
+    os.mkdir(folder)
+    libvirtd = FakeServer(box, hold)
+    watch = Watch(box, '-l', f'qemu+unix:///system?socket={libvirtd.path}',
+                  '-d', folder, *RESCAN, wait=False,
+                  env={'ASAN_OPTIONS': 'detect_leaks=0'})
+    wait_for('the service', lambda: os.path.exists(watch.control) and
+             'waiting for' in watch.process.output() or
+             watch.process.poll() is not None, 30 * slowness())
+    if 'without libvirt' in watch.process.output():
+        raise Skip('built without libvirt')
+    for name in ('a', 'b', 'c'):        # each by another look
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(f'{folder}/{name}')
+        wait_for(name, lambda: name in lists(watch))
+    assert len(libvirtd.clients) == 1
+    watch.finish()
 
 
 @test('the usual configuration file is a source, also when it is gone')
