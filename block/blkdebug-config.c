@@ -218,7 +218,7 @@ static bool parse_lines(GArray *rules, char **lines, Error **errp)
     return !in_group || end_group(rules, &group, errp);
 }
 
-/* ---- Reading the file, which may be a FIFO; a side thread. ---- */
+/* ---- Reading the file, which may be a FIFO, on a side thread. ---- */
 
 typedef struct ConfigRead {
     char *path;
@@ -273,9 +273,9 @@ static void config_free(void *opaque)
     g_free(r);
 }
 
-/* ---- Waiting for it; main thread. ---- */
+/* ---- Waiting for the side thread, on the main thread. ---- */
 
-/* A yank function. */
+/* The yank function of the node while its file is read. */
 static void config_yank(void *opaque)
 {
     if (aside_cancel(opaque)) {
@@ -283,7 +283,7 @@ static void config_yank(void *opaque)
     }
 }
 
-/* As long as the file takes; only a yank of the node ends that. */
+/* Waits without a time limit; a yank of the node ends the wait. */
 static bool config_wait(AsideCall *call, const char *node_name, Error **errp)
 {
     const YankInstance *instance = BLOCKDEV_YANK_INSTANCE(node_name);

@@ -21,9 +21,10 @@ typedef struct BlkdebugRule {
 } BlkdebugRule;
 
 /*
- * Adds the rules in the file at @path to @rules (of BlkdebugRule).  Main
- * thread; blocks as long as the file does, which may be a FIFO; a yank of
- * @node_name, an instance for that long, ends it.
+ * Adds the rules in the file at @path to @rules (of BlkdebugRule).  Returns
+ * false with errp set on failure.  Main thread; blocks while the file, which
+ * may be a FIFO, is read.  During that time @node_name is a yank instance, and
+ * its yank ends the wait.
  */
 bool blkdebug_read_config(GArray *rules, const char *path,
                           const char *node_name, Error **errp);

@@ -16,7 +16,7 @@
 typedef struct BlkdebugState {
     char *config;       /* path, or NULL */
     GArray *rules;      /* of BlkdebugRule; I/O thread once open */
-    json_object *given; /* the rules in the options, flat; NULL: none */
+    json_object *given; /* the rules in the options, flat, or NULL */
     BlockTimers *timers;
 } BlkdebugState;
 
@@ -62,7 +62,7 @@ static bool rules_init(BlockNode *node, const BlockdevOptionsBlkdebug *opts,
     return true;
 }
 
-/* Adds the members of a rule, given as JSON, as "@list.@index.MEMBER". */
+/* Adds the members of @rule to @flat under the names "@list.@index.MEMBER". */
 static void add_flat(json_object *flat, const char *list, unsigned index,
                      const GString *text)
 {
@@ -76,7 +76,9 @@ static void add_flat(json_object *flat, const char *list, unsigned index,
     }
 }
 
-/* The rules as queries show them; NULL if there are none. */
+/*
+ * Returns the rules in the form that queries show, or NULL if there are none.
+ */
 static json_object *options_flat(const BlockdevOptionsBlkdebug *opts)
 {
     g_autoptr(GString) text = g_string_new(NULL);

@@ -21,10 +21,11 @@ struct BlockDirtyBitmap {
     uint64_t *words;
 
     /*
-     * Atomic.  Changed after the words, hence below zero for a moment when a
-     * take overtakes the set it undoes.  Sequentially consistent: when two
-     * threads each clear the last granule of a bitmap of their own and then
-     * look at both counts, at least one of them sees two zeroes.
+     * Atomic.  It is updated after the words of the bitmap, and is negative for
+     * a moment when a take overtakes the set that it undoes.  Sequentially
+     * consistent: when two threads each clear the last granule of a bitmap of
+     * their own and then read both counts, at least one thread reads zero
+     * twice.
      */
     int64_t n_dirty;
 };

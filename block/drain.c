@@ -1,12 +1,12 @@
 /*
- * Drain: the main thread waits until no request is in flight on a node, and
- * holds new ones back meanwhile.
+ * Drain: the main thread waits until a node has no request in flight, and holds
+ * new requests back meanwhile.
  *
- * The I/O thread alone counts requests.  The main thread tells it to quiesce,
- * and waits on a condition for its word that the last request has ended.  A
- * yank ends that wait at nodes that have a peer.  Nothing ends the requests of
- * other nodes (a file on a dead file system, a long latency), so commands wait
- * for these within bounds.
+ * Only the I/O thread counts requests.  The main thread tells it to quiesce,
+ * and waits on a condition until it reports that the last request has ended.
+ * At a node with a peer, a yank ends that wait.  Nothing can end the requests
+ * of other nodes (a file on a dead file system, a long latency), so commands
+ * wait for these with a time limit.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -76,7 +76,7 @@ static bool wait_drained_until(BlockNode *node, int64_t deadline)
     return true;
 }
 
-/* Where a yank ends the requests, it ends the wait, too. */
+/* At a yankable node a yank ends the requests and thus this wait. */
 static bool wait_drained(BlockNode *node, int64_t deadline)
 {
     if (node->driver->yankable) {

@@ -1,14 +1,14 @@
 /*
  * Nodes in a file or on a block device of the host.
  *
- * Requests run on worker threads of the node, as file I/O blocks.  With
- * cache.direct there are two descriptors: the one that goes around the host's
- * cache takes only aligned requests, the other one the rest; the kernel keeps
- * them coherent.
+ * File I/O blocks, so requests run on worker threads of the node.  With
+ * cache.direct a node has two descriptors: the one that bypasses the host's
+ * cache takes only aligned requests, the other one takes the rest.  The kernel
+ * keeps the two coherent.
  *
- * The file system may be dead, and then no call on the file returns.  What the
- * main thread wants of the file is therefore done on side threads, which share
- * the descriptors with the node by reference.
+ * The file system may be dead, and then no call on the file returns.  Therefore
+ * all calls for the main thread run on side threads, which share the
+ * descriptors with the node by reference.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,9 +32,9 @@
 #define ZERO_CHUNK (1 * MiB)
 
 /*
- * QEMU's locks on an image.  A user of a permission has a read lock on the
- * byte of that permission, and a user that denies it to others has one on
- * another byte.
+ * The locks of QEMU on an image.  A user of a permission holds a read lock on
+ * the byte of that permission; a user that denies the permission to others
+ * holds a read lock on a second byte.
  */
 #define LOCK_HELD 100
 #define LOCK_DENIED 200
@@ -55,14 +55,16 @@ static const struct {
     {PERM_RESIZE, "resize"},
 };
 
-/* The open file.  The node and each call on a side thread have a reference. */
+/*
+ * The open file.  The node, and each call on a side thread, holds a reference.
+ */
 typedef struct FileHandle {
     int refcount; /* atomic */
     char *filename;
     int fd;        /* through the host's cache */
     int direct_fd; /* around it, or -1 */
     bool is_device;
-    bool fast_zeroes; /* the file system makes zeroes without writing them */
+    bool fast_zeroes; /* the file system zeroes ranges without writing them */
 } FileHandle;
 
 typedef struct FileState {
@@ -71,21 +73,21 @@ typedef struct FileState {
     Activity *activity;
 
     /* Main thread. */
-    int64_t actual_size;          /* as last seen */
-    AsideCall *stat;              /* finds it out anew, or NULL */
-    struct FileStat *stat_result; /* of @stat */
-    AsideCall *resize;            /* was left behind, or NULL */
+    int64_t actual_size;          /* last known value */
+    AsideCall *stat;              /* runs to update it, or NULL */
+    struct FileStat *stat_result; /* result of @stat */
+    AsideCall *resize;            /* a resize that was abandoned, or NULL */
 
-    bool cached; /* atomic: something was written through the host's cache */
-    /* Guards what follows.  Fast; nothing is taken under it. */
+    bool cached; /* atomic: data was written through the host's cache */
+    /* Guards the members below.  Fast; no lock is taken under it. */
     QemuMutex flush_lock;
-    QemuCond flush_cond; /* a round has ended */
-    /* A round is one fdatasync(); these are numbers of rounds. */
+    QemuCond flush_cond; /* signalled when a round has ended */
+    /* A round is one fdatasync().  These count rounds. */
     uint64_t flush_started;
     uint64_t flush_ended;
-    uint64_t flush_failed; /* the last one that failed */
-    int flush_error;       /* of that round, errno */
-    int lost_error;        /* errno if data was lost, so no flush can succeed */
+    uint64_t flush_failed; /* number of the last failed round */
+    int flush_error;       /* errno of that round */
+    int lost_error;        /* errno if data was lost and no flush can succeed */
 } FileState;
 
 /* One request on its way through a worker. */
@@ -111,7 +113,7 @@ static FileHandle *handle_ref(FileHandle *f)
     return f;
 }
 
-/* The last reference closes the file, which blocks if its storage is dead. */
+/* The last reference closes the file; that blocks on dead storage. */
 static void handle_unref(FileHandle *f)
 {
     if (!f || __atomic_sub_fetch(&f->refcount, 1, __ATOMIC_ACQ_REL) > 0) {
@@ -133,8 +135,8 @@ static void handle_close_aside(void *opaque)
 }
 
 /*
- * Drops the reference of the node.  Waits for it within bounds, so that the
- * locks of the file are gone afterwards.  Main thread.
+ * Drops the node's reference and waits, with a time limit, until the file is
+ * closed and its locks are released.  Main thread.
  */
 static void handle_close(FileHandle *f)
 {
@@ -143,7 +145,7 @@ static void handle_close(FileHandle *f)
     AsideCall *call = aside_start(what, handle_close_aside, f, NULL, &err);
 
     if (!call) {
-        /* Rather lose descriptors than wait for dead storage. */
+        /* Leaking descriptors is better than waiting for dead storage. */
         warn_report("'%s' stays open: %s", f->filename, error_get_pretty(err));
         return;
     }
@@ -169,7 +171,7 @@ static int lock_byte(int fd, int cmd, short *type, off_t byte)
     return ret;
 }
 
-/* File systems without locks are taken as they are. */
+/* Succeeds on a file system that has no locks. */
 static bool set_lock(int fd, short type, off_t byte)
 {
     return lock_byte(fd, F_OFD_SETLK, &type, byte) == 0 ||
@@ -190,9 +192,9 @@ static bool wants(unsigned perms, size_t i)
 }
 
 /*
- * Takes locks for the permissions @hold, and those that keep @deny from
- * others.  First all are taken, then those of others are looked at, so that
- * of two that come at the same time not both succeed.
+ * Takes locks for the permissions in @hold, and locks that deny @deny to
+ * others.  All locks are taken before those of others are checked, so that two
+ * processes that start at the same time cannot both succeed.
  */
 static bool handle_lock(FileHandle *f, unsigned hold, unsigned deny,
                         Error **errp)
@@ -231,8 +233,8 @@ static bool handle_lock(FileHandle *f, unsigned hold, unsigned deny,
 /* ---- Opening; a side thread. ---- */
 
 typedef struct FileOpen {
-    FileHandle *f;  /* NULL when it failed, or after it was taken */
-    bool read_only; /* as asked for, then as opened */
+    FileHandle *f;  /* NULL on failure, or after it was taken */
+    bool read_only; /* as requested; then as opened */
     bool auto_read_only;
     bool direct;
     int64_t size;
@@ -242,7 +244,7 @@ typedef struct FileOpen {
 
 static int open_fd(FileOpen *o)
 {
-    /* Not to wait for the other end of a FIFO, which is refused below. */
+    /* Do not wait for the peer of a FIFO, which check_type() refuses. */
     int flags = O_CLOEXEC | O_NONBLOCK;
     int fd;
 
@@ -259,9 +261,9 @@ static int open_fd(FileOpen *o)
 }
 
 /*
- * Whether zeroes can be made without writing them.  The kernel writes them on
- * block devices that cannot do it, some disks write them when told to make
- * them, and servers of network file systems do what they like.
+ * Returns true if zeroes can certainly be made without writing them.  For a
+ * block device the kernel may write them, or the disk itself may; for a network
+ * file system the server may.
  */
 static bool has_fast_zeroes(FileHandle *f)
 {
@@ -275,7 +277,7 @@ static bool has_fast_zeroes(FileHandle *f)
            fs.f_type == TMPFS_MAGIC;
 }
 
-/* What is not one of these two must not be read from, let alone written. */
+/* Refuses everything but regular files and block devices before any I/O. */
 static bool check_type(FileOpen *o, Error **errp)
 {
     FileHandle *f = o->f;
@@ -307,8 +309,8 @@ static bool check_type(FileOpen *o, Error **errp)
 }
 
 /*
- * A reader relies on the size.  A writer shares with nobody who writes; stock
- * shares that.  Neither is different with force-share, as in stock.
+ * A reader relies on the size of the file.  A writer shares the file with no
+ * other writer; stock does share it.  force-share changes neither, as in stock.
  */
 static bool open_lock(FileOpen *o, Error **errp)
 {
@@ -619,14 +621,15 @@ static int do_status(const FileHandle *f, BlockRequest *req)
 }
 
 /*
- * Flushes.  The kernel reports that it could not write data to only one of the
- * calls of fdatasync() that run at that time, and then forgets the data.  So
- * one call runs at a time, in rounds, and its result is that of all requests
- * that came before the round began.
+ * Flushes.  When several fdatasync() run at the same time, the kernel reports a
+ * failed write to only one of them, and then forgets the data.  Therefore one
+ * call runs at a time, in rounds, and its result is that of all requests that
+ * were submitted before the round began.
  *
  * After a failure the page cache and the disk differ, and a later success of
- * fdatasync() would not bring the data back.  So no later flush succeeds until
- * the file is opened anew.  What went around the cache was reported by itself.
+ * fdatasync() would not write the data.  Therefore no later flush succeeds
+ * until the file is opened again.  A write that bypassed the cache has reported
+ * its own error.
  */
 static void flush_round_locked(FileState *s)
 {
@@ -762,7 +765,10 @@ static void resize_free(void *opaque)
     g_free(r);
 }
 
-/* A resize that was left behind may happen at any time, even after this one. */
+/*
+ * Fails while an abandoned resize has not returned: it may take effect at any
+ * time, even after a new one.
+ */
 static bool check_earlier_resize(FileState *s, Error **errp)
 {
     if (s->resize && !aside_wait(s->resize, 0, NULL)) {
@@ -816,7 +822,7 @@ static char *file_filename(BlockNode *node)
 
 typedef struct FileStat {
     FileHandle *f;
-    int64_t actual_size; /* -1 when unknown */
+    int64_t actual_size; /* -1 if unknown */
 } FileStat;
 
 static void stat_aside(void *opaque)

@@ -33,11 +33,11 @@
 #include "qemu/lockable.h"
 
 #define BACKOFF_MAX 16 /* seconds */
-/* The same while requests wait. */
+/* Longest pause between attempts while requests wait, in seconds. */
 #define BACKOFF_HELD 1
-/* Requests start attempts, but no more than one in this time. */
+/* A waiting request starts an attempt, but not more often than this. */
 #define REQUEST_PAUSE_US 100000
-/* Seconds that an attempt may take, where open-timeout does not say. */
+/* Time limit of an attempt in seconds, if open-timeout is not given. */
 #define ATTEMPT_TIMEOUT_S 10
 #define TO(phase) (1u << NBD_PHASE_##phase)
 
@@ -114,7 +114,7 @@ static void enter_yanked_and_settle(NbdState *s)
 
 /* ---- One attempt to connect. ---- */
 
-/* As it was before blockdev-reconnect. */
+/* Restores the state before blockdev-reconnect. */
 static void revival_failed(NbdState *s, const Error *err)
 {
     WITH_QEMU_LOCK_GUARD(&s->lock) {
@@ -180,8 +180,8 @@ static bool main_thread_waits(NbdState *s)
 }
 
 /*
- * From here to attempt_end() it is a request like any other, unless the main
- * thread waits, which is one already.
+ * Until attempt_end() the attempt counts as a request in flight.  While the
+ * main thread waits, its own request counts instead.
  */
 static void attempt_begin(NbdState *s)
 {
@@ -230,13 +230,18 @@ static void attempt_abandon(NbdState *s)
     }
 }
 
-/* Under the lock, so that a resize sees the size of the server it relies on. */
+/*
+ * Runs under the lock, so that a resize cannot exceed the size of a new server.
+ */
 static bool server_is_same(NbdState *s, const NbdInfo *info, Error **errp)
 {
     uint64_t size;
 
     QEMU_LOCK_GUARD(&s->lock);
-    /* In bytes: block_node_size() may be more than the server ever had. */
+    /*
+     * In bytes, not block_node_size(), which is rounded up and may exceed the
+     * size of any server so far.
+     */
     size = __atomic_load_n(&s->node->size, __ATOMIC_RELAXED);
     if (!nbd_handshake_same(&s->info, size, info, errp)) {
         return false;
@@ -296,9 +301,9 @@ void nbd_on_handshake(NbdState *s, GIOCondition condition)
 }
 
 /*
- * The server is gone, or nobody can talk with it any more.  If it worked, or
- * requests wait, the next attempt comes at once, but for the pause between
- * attempts.
+ * The connection is lost or unusable.  The next attempt starts at once if the
+ * connection had worked or requests wait, but not before the pause between
+ * attempts is over.
  */
 void nbd_on_lost(NbdState *s)
 {
@@ -385,8 +390,8 @@ static void start_retry_timer(NbdState *s, int64_t us)
 }
 
 /*
- * Waits no longer than until then for the next attempt.  There is no timer
- * yet when a request comes while the phase is being entered.
+ * Starts the next attempt no later than @us.  The timer does not exist yet if a
+ * request arrives while the phase is being entered.
  */
 static void retry_at(NbdState *s, int64_t us)
 {
@@ -396,7 +401,9 @@ static void retry_at(NbdState *s, int64_t us)
     }
 }
 
-/* After a yank; what is known of the yanked connection does not matter now. */
+/*
+ * Reconnects after a yank; discards what is known about the yanked connection.
+ */
 static void revive(NbdState *s)
 {
     nbd_socket_drop_old(s);
@@ -505,8 +512,8 @@ static void leave(NbdState *s, NbdPhase from, NbdPhase to)
 }
 
 /*
- * The server may be another process than before, which has not seen what the
- * old one had not made stable.
+ * The server may be another process than before, without the writes that the
+ * old process acknowledged and did not flush.
  */
 static void check_unflushed(NbdState *s)
 {
@@ -647,9 +654,9 @@ void nbd_on_open(void *opaque)
 }
 
 /*
- * Takes the mark away, unless a yank came after the command had begun.  Only
- * here, where all that the earlier ones posted has run: otherwise a connection
- * that they cut would look like one that was lost.
+ * Removes the marks of the yanks that came before blockdev-reconnect.  This
+ * must not happen before the posts of these yanks have run: otherwise a
+ * connection that they cut would look like a lost one.
  */
 static void forgive(NbdState *s)
 {

@@ -66,8 +66,9 @@ void nbd_connection_yank(void *opaque)
         }
         if (s->ioc) {
             /*
-             * In transmission the server can still send, so that its end of
-             * the connection is seen: see nbd_socket_keep_old().
+             * In transmission, shut only our sending direction: the server can
+             * still send, and its close of the connection is noticed; see
+             * nbd_socket_keep_old().
              */
             qio_channel_shutdown(s->ioc,
                                  s->phase == NBD_PHASE_TRANSMISSION

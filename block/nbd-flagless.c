@@ -1,15 +1,14 @@
 /*
  * NBD client: servers that send transmission flags of 0.
  *
- * The protocol demands the bit "has flags"; some small servers do not set it,
- * and work with QEMU.  libnbd refuses them.  So after such a refusal the next
- * handshake is done here, by the oldest option, which every server has; then
- * libnbd is shown another one, of the old style, with the flags as they ought
- * to be.
+ * The protocol requires the bit "has flags".  Some small servers do not set it
+ * and work with QEMU, but libnbd refuses them.  After such a refusal this file
+ * does the next handshake itself, with the oldest option, NBD_OPT_EXPORT_NAME,
+ * which every server supports.  Then it sends libnbd a handshake of the old
+ * style, with the bit set.
  *
- * The descriptor that libnbd owns stands for the server's socket all the time
- * but for two moments: before libnbd has been given it, and when it reads the
- * handshake that is made for it.
+ * The descriptor that libnbd owns refers to the server's socket, except before
+ * libnbd gets it and while libnbd reads the handshake that is made for it.
  *
  * All of it runs on the I/O thread.
  *
@@ -92,7 +91,10 @@ bool nbd_flagless_start(NbdState *s, Error **errp)
     return ok;
 }
 
-/* 1: all that is wanted is there; 0: not yet; -1: with errp set. */
+/*
+ * Returns 1 if s->flagless.want bytes have been received, 0 if more must come,
+ * and -1 with errp set on failure.
+ */
 static int receive(NbdState *s, Error **errp)
 {
     NbdFlagless *f = &s->flagless;
@@ -111,7 +113,7 @@ static int receive(NbdState *s, Error **errp)
     return f->len == f->want;
 }
 
-/* It is all that was ever sent, so it fits into the socket. */
+/* Sends the request.  Nothing was sent before, so it fits into the socket. */
 static bool ask_for_export(NbdState *s, Error **errp)
 {
     NbdFlagless *f = &s->flagless;
@@ -133,7 +135,9 @@ static bool ask_for_export(NbdState *s, Error **errp)
                    s->address_str);
         return false;
     }
-    /* "Fixed new style" and "no zeroes" have the same bits both ways. */
+    /*
+     * "Fixed new style" and "no zeroes" have the same bits in both directions.
+     */
     option.client_flags =
         GUINT32_TO_BE(GUINT16_FROM_BE(greeting.flags) & (1 | FLAG_NO_ZEROES));
     f->len = 0;
@@ -151,7 +155,10 @@ static bool ask_for_export(NbdState *s, Error **errp)
     return true;
 }
 
-/* Shows libnbd the old style of handshake, with what the server offers. */
+/*
+ * Sends libnbd a handshake of the old style, with the size and flags of the
+ * server.
+ */
 static bool tell_libnbd(NbdState *s, Error **errp)
 {
     ExportReply reply;

@@ -46,7 +46,7 @@ static struct nbd_handle *handle_new(const NbdState *s, Error **errp)
     return h;
 }
 
-/* The next handshake is another one if this is why libnbd gave up. */
+/* Selects the handshake of nbd-flagless.c if libnbd refused the flags. */
 static void note_flagless(NbdState *s, const char *text)
 {
     s->flagless.on = strstr(text, "eflags == 0") != NULL;

@@ -33,7 +33,7 @@ typedef enum NbdPhase {
     NBD_PHASE_RECONNECT_WAIT, /* the next attempt comes by a timer */
     NBD_PHASE_DISCONNECT,     /* says good-bye before it closes */
     NBD_PHASE_YANKED,         /* until blockdev-reconnect */
-    NBD_PHASE_CLOSE_WAIT,     /* the server shall close what was yanked */
+    NBD_PHASE_CLOSE_WAIT, /* waits for the server to close the old connection */
     NBD_PHASE__MAX,
 } NbdPhase;
 
@@ -45,11 +45,11 @@ typedef struct NbdInfo {
     BlockNodeCaps caps;
 } NbdInfo;
 
-/* A handshake of nbd-flagless.c. */
+/* State of the handshake in nbd-flagless.c. */
 typedef struct NbdFlagless {
-    bool on;     /* the server needs it, or needed it last */
-    bool asked;  /* for the export */
-    size_t want; /* bytes, of which so many are in buf: */
+    bool on;     /* the server needs it, or needed it last time */
+    bool asked;  /* the export was requested */
+    size_t want; /* bytes expected; len of them are in buf */
     size_t len;
     char buf[160];
 } NbdFlagless;
@@ -62,12 +62,12 @@ typedef enum NbdOutcome {
     NBD_OUTCOME_FAILED,
 } NbdOutcome;
 
-/* How requests are treated while there is no connection. */
+/* How requests are treated without a connection. */
 typedef enum NbdPatience {
     NBD_PATIENCE_FRESH,   /* the first request that waits starts the time */
-    NBD_PATIENCE_WAITING, /* requests wait until the time is up */
-    NBD_PATIENCE_LAST,    /* they wait for one attempt */
-    NBD_PATIENCE_SPENT,   /* the next one will do so */
+    NBD_PATIENCE_WAITING, /* requests wait until the time is over */
+    NBD_PATIENCE_LAST,    /* requests wait for one attempt */
+    NBD_PATIENCE_SPENT,   /* the next request waits for one attempt */
 } NbdPatience;
 
 typedef struct NbdState {
@@ -90,7 +90,7 @@ typedef struct NbdState {
     NbdPhase phase; /* written by the I/O thread only */
     bool yanked;    /* the mark that sticks until blockdev-reconnect */
     unsigned n_yanks;
-    unsigned n_forgiven; /* of these: before blockdev-reconnect was called */
+    unsigned n_forgiven; /* of these: came before blockdev-reconnect */
     QIOConnectTask *task;
     QIOChannel *ioc;
     IOThread *iothread; /* NULL while it moves */
@@ -100,7 +100,7 @@ typedef struct NbdState {
     uint64_t server_size; /* bytes; of the current or last connection */
     /* ---- */
 
-    /* Set by the main thread before it posts its wish to reconnect. */
+    /* The main thread sets these before it posts a blockdev-reconnect. */
     uint32_t close_timeout; /* seconds */
     bool force;
 
@@ -113,34 +113,34 @@ typedef struct NbdState {
     unsigned direction; /* what the watch waits for, as libnbd says it */
     bool watch_stale;   /* it is set anew before the next poll */
     bool lost;          /* h is dead; handled before the next poll */
-    char *lost_reason;  /* or NULL: the server closed the connection */
+    char *lost_reason;  /* NULL: the server closed the connection */
     bool opening;       /* there was no connection yet */
     bool reviving;      /* a failure leads back to yanked */
     bool progress;      /* a reply came over this connection */
     unsigned backoff;   /* seconds until the next attempt */
     Error *last_error;  /* of the last attempt */
-    char *refused;      /* why the server that came back is refused, or NULL */
+    char *refused;      /* why a returning server is refused, or NULL */
     bool has_info;
     NbdInfo info; /* of the first connection; constant from then on */
     ActivityRequest attempt; /* from connect to transmission */
-    bool attempt_counts;     /* as a request of the activity */
+    bool attempt_counts;     /* it counts as a request of the activity */
     int64_t attempt_us;      /* when the last attempt began, monotonic */
-    int64_t retry_us;        /* when the next one begins, in reconnect-wait */
+    int64_t retry_us;        /* in reconnect-wait: when the next one begins */
     BlockTimers *timers;
-    BlockTimer *attempt_timer; /* the end of the attempt */
+    BlockTimer *attempt_timer; /* time limit of the attempt */
     BlockTimer *retry_timer;
     BlockTimer *hold_timer;
     BlockTimer *open_timer;
     BlockTimer *close_timer;
     QIOChannel *old;    /* yanked, and not closed by the server, or NULL */
-    FdWatch *old_watch; /* NULL when nothing more will be known of it */
+    FdWatch *old_watch; /* NULL: the state of old can change no more */
 
     /*
-     * Writes that were acknowledged and need a flush, counted; and how many
-     * of them a flush has covered.
+     * Acknowledged writes that need a flush; how many of them a flush has
+     * covered.
      */
     uint64_t n_written, n_flushed;
-    bool flush_owed; /* the next flush fails: writes may be lost */
+    bool flush_owed; /* writes may be lost: the next flush fails */
 
     NbdPatience patience;
     BlockQueue waiting;      /* for a connection */
@@ -153,9 +153,10 @@ typedef struct NbdState {
 /* Connects for the first time; blocks until it is done or yanked. */
 bool nbd_connection_open(NbdState *s, Error **errp);
 /*
- * Connects again, or does so at once instead of later; blocks likewise.  After
- * a yank it first waits for up to @close_timeout seconds for the server to
- * close the old connection; if it does not, fails, or goes on with @force.
+ * Connects again, or makes a pending attempt start at once.  Blocks like
+ * nbd_connection_open().  After a yank it first waits for up to @close_timeout
+ * seconds until the server has closed the old connection.  If the server does
+ * not, the call fails, or connects nevertheless if @force is true.
  */
 bool nbd_connection_reconnect(NbdState *s, uint32_t close_timeout, bool force,
                               Error **errp);
@@ -186,9 +187,9 @@ void nbd_on_disconnect(NbdState *s);
 void nbd_on_lost(NbdState *s);
 /* The server has closed the connection that was yanked. */
 void nbd_on_old_closed(NbdState *s);
-/* A request waits for a connection: tries to make one. */
+/* A request waits for a connection: starts an attempt if none runs. */
 void nbd_on_request_waits(NbdState *s);
-/* Requests fail soon unless there is a connection: a last attempt. */
+/* Requests are about to fail: makes a last attempt. */
 void nbd_on_last_attempt(NbdState *s);
 
 /* ---- nbd-socket.c; the I/O thread. ---- */
@@ -198,20 +199,23 @@ void nbd_socket_watch(NbdState *s);
 void nbd_socket_unwatch(NbdState *s);
 /* Follows libnbd's wishes before the next poll. */
 void nbd_socket_touch(NbdState *s);
-/* The handle died, for @reason if not NULL; acted upon before the next poll. */
+/*
+ * Notes that libnbd's handle is dead, for @reason (may be NULL).  Handled
+ * before the next poll.
+ */
 void nbd_socket_lost(NbdState *s, const char *reason);
 /* The same, now, if it did. */
 void nbd_socket_settle(NbdState *s);
 /* Closes everything; after this libnbd touches no buffer any more. */
 void nbd_socket_drop(NbdState *s);
 /*
- * The connection was yanked: keeps it, with its sending side shut, as s->old
- * until the server has closed it.
+ * Keeps the yanked connection, with its sending direction shut, as s->old until
+ * the server has closed it.
  */
 void nbd_socket_keep_old(NbdState *s);
-/* Looks whether the server has closed it. */
+/* Checks whether the server has closed s->old. */
 void nbd_socket_check_old(NbdState *s);
-/* Forgets it. */
+/* Closes s->old. */
 void nbd_socket_drop_old(NbdState *s);
 void nbd_socket_watch_old(NbdState *s);
 
@@ -228,17 +232,17 @@ bool nbd_handshake_step(NbdState *s, GIOCondition condition, bool *ready,
 /* Reads what the server offers, and checks it. */
 bool nbd_handshake_info(const NbdState *s, NbdInfo *info, Error **errp);
 /*
- * Whether a server that came back still is what the node, which has @size
- * bytes, has promised.
+ * Returns true if the server still provides what the node, which has @size
+ * bytes, offered with the server described by @before.
  */
 bool nbd_handshake_same(const NbdInfo *before, uint64_t size,
                         const NbdInfo *now, Error **errp);
-/* libnbd's words for what just failed, without the name of its function. */
+/* libnbd's text for the last failure, without the name of its function. */
 const char *nbd_error_text(void);
 
 /* ---- nbd-flagless.c; the I/O thread. ---- */
 
-/* As nbd_handshake_start() and nbd_handshake_step(), which call them. */
+/* Like nbd_handshake_start() and nbd_handshake_step(), which call them. */
 bool nbd_flagless_start(NbdState *s, Error **errp);
 bool nbd_flagless_step(NbdState *s, bool *ready, Error **errp);
 
@@ -254,20 +258,20 @@ void nbd_io_resend(NbdState *s);
 /* Fails what waits. */
 void nbd_io_fail_waiting(NbdState *s);
 /*
- * The connection is lost, and the phase is about to change: what is in flight
- * shall wait for another connection, if the node is to be patient.
+ * The connection is lost, and the phase is about to change: requests in flight
+ * wait for a new connection if the node's patience allows it.
  */
 void nbd_io_lost(NbdState *s);
-/*
- * There is no connection, and no attempt runs: fails what waited for no more
- * than that.
- */
+/* An attempt has failed: fails the requests that wait for one attempt only. */
 void nbd_io_attempt_failed(NbdState *s);
-/* There is a connection. */
+/*
+ * A connection exists: ends the time limit for requests that waited for one
+ * attempt.
+ */
 void nbd_io_connected(NbdState *s);
-/* Writes were acknowledged, and no flush has covered them. */
+/* Returns true if acknowledged writes are not covered by a flush. */
 bool nbd_io_is_unflushed(const NbdState *s);
-/* Patience as at the start: there is no time running. */
+/* Resets patience to its initial state, in which no time runs. */
 void nbd_io_reset_patience(NbdState *s);
 
 #endif

@@ -44,11 +44,12 @@ static void unlink_in_flight(NbdState *s, BlockRequest *req)
     }
 }
 
-/* ---- Writes that are acknowledged, and may be lost with the server. ---- */
+/* ---- Acknowledged writes that may be lost with the server. ---- */
 
 /*
- * Of discards the content is not defined, whether they are lost or not.  A
- * write that a flush of its own follows is not acknowledged yet.
+ * Counts a write.  Discards do not count, since the content after a discard is
+ * undefined.  A write that is followed by its own flush does not count, since
+ * it is acknowledged only after that.
  */
 static void note_success(NbdState *s, const BlockRequest *req)
 {
@@ -69,9 +70,9 @@ bool nbd_io_is_unflushed(const NbdState *s)
 }
 
 /*
- * Whether @req is a flush that somebody asked for.  The one that makes a
- * write stable (see block/split.c) covers that write, which is done again when
- * the connection was lost between the two.
+ * Returns true if @req is a flush that a user requested.  A flush that makes a
+ * write stable (see block/split.c) covers only that write, which is repeated if
+ * the connection is lost between the two.
  */
 static bool is_plain_flush(const BlockRequest *req)
 {
@@ -147,7 +148,7 @@ static int64_t issue(NbdState *s, BlockRequest *req)
         return nbd_aio_pwrite(s->h, req->buf, req->bytes, req->offset, cb,
                               flags);
     case BLOCK_OP_FLUSH:
-        /* It covers what was acknowledged so far. */
+        /* This flush covers the writes acknowledged so far. */
         req->driver_data = GSIZE_TO_POINTER(s->n_written);
         return nbd_aio_flush(s->h, cb, 0);
     case BLOCK_OP_DISCARD:
@@ -174,7 +175,7 @@ static void send_request(NbdState *s, BlockRequest *req)
     nbd_socket_touch(s);
 }
 
-/* Not what completions submit meanwhile. */
+/* Does not fail requests that completions submit meanwhile. */
 void nbd_io_fail_waiting(NbdState *s)
 {
     BlockQueue queue = s->waiting;
@@ -189,9 +190,9 @@ void nbd_io_fail_waiting(NbdState *s)
     }
 }
 
-/* ---- Requests while there is no connection. ---- */
+/* ---- Requests without a connection. ---- */
 
-/* Seconds that a request waits for one attempt. */
+/* How long a request waits for one attempt, in seconds. */
 #define LAST_ATTEMPT_S 2
 
 static void patience_expired(void *opaque);
@@ -263,7 +264,10 @@ void nbd_io_attempt_failed(NbdState *s)
     }
 }
 
-/* Only a reply gives patience anew: a server may take requests and die. */
+/*
+ * Does not reset patience; only a reply does, since a server may accept
+ * requests and then die.
+ */
 void nbd_io_connected(NbdState *s)
 {
     if (s->patience == NBD_PATIENCE_LAST) {

@@ -98,8 +98,8 @@ void nbd_socket_drop(NbdState *s)
 /* ---- The connection that was yanked. ---- */
 
 /*
- * A server that wants to send the rest of a reply must be able to, to get to
- * the end of its connection; so what comes is thrown away.
+ * Reads and discards data: a server must be able to send the rest of a reply
+ * before it can close the connection.
  */
 void nbd_socket_check_old(NbdState *s)
 {
@@ -109,7 +109,10 @@ void nbd_socket_check_old(NbdState *s)
     if (n == 0 || (n < 0 && (errno == ECONNRESET || errno == EPIPE))) {
         nbd_on_old_closed(s);
     } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        /* The network gave up: what the server does is not known. */
+        /*
+         * The network reported an error: the state of the server remains
+         * unknown.
+         */
         g_clear_pointer(&s->old_watch, fd_watch_free);
     }
 }

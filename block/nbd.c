@@ -118,7 +118,7 @@ static bool nbd_open(BlockNode *node, const BlockdevOptions *options,
     return true;
 }
 
-/* As far as the server has grown. */
+/* Sets the size; limited to the present size of the server. */
 static bool nbd_truncate(BlockNode *node, uint64_t size, Error **errp)
 {
     NbdState *s = node->opaque;
@@ -174,7 +174,7 @@ static void add_inet(json_object *json, const InetSocketAddress *inet)
     add_bool(json, "server.keep-alive", inet->has_keep_alive, inet->keep_alive);
 }
 
-/* The options that lead to the same data. */
+/* Only the options that determine which data the node has. */
 static json_object *nbd_options(BlockNode *node)
 {
     NbdState *s = node->opaque;
@@ -200,7 +200,10 @@ static bool inet_fits_uri(const InetSocketAddress *inet)
     return !inet->has_ipv4 && !inet->has_ipv6 && !inet->has_to;
 }
 
-/* As stock has it: a URI where one says all that matters. */
+/*
+ * A URI as in stock, or NULL if the options contain more than a URI can
+ * express.
+ */
 static char *nbd_filename(BlockNode *node)
 {
     NbdState *s = node->opaque;

@@ -186,7 +186,7 @@ static void node_free(BlockNode *node)
     g_free(node);
 }
 
-/* A node is older than those that it opens below it, as in stock. */
+/* A node counts as older than the children that it opens, as in stock. */
 static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
 {
     GList *older = nodes.tail;
@@ -221,8 +221,9 @@ static BlockNode *node_open(const BlockdevOptions *options, Error **errp)
 }
 
 /*
- * A node that was never written is not flushed: a file on a dead file system
- * would delay that.  A server is asked in any case, as a yank can end that.
+ * Flushes before a close.  Skips a node that was never written, since a file on
+ * a dead file system would delay the close.  A server is always flushed,
+ * because a yank can end that.
  */
 static bool flush_last(BlockNode *node, bool bounded, Error **errp)
 {
@@ -244,7 +245,7 @@ static bool flush_last(BlockNode *node, bool bounded, Error **errp)
     return false;
 }
 
-/* Whether what is below @node goes with it. */
+/* Returns true if the child of @node is closed with it. */
 static bool closes_child(const BlockNode *node)
 {
     return node->child && !node->child->monitor_owned &&
@@ -252,8 +253,8 @@ static bool closes_child(const BlockNode *node)
 }
 
 /*
- * Flushes and drains @node, and what goes with it, so that it can be closed.
- * Nothing has changed when that fails.
+ * Flushes and drains @node, and the child that closes with it.  On failure
+ * nothing has changed.
  */
 static bool node_settle(BlockNode *node, bool bounded, Error **errp)
 {
@@ -554,7 +555,7 @@ static void node_move(BlockNode *node, IOThread *iothread)
     block_role_join(node);
 }
 
-/* @node and all below it. */
+/* Drains @node and all nodes below it. */
 static bool drain_all(BlockNode *node, Error **errp)
 {
     for (BlockNode *n = node; n; n = n->child) {

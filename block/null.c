@@ -11,7 +11,7 @@
 
 typedef struct NullState {
     uint64_t latency_ns;
-    bool has_size, has_read_zeroes; /* were given */
+    bool has_size, has_read_zeroes; /* were given by the user */
     bool read_zeroes;
     BlockTimers *timers;
 } NullState;
@@ -82,7 +82,7 @@ static void null_submit(BlockNode *node, BlockRequest *req)
     }
 }
 
-/* The latency is no part of it, as in stock. */
+/* Does not contain the latency, as in stock. */
 static char *null_filename(BlockNode *node)
 {
     NullState *s = node->opaque;

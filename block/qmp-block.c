@@ -9,7 +9,7 @@
 #include "qapi/qapi-commands-block-core.h"
 #include "qapi/util.h"
 
-/* Seconds that blockdev-reconnect waits for the end of a connection. */
+/* Default of close-timeout of blockdev-reconnect, in seconds. */
 #define CLOSE_TIMEOUT_S 10
 
 void qmp_blockdev_add(BlockdevOptions *options, Error **errp)
@@ -58,14 +58,14 @@ void qmp_block_resize(const char *device, const char *node_name, int64_t size,
 }
 
 /*
- * For how long a query waits for all file systems together.  Sizes that are
- * not known then are those that were known before.
+ * How long a query waits for all file systems together, in milliseconds. Beyond
+ * that it returns the last known sizes.
  */
 #define QUERY_WAIT_MS 1000
 
 typedef struct NodeQuery {
     bool flat;
-    int64_t deadline_us; /* monotonic */
+    int64_t deadline_us; /* on the monotonic clock */
 } NodeQuery;
 
 static int64_t actual_size(const NodeQuery *query, BlockNode *node)
@@ -124,8 +124,9 @@ static BlockDeviceInfo *device_info(const NodeQuery *query, BlockNode *node)
 }
 
 /*
- * Newest first, as stock lists them.  All are asked for their sizes before any
- * is waited for, so one dead file system does not take the time of the others.
+ * Lists the newest node first, as stock does.  It starts the size look-up of
+ * all nodes before it waits for any, so that a dead file system does not use up
+ * the time of the others.
  */
 BlockDeviceInfoList *qmp_query_named_block_nodes(bool has_flat, bool flat,
                                                  Error **errp)

@@ -167,7 +167,7 @@ static void start(BlockNode *node, BlockRequest *req)
     }
     req->start_ns = now_ns();
     req->split = NULL;
-    /* Without a flush there is no cache that a write could stay in. */
+    /* A driver without flush has no cache from which a write could be lost. */
     if (node->no_flush || (!node->caps.flush && !node->caps.fua)) {
         req->flags &= ~BLOCK_REQ_FUA;
     }
@@ -262,12 +262,12 @@ void block_node_set_gate(BlockNode *node, BlockGateFn *gate, void *opaque)
 
 /* ---- The main thread waits for a request of its own. ---- */
 
-/* The request may outlive the wait. */
+/* May exist longer than the caller waits. */
 typedef struct SyncRequest {
     BlockRequest req;
     BlockNode *node;
-    unsigned refcount; /* atomic: the waiting thread, the request */
-    /* Guards the rest; fast, nothing is taken under it. */
+    unsigned refcount; /* atomic: the waiting thread and the request */
+    /* Guards the members below.  Fast; no lock is taken under it. */
     QemuMutex lock;
     QemuCond cond;
     bool done;
@@ -302,7 +302,7 @@ static void sync_submit(void *opaque)
     block_submit(sync->node, &sync->req);
 }
 
-/* True when it has ended; a negative @timeout_ms is no limit. */
+/* Returns true if the request has ended.  A negative @timeout_ms: no limit. */
 static bool sync_wait(SyncRequest *sync, int timeout_ms)
 {
     int64_t deadline = g_get_monotonic_time() + timeout_ms * INT64_C(1000);

@@ -1,9 +1,9 @@
 /*
- * Split requests: what a driver cannot do in one go is done in steps, one
- * after the other.  Too much payload becomes several requests, zeroes become
- * writes of zeroes, stable writes are followed by a flush, and what lies
- * between the driver's size and the node's, which is rounded up, is not passed
- * to a driver that knows only its own.
+ * Split requests: a request that a driver cannot do at once is done in steps,
+ * one after the other.  A request with too much payload becomes several
+ * requests, zeroes become writes of zeroes, and a stable write is followed by a
+ * flush.  The bytes between the size of the driver and the size of the node,
+ * which is rounded up, are not passed to a driver with exact_size.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,8 +16,8 @@
 typedef struct Split {
     BlockRequest step;
     BlockRequest *req;
-    uint64_t done;  /* bytes that steps so far have covered */
-    uint64_t bytes; /* that they are to cover */
+    uint64_t done;  /* bytes covered by the steps so far */
+    uint64_t bytes; /* bytes that the steps must cover */
     bool flushing;
     void *zeroes; /* what is written where zeroes cannot be asked for */
     int ret;
@@ -49,7 +49,7 @@ static uint64_t max_step(const BlockNode *node, const BlockRequest *req)
     return has_payload(req->op) ? node->caps.max_transfer : BLOCK_MAX_UNMAP;
 }
 
-/* How many bytes of @req the driver cannot take, as they are past its end. */
+/* Returns how many bytes of @req are past the end of the driver. */
 static uint64_t tail_bytes(const BlockNode *node, const BlockRequest *req)
 {
     uint64_t size = __atomic_load_n(&node->size, __ATOMIC_RELAXED);
@@ -62,8 +62,8 @@ static uint64_t tail_bytes(const BlockNode *node, const BlockRequest *req)
 }
 
 /*
- * The tail reads as zeroes, so zeroes may be written to it.  False where @req
- * writes anything else there.
+ * The tail reads as zeroes, so a write of zeroes to it succeeds.  Returns false
+ * if @req writes other data there.
  */
 static bool handle_tail(BlockRequest *req, uint64_t tail)
 {

@@ -52,7 +52,7 @@ struct QIOConnectTask {
     int fd;
     FdWatch *watch;
     GSource *retry;
-    AsideCall *aside; /* resolves, or connects to a path; NULL: neither */
+    AsideCall *aside; /* resolves or connects to a path, or NULL */
     Error *err;       /* of the last address that was tried */
 };
 
@@ -83,12 +83,12 @@ static void task_unref_notify(gpointer opaque)
 }
 
 /*
- * Runs @fn(@opaque) on the context's thread and frees @opaque then.  A task
- * that is done frees it only: its context may run no more.
+ * Runs @fn(@opaque) on the context's thread, and then frees @opaque.  After the
+ * task is done it only frees @opaque, since the context may not run any more.
  *
- * The lock is held to the end.  The task keeps its reference to the context
- * until it is done, which it becomes under the lock; so the context lives
- * while it is touched here, and g_source_unref() touches it, too.
+ * Holds the lock up to the end: the task drops its reference to the context
+ * under this lock when it is done, and both g_source_attach() and
+ * g_source_unref() access the context.
  */
 static void task_post(QIOConnectTask *task, GSourceFunc fn, void *opaque,
                       GDestroyNotify free_opaque)
@@ -277,7 +277,7 @@ static void task_connect_returned(QIOConnectTask *task, int err)
 
 /* A connect(2) to a unix path on a side thread, which owns the socket. */
 typedef struct PathConnect {
-    QIOConnectTask *task; /* outlives its interest in the call */
+    QIOConnectTask *task; /* exists until the task has dropped the call */
     SocketTarget target;
     int fd;
     int err;
@@ -333,7 +333,7 @@ static void task_connect_path(QIOConnectTask *task, const SocketTarget *target)
     }
 }
 
-/* Abstract names of unix sockets are in no file system. */
+/* An abstract name of a unix socket is not looked up in a file system. */
 static bool is_path(const SocketTarget *target)
 {
     const struct sockaddr_un *un = (const struct sockaddr_un *)&target->addr;
@@ -402,7 +402,7 @@ static void task_resolved(QIOConnectTask *task, GArray *targets)
 
 /* A name resolution on a side thread. */
 typedef struct Resolution {
-    QIOConnectTask *task; /* outlives its interest in the call */
+    QIOConnectTask *task; /* exists until the task has dropped the call */
     InetSocketAddress *inet;
     GArray *targets;
     Error *err;

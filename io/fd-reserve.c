@@ -10,15 +10,18 @@
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 
-/* As many sessions at once; fewer where the process may have few. */
+/*
+ * One descriptor for each of this many clients that may come at the same time.
+ * Less if the limit on descriptors is low.
+ */
 #define RESERVE_MAX 16
 
-/* Guards the rest.  Fast; nothing is taken under it. */
+/* Guards the variables below.  Fast; no lock is taken under it. */
 static QemuMutex reserve_lock;
 static int reserve[RESERVE_MAX];
 static unsigned n_reserve;
 static unsigned n_wanted;
-static unsigned n_users; /* calls of enable without their disable */
+static unsigned n_users; /* calls of enable minus calls of disable */
 
 static void __attribute__((constructor)) fd_reserve_init(void)
 {

@@ -1,6 +1,6 @@
 /*
- * Descriptors kept for monitors: when all others are taken, an operator's
- * client is accepted nevertheless.
+ * A reserve of descriptors for monitors: an operator's client is accepted even
+ * when the process has used all other descriptors.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,20 +8,24 @@
 #define IO_FD_RESERVE_H
 
 /*
- * From now on there is to be a reserve; it is filled at once, as far as
- * possible.  It is closed by the last fd_reserve_disable(), one for each call
- * of this.  Any thread; do not block.
+ * Enables the reserve and fills it as far as possible.  The last
+ * fd_reserve_disable(), one for each call of this function, closes the reserve.
+ * Any thread; does not block.
  */
 void fd_reserve_enable(void);
 void fd_reserve_disable(void);
 
 /*
- * Fills the reserve up.  False when descriptors are too short for that: then
- * strangers are not to get any.  Any thread, OOB-safe.
+ * Fills the reserve.  Returns false when the process has too few descriptors
+ * for that; clients other than operators must not be accepted then.  Any
+ * thread, OOB-safe.
  */
 bool fd_reserve_fill(void);
 
-/* Frees a descriptor for the caller to use; false when there is none. */
+/*
+ * Closes one descriptor of the reserve, so that the caller can open another.
+ * Returns false if the reserve is empty.  Any thread, OOB-safe.
+ */
 bool fd_reserve_use(void);
 
 #endif

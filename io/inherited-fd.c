@@ -9,12 +9,12 @@
 #include "qemu/lockable.h"
 #include "qemu/thread.h"
 
-/* Where /proc is missing, higher numbers are not found. */
+/* Highest number that is tried if /proc is missing. */
 #define MAX_PROBED 1024
 
-/* Guards the set.  Fast; nothing is taken under it. */
+/* Guards free_fds.  Fast; no lock is taken under it. */
 static QemuMutex lock;
-static GHashTable *free_fds; /* numbers of descriptors that nothing took */
+static GHashTable *free_fds; /* numbers of the descriptors without an owner */
 
 static void __attribute__((constructor)) inherited_fd_construct(void)
 {
@@ -34,7 +34,8 @@ void inherited_fds_init(void)
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir))) {
-        int fd = atoi(entry->d_name); /* 0 for "." and ".." */
+        /* 0 for "." and ".."; those are ignored */
+        int fd = atoi(entry->d_name);
 
         if (fd > STDERR_FILENO && fd != dirfd(dir)) {
             inherited_fd_add(fd);

@@ -17,13 +17,17 @@
 #include "qemu/oob.h"
 #include "socket-address-internal.h"
 
-/* How long the removal of a file is waited for; nobody needs it to be gone. */
+/*
+ * How long the caller waits for the removal of a file.  It may go on without.
+ */
 #define REMOVE_TIMEOUT_MS 2000
 
-/* How long a cancelled attempt to listen at a path may still succeed. */
+/* How long an attempt to listen at a path may still succeed after a cancel. */
 #define CANCEL_GRACE_MS 100
 
-/* ---- The file of a unix socket; side threads, as it may lie anywhere. ---- */
+/*
+ * ---- The file of a unix socket.  Side threads: its file system may hang. ----
+ */
 
 static void listen_sockets_destroy(void *opaque)
 {
@@ -38,7 +42,10 @@ static void listen_sockets_destroy(void *opaque)
     g_free(sockets);
 }
 
-/* A file has the number of another one only when that is gone for good. */
+/*
+ * Compares inode numbers.  The number of a file that still exists, or whose
+ * socket is open, cannot belong to another file.
+ */
 static bool is_at_path(const char *path, const struct stat *file)
 {
     struct stat st;
@@ -47,7 +54,9 @@ static bool is_at_path(const char *path, const struct stat *file)
            st.st_dev == file->st_dev;
 }
 
-/* The sockets are still open, so the number of the file is still its own. */
+/*
+ * The sockets are still open here, so no other file can have the inode number.
+ */
 static void remove_run(void *opaque)
 {
     ListenSockets *sockets = opaque;
@@ -69,7 +78,7 @@ void listen_sockets_free(ListenSockets *sockets)
         listen_sockets_destroy(sockets);
         return;
     }
-    /* Clients are refused from now on, as is right after a close. */
+    /* Refuses clients from now on, as if the sockets were closed. */
     for (guint i = 0; i < sockets->fds->len; i++) {
         shutdown(g_array_index(sockets->fds, int, i), SHUT_RDWR);
     }
@@ -119,9 +128,9 @@ bool listen_sockets_are_at_path(const ListenSockets *sockets)
 }
 
 /*
- * Whether a process listens at @target, a path.  Asks it, by a connection that
- * is closed at once: the kernel refuses one to a socket of which nobody has
- * the other end any more.
+ * Checks that no process listens at @target, a path, by a connection that is
+ * closed at once: the kernel refuses a connection to a socket that is not open
+ * in any process.
  */
 static bool check_not_taken(const SocketTarget *target, const char *path,
                             Error **errp)
@@ -154,7 +163,7 @@ static bool check_not_taken(const SocketTarget *target, const char *path,
     return false;
 }
 
-/* Removes the file of a process that is gone. */
+/* Removes the file that a process which has ended left behind. */
 static bool remove_stale(const SocketTarget *target, const char *path,
                          Error **errp)
 {
@@ -166,7 +175,7 @@ static bool remove_stale(const SocketTarget *target, const char *path,
     if (!check_not_taken(target, path, errp)) {
         return false;
     }
-    /* Not what somebody has put in its place meanwhile. */
+    /* Does not remove a file that has taken its place meanwhile. */
     if (is_at_path(path, &st)) {
         unlink(path);
     }
@@ -242,8 +251,8 @@ static uint16_t bound_port(int fd)
 }
 
 /*
- * For the connections that @fd accepts: a client whose host is gone would stay
- * for ever.
+ * Sets keep-alive, which @fd passes on to the connections that it accepts.
+ * Otherwise a client whose host has disappeared would stay for ever.
  */
 static void set_keep_alive(int fd)
 {
@@ -344,7 +353,7 @@ static bool listen_fd(ListenSockets *sockets, const SocketAddress *addr,
     return true;
 }
 
-/* May resolve a name and look at the file system. */
+/* May resolve a name and access the file system. */
 static ListenSockets *listen_any(const SocketAddress *addr, int backlog,
                                  Error **errp)
 {
@@ -372,12 +381,12 @@ static ListenSockets *listen_any(const SocketAddress *addr, int backlog,
     return sockets->addr ? g_steal_pointer(&sockets) : NULL;
 }
 
-/* ---- What may take long is done on a side thread. ---- */
+/* ---- Calls that may take long, on a side thread. ---- */
 
 typedef struct ListenCall {
     SocketAddress *addr;
     int backlog;
-    int done_fd; /* an eventfd */
+    int done_fd; /* an eventfd, written when the call is done */
     ListenSockets *sockets;
     Error *err;
 } ListenCall;
@@ -401,7 +410,10 @@ static void listen_call_free(void *opaque)
     g_free(lc);
 }
 
-/* False with errp set when @cancel_fd, or the end of the time, came first. */
+/*
+ * Returns false with errp set if @cancel_fd is readable, or the time is over,
+ * before the call is done.
+ */
 static bool listen_await(AsideCall *call, const ListenCall *lc, int cancel_fd,
                          Error **errp)
 {
@@ -418,7 +430,10 @@ static bool listen_await(AsideCall *call, const ListenCall *lc, int cancel_fd,
         n = poll(pfds, G_N_ELEMENTS(pfds), timeout_ms);
     } while (n < 0 && errno == EINTR);
     if (n > 0 && !pfds[0].revents && !is_inet) {
-        /* A path that is alive: what was asked for has as good as happened. */
+        /*
+         * The call probably succeeds at once if the file system answers.
+         * Prefer that to an error.
+         */
         poll(pfds, 1, CANCEL_GRACE_MS);
     }
     if (pfds[0].revents) {

@@ -18,21 +18,24 @@ typedef struct ListenSockets {
 } ListenSockets;
 
 /*
- * NULL with errp set, also where a process listens at the path already.  Any
- * thread that may block: waits for a side thread that resolves a name or looks
- * at the file system, until @cancel_fd (-1: none) becomes readable; for at most
- * ASIDE_TIMEOUT_MS for a file system.
+ * Binds and listens; returns sockets that the caller frees, or NULL with errp
+ * set, also when a process already listens at the path.  Waits for a side
+ * thread that resolves a name or accesses the file system: until @cancel_fd
+ * (-1: none) becomes readable, and for a file system ASIDE_TIMEOUT_MS at most.
+ * Any thread that may block.
  */
 ListenSockets *listen_sockets_new(const SocketAddress *addr, int backlog,
                                   int cancel_fd, Error **errp);
 /*
- * True where there is no file; false also when that is not found out in time.
- * Any thread that may block.
+ * Returns true if the sockets have no file, or their file is still in place.
+ * Returns false also when the file system does not answer in time.  Any thread
+ * that may block.
  */
 bool listen_sockets_are_at_path(const ListenSockets *sockets);
 /*
- * Closes the sockets, and removes their file if it is still there, on a side
- * thread.  Any thread; waits a moment for that, except on an I/O thread.
+ * Closes the sockets, and removes their file if it is still in place, on a side
+ * thread.  Any thread; waits at most 2 s for the removal, and not at all on an
+ * I/O thread.
  */
 void listen_sockets_free(ListenSockets *sockets);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ListenSockets, listen_sockets_free)

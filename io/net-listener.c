@@ -19,7 +19,7 @@
 struct QIONetListener {
     ListenSockets *sockets;
     FdWatch **watches; /* as many as sockets; NULL while nobody is told */
-    bool uses_reserve; /* of descriptors */
+    bool uses_reserve; /* accepts with a descriptor of the reserve if needed */
     GSource *pause;
     GMainContext *context;
     QIONetListenerFn *fn;
@@ -89,7 +89,7 @@ void qio_net_listener_use_reserve(QIONetListener *listener)
     fd_reserve_enable();
 }
 
-/* A descriptor, or -1 and errno. */
+/* Returns a descriptor, or -1 with errno set. */
 static int accept_fd(QIONetListener *listener, int listen_fd)
 {
     int fd;

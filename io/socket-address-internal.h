@@ -29,9 +29,9 @@ GArray *socket_resolve_inet(const InetSocketAddress *inet, unsigned flags,
 GArray *socket_resolve_unix(const UnixSocketAddress *addr, Error **errp);
 
 /*
- * The descriptor that an address of type fd names, a socket.  The caller owns
- * it, and gives it back by inherited_fd_add() when it has no use for it.  -1
- * with errp set.
+ * Takes the socket that @addr, an address of type fd, names.  The caller owns
+ * the descriptor; inherited_fd_add() gives an unused one back.  Returns -1 with
+ * errp set on failure.
  */
 int socket_address_take_fd(const SocketAddress *addr, Error **errp);
 bool socket_is_listening(int fd);

@@ -27,7 +27,7 @@ static GArray *targets_new(void)
     return g_array_new(FALSE, TRUE, sizeof(SocketTarget));
 }
 
-/* getaddrinfo() takes any number, and wraps around. */
+/* Refuses ports above 65535, which getaddrinfo() would truncate. */
 static bool check_port(const char *port, Error **errp)
 {
     char *end;
@@ -36,7 +36,7 @@ static bool check_port(const char *port, Error **errp)
     errno = 0;
     number = strtol(port, &end, 10);
     if (end == port || *end || (!errno && number >= 0 && number <= 65535)) {
-        return true; /* the name of a service, or a port */
+        return true; /* the name of a service, or a valid port */
     }
     error_setg(errp, "Port '%s' is out of range: allowed are 0 to 65535", port);
     return false;
@@ -82,7 +82,7 @@ GArray *socket_resolve_inet(const InetSocketAddress *inet, unsigned flags,
     return targets;
 }
 
-/* getaddrinfo() would tell as well, but may read files for it. */
+/* Does not call getaddrinfo(), which may read files. */
 bool socket_address_is_numeric(const SocketAddress *addr)
 {
     const InetSocketAddress *inet = &addr->u.inet;

@@ -1,5 +1,5 @@
 /*
- * Activity: what each object with requests is doing, by name.
+ * Activity: what each object with requests is doing, by the object's name.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,24 +10,24 @@
 
 struct Activity {
     char *name;
-    bool uncuttable; /* there is no yank instance of that name */
+    bool uncuttable; /* no yank instance has this name */
     Activity *older; /* of the same name; under activities_lock */
     /* Relaxed atomics, written on the data path. */
     int64_t last_progress_us;
     const char *phase;
     /*
-     * Guards what follows.  Fast; nothing is taken under it, and it may be
+     * Guards the members below.  Fast; no lock is taken under it.  It may be
      * taken under any fast lock.
      */
     QemuMutex lock;
-    ActivityRequest *oldest, *newest; /* in the order of their beginning */
+    ActivityRequest *oldest, *newest; /* sorted by start time */
     uint64_t n_requests;
     uint64_t n_sessions;
     char peer[sizeof(((ActivitySnapshot *)NULL)->peer)];
     char reason[sizeof(((ActivitySnapshot *)NULL)->reason)];
 };
 
-/* Guards the table.  Fast; only the lock of an activity is taken under it. */
+/* Guards the table.  Fast; under it only the lock of an activity is taken. */
 static QemuMutex activities_lock;
 /*
  * name -> Activity, neither owned.  The newest owner of a name counts; when it
@@ -42,8 +42,8 @@ static void __attribute__((constructor)) activities_init(void)
 }
 
 /*
- * Up to 10 ms behind g_get_monotonic_time(), and several times as fast: it is
- * asked twice a request.
+ * At most 10 ms behind g_get_monotonic_time(), and several times as fast: each
+ * request reads this clock twice.
  */
 static int64_t now_us(void)
 {
@@ -146,7 +146,7 @@ void activity_set_reason(Activity *activity, const char *reason)
     g_strlcpy(activity->reason, reason ? reason : "", sizeof(activity->reason));
 }
 
-/* The clock of progress starts with the first request after a pause. */
+/* After a pause, the time without progress counts from the first request. */
 static void leave_pause_locked(Activity *activity)
 {
     if (!activity->n_requests && !activity->n_sessions) {
@@ -208,7 +208,7 @@ void activity_progress(Activity *activity)
     activity_touch(activity);
 }
 
-/* See ActivitySnapshot.oldest_us; with the lock of @activity. */
+/* See ActivitySnapshot.oldest_us.  Call with the lock of @activity held. */
 static int64_t oldest_us_locked(const Activity *activity, int64_t now,
                                 int64_t idle_us)
 {
@@ -219,7 +219,7 @@ static int64_t oldest_us_locked(const Activity *activity, int64_t now,
 
 static int64_t idle_us(const Activity *activity, int64_t now)
 {
-    /* Another thread may have touched it since @now. */
+    /* Another thread may have noted progress after @now. */
     return MAX(
         now - __atomic_load_n(&activity->last_progress_us, __ATOMIC_RELAXED),
         0);

@@ -1,5 +1,5 @@
 /*
- * Calls on side threads that may be left behind.
+ * Calls on side threads that can be abandoned: see include/qemu/aside.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,26 +15,29 @@ struct AsideCall {
     void *opaque;
     GDestroyNotify free_opaque;
     int64_t begin_us;
-    AsideFn *done; /* NULL when the owner waits */
-    /* Where done is posted; touched under the lock while there is an owner. */
+    AsideFn *done; /* NULL if the owner waits by aside_wait() */
+    /*
+     * Where done is posted.  While the call has an owner, access it under the
+     * lock only.
+     */
     GMainContext *context;
 
-    /* All below: aside_lock. */
-    QemuCond cond; /* returned or cancelled was set */
+    /* Members below: guarded by aside_lock. */
+    QemuCond cond; /* signalled when returned or cancelled is set */
     unsigned owners;
-    bool running; /* the side thread has not let go yet */
+    bool running; /* the side thread still needs the call */
     bool returned;
     bool cancelled;
     GList link; /* in abandoned, while owners is 0 and running is set */
 };
 
 /*
- * Guards what is said above and the list.  Fast; the lock of a context is
- * taken under it.
+ * Guards the members named above and the list below.  Fast; under it the lock
+ * of a context is taken.
  */
 static QemuMutex aside_lock;
 static GQueue abandoned = G_QUEUE_INIT; /* of AsideCall, oldest first */
-static QemuCond abandoned_cond;         /* one left the list */
+static QemuCond abandoned_cond; /* signalled when a call leaves the list */
 
 static void __attribute__((constructor)) aside_init(void)
 {
@@ -78,7 +81,7 @@ void aside_unref(AsideCall *call)
     }
 }
 
-/* On the context of the owner. */
+/* Runs on the owner's context. */
 static gboolean aside_run_done(gpointer opaque)
 {
     g_autoptr(AsideCall) call = NULL;
@@ -97,7 +100,7 @@ static gboolean aside_run_done(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-/* The side thread is done with @call. */
+/* The side thread drops @call. */
 static void aside_leave(gpointer opaque)
 {
     AsideCall *call = opaque;

@@ -16,7 +16,7 @@ static void print_message(const char *kind, const char *msg)
 
     if (!message_thread_put(line)) {
         oob_assert_may_block("error_report");
-        /* One call, so that lines of two threads never mix. */
+        /* A single call, so that the lines of two threads never mix. */
         fputs(line, stderr);
     }
 }

@@ -1,15 +1,15 @@
 /*
- * FdWatch: one file descriptor in a GMainContext.
+ * FdWatch: watches one file descriptor in a GMainContext.
  *
- * GLib wakes its context up whenever a polled descriptor is added, removed or
- * modified through its API, at the cost of a system call or two.  Hence the
- * poll record is added once and its events are changed in place, which GLib
- * reads anew before each poll.
+ * GLib wakes the context up whenever a polled descriptor is added, removed or
+ * modified through its API, at the cost of one or two system calls.  Therefore
+ * a watch adds its poll record once and then changes the events in place; GLib
+ * reads them anew before each poll.
  *
- * Each such watch is a GSource, and a context looks at all of its sources in
- * each round.  Where there may be thousands of descriptors, shared watches
- * keep the cost of a round constant: all of a context together are one source,
- * which polls an epoll instance.
+ * Such a watch is a GSource of its own, and a context checks all of its sources
+ * in each iteration.  For kinds of descriptors of which there may be thousands,
+ * shared watches keep the cost of an iteration constant: all shared watches of
+ * a context together are one source, which polls an epoll instance.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,10 +22,10 @@
 
 #define UNASKED (G_IO_HUP | G_IO_ERR | G_IO_NVAL)
 
-/* How many events a shared source takes from the kernel at a time. */
+/* How many events a shared source reads from the kernel at a time. */
 #define BATCH 64
 
-/* The events of epoll, and GLib's, are those of poll(). */
+/* poll(), epoll and GLib use the same event bits. */
 G_STATIC_ASSERT((int)EPOLLIN == POLLIN && (int)EPOLLOUT == POLLOUT);
 G_STATIC_ASSERT((int)EPOLLHUP == POLLHUP && (int)EPOLLERR == POLLERR);
 
@@ -36,30 +36,32 @@ struct FdWatch {
     GMainContext *context;
     int fd;
     GIOCondition events;
-    bool polled; /* the kernel is, or will be, asked about fd */
+    bool polled; /* fd is in the poll record or the epoll instance */
     FdWatchFn *fn;
     void *opaque;
     SharedSource *shared; /* NULL unless the watch is a shared one */
-    OwnSource *own;       /* NULL in a shared watch that the kernel accepts */
+    OwnSource *own;       /* NULL for a shared watch that epoll accepts */
 };
 
 struct OwnSource {
-    GSource source; /* first, since GLib allocates it */
+    GSource source; /* first member, since GLib allocates the struct */
     GPollFD poll;
     FdWatch *watch;
 };
 
 struct SharedSource {
-    GSource source; /* first, since GLib allocates it */
+    GSource source; /* first member, since GLib allocates the struct */
     GMainContext *context;
     int epoll_fd;
     guint n_watches; /* guarded by shared_lock */
-    /* The context's thread: events taken and not yet told. */
+    /*
+     * Events read from the kernel and not yet passed on.  The context's thread.
+     */
     struct epoll_event ready[BATCH];
     int n_ready;
 };
 
-/* Guards the table.  Fast; the lock of a context is taken under it. */
+/* Guards the table.  Fast; under it the lock of a context is taken. */
 static QemuMutex shared_lock;
 static GHashTable *shared_sources; /* GMainContext -> SharedSource */
 
@@ -69,9 +71,9 @@ static void __attribute__((constructor)) fd_watch_construct(void)
 }
 
 /*
- * A hang-up goes on being reported.  A watch for no events is told once, and
- * then the descriptor is left out of the poll until events are asked for
- * again.
+ * Removes the descriptor from the poll until events are asked for again.  The
+ * kernel reports a hang-up in each poll; a watch for no events passes it on
+ * only once.
  */
 static void watch_park(FdWatch *watch)
 {
@@ -83,7 +85,10 @@ static void watch_park(FdWatch *watch)
     }
 }
 
-/* The last thing a source does with @watch, which @fn may free. */
+/*
+ * Runs the callback, which may free @watch: the caller must not access @watch
+ * afterwards.
+ */
 static void watch_tell(FdWatch *watch, GIOCondition reported)
 {
     GIOCondition condition = reported & (watch->events | UNASKED);
@@ -121,7 +126,10 @@ static GSourceFuncs own_funcs = {
 
 static void watch_attach(GSource *source, GMainContext *context)
 {
-    /* Else GLib takes its record out during dispatch, which is costly, too. */
+    /*
+     * Otherwise GLib removes and adds the poll record around each dispatch, at
+     * the cost of more system calls.
+     */
     g_source_set_can_recurse(source, TRUE);
     g_source_attach(source, context);
 }
@@ -174,7 +182,7 @@ static GSourceFuncs shared_funcs = {
     .finalize = shared_finalize,
 };
 
-/* NULL when there is no descriptor left for it. */
+/* Returns NULL when the process has no descriptor left. */
 static SharedSource *shared_new(GMainContext *context)
 {
     int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -191,7 +199,10 @@ static SharedSource *shared_new(GMainContext *context)
     return shared;
 }
 
-/* The one of @context, with one more watch; NULL when there is none. */
+/*
+ * Adds a watch to the shared source of @context.  Returns NULL when the source
+ * cannot be made.
+ */
 static SharedSource *shared_get(GMainContext *context)
 {
     SharedSource *shared;
@@ -212,7 +223,10 @@ static SharedSource *shared_get(GMainContext *context)
     return shared;
 }
 
-/* One watch less.  The table goes with its last entry. */
+/*
+ * Removes a watch.  The last one frees the source, and the last source the
+ * table.
+ */
 static void shared_put(SharedSource *shared)
 {
     WITH_QEMU_LOCK_GUARD(&shared_lock) {
@@ -284,8 +298,8 @@ static void own_set_events(FdWatch *watch, GIOCondition events)
 }
 
 /*
- * False when the kernel refuses: it watches no files, and no descriptor twice
- * for one epoll instance.
+ * Returns false when the kernel refuses the descriptor: epoll watches no
+ * regular files, and no descriptor twice in one instance.
  */
 static bool shared_set_events(FdWatch *watch, GIOCondition events)
 {

@@ -305,7 +305,9 @@ void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque)
     GMainContext *context = NULL;
 
     WITH_QEMU_LOCK_GUARD(&iothread->lock) {
-        /* The caller that posts first wakes the thread up for all. */
+        /*
+         * The first post after a round wakes the thread up for all that follow.
+         */
         if (iothread->posted->len == 0 && current_iothread != iothread) {
             context = g_main_context_ref(iothread->context);
         }
@@ -313,8 +315,8 @@ void iothread_post(IOThread *iothread, IOThreadFn *fn, void *opaque)
         __atomic_store_n(&iothread->n_posted, 1, __ATOMIC_RELAXED);
     }
     /*
-     * @fn may have run by now, and @iothread may be freed as its consequence:
-     * only the context, which is held, may be touched.
+     * @fn may already have run and caused @iothread to be freed: access only
+     * the context, to which a reference is held.
      */
     if (context) {
         g_main_context_wakeup(context);

@@ -27,6 +27,6 @@ GMainContext *main_context_new(Error **errp)
 void __attribute__((noinline)) main_context_release(GMainContext *context)
 {
     g_main_context_unref(context);
-    /* No tail call: this function stays on the stack that is reported. */
+    /* Prevents a tail call: this function must be in the stack of a report. */
     __asm__ volatile("" ::: "memory");
 }

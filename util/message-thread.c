@@ -1,5 +1,5 @@
 /*
- * The thread that writes messages to standard error.
+ * The thread that writes messages to standard error; see qemu/message-thread.h.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,17 +10,17 @@
 #include "qemu/oob.h"
 #include "qemu/thread.h"
 
-/* What the queue holds at most. */
+/* Size limit of the queue. */
 #define QUEUE_MAX_BYTES (256 * 1024)
 
 static struct {
-    /* Guards all below.  Fast; nothing is taken under it. */
+    /* Guards the members below.  Fast; no lock is taken under it. */
     QemuMutex lock;
-    QemuCond queued;  /* a line came, or stopping was set */
-    QemuCond written; /* n_written grew */
+    QemuCond queued;  /* signalled when a line is queued or stopping is set */
+    QemuCond written; /* signalled when n_written grows */
     GQueue lines;     /* of char * */
-    size_t bytes;     /* in lines */
-    unsigned lost;    /* lines after the last of the queue */
+    size_t bytes;     /* sum of the lines' lengths */
+    unsigned lost;    /* lines dropped after the last line of the queue */
     uint64_t n_queued;
     uint64_t n_written;
     bool running;
@@ -36,7 +36,7 @@ static void __attribute__((constructor)) message_thread_init(void)
     g_queue_init(&messages.lines);
 }
 
-/* Call with the lock held; takes @line. */
+/* Consumes @line.  Call with the lock held. */
 static void put_locked(char *line)
 {
     messages.bytes += strlen(line);
@@ -45,7 +45,7 @@ static void put_locked(char *line)
     qemu_cond_signal(&messages.queued);
 }
 
-/* Call with the lock held. */
+/* Queues a warning about dropped lines.  Call with the lock held. */
 static void put_lost_locked(void)
 {
     const char *program = g_get_prgname();
@@ -75,7 +75,7 @@ bool message_thread_put(const char *line)
     return true;
 }
 
-/* NULL when the thread is to end. */
+/* Waits for a line.  Returns NULL when the thread is to end. */
 static char *next_line(void)
 {
     char *line;
@@ -102,8 +102,8 @@ static void line_written(void)
 }
 
 /*
- * A line that standard error refuses (the disk is full, the reader is gone) is
- * dropped: there is no other place to say so.
+ * Drops a line that standard error refuses (the disk is full, the reader is
+ * gone), since it could not be reported anywhere else.
  */
 static void write_line(const char *line)
 {
@@ -136,7 +136,7 @@ static void *message_thread_main(void *unused)
     return NULL;
 }
 
-/* Warnings of GLib's, and of code that uses its functions. */
+/* For warnings by GLib and by code that uses GLib's logging functions. */
 static void queue_glib_message(const char *domain, GLogLevelFlags level,
                                const char *message, void *unused)
 {

@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include "oob-wrap.h"
 
-/* What the checks below call themselves. */
+/* Called by the checks below without a check of its own. */
 ssize_t __real_readlink(const char *path, char *buf, size_t n);
 int __real_fstat(int fd, struct stat *st);
 
@@ -101,7 +101,7 @@ OOB_WRAP(int, accept4,
          (fd, addr, len, flags), never_blocks(fd))
 OOB_WRAP(int, close, (int fd), (fd), !is_disk(fd))
 
-/* A lock on a file is asked for from its server. */
+/* Locking a file may wait for the server of its file system. */
 OOB_WRAP_64(int, fcntl, (int fd, int cmd, void *arg), (fd, cmd, arg),
             cmd != F_SETLK && cmd != F_SETLKW && cmd != F_GETLK &&
                 cmd != F_OFD_SETLK && cmd != F_OFD_SETLKW && cmd != F_OFD_GETLK)

@@ -1,6 +1,6 @@
 /*
- * Wrappers of calls that use a path, for debug builds: it may lead to a dead
- * file system, where each of them waits for ever, or to a FIFO.
+ * Wrappers of calls that use a path, for debug builds.  The path may lead to a
+ * dead file system or to a FIFO, where the call waits for ever.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include "oob-wrap.h"
 
-/* An abstract address is in no file system. */
+/* An abstract address is not looked up in a file system. */
 static bool has_path(const struct sockaddr *addr, socklen_t len)
 {
     return addr && addr->sa_family == AF_UNIX &&
@@ -39,7 +39,10 @@ static bool is_non_blocking(int fd)
     return flags < 0 || (flags & O_NONBLOCK);
 }
 
-/* Non-blocking is said of the connection, not of the look for its path. */
+/*
+ * Checks a call even on a non-blocking socket: O_NONBLOCK does not apply to the
+ * look-up of the path.
+ */
 static void check_address(const char *call, int fd, int flags,
                           const struct sockaddr *addr, socklen_t len)
 {
@@ -75,9 +78,8 @@ OOB_WRAP_PATH(int, bind, (int fd, const struct sockaddr *addr, socklen_t len),
               (fd, addr, len), !has_path(addr, len))
 
 /*
- * The mode is handed on whether the caller gave one or not: a variable argument
- * is in the same register as a fixed one, and nobody looks at it without
- * O_CREAT.
+ * Passes the mode on even if the caller gave none: a variable argument is in
+ * the same register as a fixed one, and is ignored without O_CREAT.
  */
 OOB_WRAP_PATH_64(int, open, (const char *path, int flags, mode_t mode),
                  (path, flags, mode))

@@ -73,7 +73,10 @@ OOB_WRAP_TIMED(gboolean, g_cond_wait_until,
                (cond, mutex, until), false, true)
 OOB_WRAP(gpointer, g_thread_join, (GThread * thread), (thread), false)
 OOB_WRAP(gpointer, g_async_queue_pop, (GAsyncQueue * queue), (queue), false)
-/* The default context is the main loop, which may be idle. */
+/*
+ * NULL is the default context, which is the main loop; it may have nothing to
+ * dispatch.
+ */
 OOB_WRAP_TIMED(gboolean, g_main_context_iteration,
                (GMainContext * context, gboolean may_block),
                (context, may_block), !may_block || oob_is_own_loop(context),

@@ -13,9 +13,10 @@
 #include "qemu/oob.h"
 
 /*
- * A wrapper of @name.  @may_X is oob_may_X(), which the call asks for.
- * @fine says, from @params, that this very call does not block, and @ends that
- * it has a time limit: both are only looked at where they matter.
+ * Defines a wrapper of @name.  @may_X selects the check, oob_may_X().  @fine is
+ * an expression of @params that is true if this call does not block; @ends is
+ * one that is true if it has a time limit.  Both are evaluated only on threads
+ * that are checked.
  */
 #define OOB_WRAP_CALL(ret, name, params, args, may_X, fine, ends)              \
     ret __real_##name params;                                                  \
@@ -31,22 +32,22 @@
         return __real_##name args;                                             \
     }
 
-/* A call that waits without a time limit, unless it is @fine. */
+/* Wraps a call that waits without a time limit, unless @fine is true. */
 #define OOB_WRAP(ret, name, params, args, fine)                                \
     OOB_WRAP_CALL(ret, name, params, args, may_block, fine, false)
 
-/* A call that waits, with a time limit if @ends. */
+/* Wraps a call that waits; it has a time limit if @ends is true. */
 #define OOB_WRAP_TIMED(ret, name, params, args, fine, ends)                    \
     OOB_WRAP_CALL(ret, name, params, args, may_block, fine, ends)
 
 /*
- * A call that uses a path, which may lead to a dead file system: not even
- * event loops on which other calls may block may make it.
+ * Wraps a call that uses a path, which may lead to a dead file system: even an
+ * event loop thread that may block otherwise must not make it.
  */
 #define OOB_WRAP_PATH(ret, name, params, args, fine)                           \
     OOB_WRAP_CALL(ret, name, params, args, may_use_paths, fine, false)
 
-/* The same for calls that have an alias with 64-bit offsets. */
+/* Like OOB_WRAP(), for calls that have an alias with 64-bit offsets. */
 #define OOB_WRAP_64(ret, name, params, args, fine)                             \
     OOB_WRAP(ret, name, params, args, fine)                                    \
     OOB_WRAP(ret, name##64, params, args, fine)

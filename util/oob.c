@@ -18,13 +18,13 @@ static __thread unsigned sections;
 static __thread unsigned fast_locks;
 static __thread const char *section_name;
 
-/* Of a thread that serves others from an event loop; else NULL. */
+/* Name of a thread that serves others from an event loop, or NULL. */
 static __thread const char *loop_name;
 static __thread void *loop_context;
 static __thread bool loop_marked;
 static __thread bool loop_polls;
 
-/* Of a main thread that says why its waits end; else NULL. */
+/* Set on a main thread, which must state why its waits end; otherwise NULL. */
 static __thread OobIsRegistered *wait_is_registered;
 static __thread unsigned wait_reasons;
 

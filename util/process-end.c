@@ -1,5 +1,5 @@
 /*
- * Ending the process when files of it are on a file system that hangs.
+ * Ending the process although some of its files are on a hung file system.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,13 +12,15 @@
 #include "qemu/process-end.h"
 
 #define HELPER_STACK_SIZE 16384
-/* For how long the helper waits until the process is gone. */
+/* How often the child checks whether the process has ended. */
 #define HELPER_WAIT_ROUNDS 1000
 #define HELPER_WAIT_NS 1000000
-/* More descriptors than a process has, where the limit is "infinity". */
+/* Bound on the number of descriptors, for the limit "infinity". */
 #define HELPER_MAX_FDS (1 << 20)
 
-/* The helper shares this memory, and the thread that made it has ended. */
+/*
+ * The child shares the memory of the process, whose calling thread has ended.
+ */
 #if defined(__has_feature)
 #define NO_SANITIZE __attribute__((no_sanitize("address", "thread")))
 #else
@@ -33,8 +35,8 @@ static long helper_parent;
 static long helper_n_fds;
 
 /*
- * Sockets are closed only once no thread of the process can use them: their
- * numbers could name others by then.
+ * Waits until the process has ended before it closes the sockets: its threads
+ * could otherwise open other files under the same numbers.
  */
 static NO_SANITIZE G_GNUC_UNUSED int helper_main(void *unused)
 {
@@ -68,7 +70,7 @@ void process_end(int status)
         helper_n_fds = MIN(limit.rlim_cur, HELPER_MAX_FDS);
     }
     /*
-     * Without a helper the process ends if the file systems let it.  The
+     * If this fails, the process ends only when the file systems let it.  The
      * thread sanitizer crashes in a child that shares its memory.
      */
 #ifndef __SANITIZE_THREAD__

@@ -11,9 +11,9 @@
 #include "qemu/thread.h"
 #include "qemu/yank.h"
 
-/* How long the process has at least from the yank to the forced end. */
+/* Minimum time between the yank and the forced end, in milliseconds. */
 #define SHUTDOWN_MIN_GRACE_MS 1000
-/* How long the last resort has before the forced end; part of the above. */
+/* How long before the forced end the last resort starts, in milliseconds. */
 #define SHUTDOWN_LAST_RESORT_MS 300
 #define SHUTDOWN_YANK_AGAIN_MS 100
 
@@ -63,7 +63,7 @@ static void watchdog_arm(int64_t ms, GSourceFunc fn)
     g_source_attach(timer, watchdog_context());
 }
 
-/* Nothing that might block comes before this. */
+/* Must not block before the process has ended. */
 static gboolean watchdog_end_process(gpointer opaque)
 {
     process_end(1);
@@ -77,7 +77,7 @@ static void *run_last_resort(void *opaque)
     return NULL;
 }
 
-/* Without a thread there is no last resort: the end must not wait for it. */
+/* Skips the last resort if no thread can be had: the end must not wait. */
 static gboolean watchdog_last_resort(gpointer opaque)
 {
     void (*last_resort)(void);
@@ -107,8 +107,8 @@ static int64_t get_timeout(void)
 }
 
 /*
- * Commands that still wait in the main thread's queue may hang on peers of
- * their own, so instances that appear later are yanked as well.
+ * Yanks all instances, and repeats that until the end: commands that are still
+ * queued for the main thread may create instances and hang on their peers.
  */
 static void yank_for_good(const char *why)
 {

@@ -8,19 +8,22 @@
 #include "qemu/oob.h"
 #include "qemu/thread-pool.h"
 
-/* A worker beyond the first ends after this long without work. */
+/* How long a worker other than the first waits for work before it ends. */
 #define IDLE_MS 10000
 
 /* A slot for a worker thread. */
 typedef struct Worker {
     ThreadPool *pool;
     QemuThread thread;
-    bool running; /* counts in n_workers */
-    bool started; /* there is a thread to join, which may have ended */
+    bool running; /* is counted in n_workers */
+    bool started; /* has a thread to join, which may have ended */
 } Worker;
 
 struct ThreadPool {
-    /* Guards all below but @thread.  Fast; nothing is taken under it. */
+    /*
+     * Guards the members below except @thread.  Fast; no lock is taken under
+     * it.
+     */
     QemuMutex lock;
     QemuCond cond; /* work came, or stopping was set */
     ThreadPoolItem *head;
@@ -46,7 +49,10 @@ static ThreadPoolItem *take_locked(ThreadPool *pool)
     return item;
 }
 
-/* Returns NULL when the worker is to end; it does not count any more then. */
+/*
+ * Waits for work.  Returns NULL when the worker must end; it is not counted in
+ * n_workers then.
+ */
 static ThreadPoolItem *next_item(Worker *worker)
 {
     ThreadPool *pool = worker->pool;
@@ -85,7 +91,7 @@ static void *worker_main(void *opaque)
     return NULL;
 }
 
-/* Counts a new worker in; its thread is still to be started. */
+/* Marks a free slot as running.  The caller starts its thread. */
 static Worker *claim_slot_locked(ThreadPool *pool)
 {
     for (unsigned i = 0; i < THREAD_POOL_MAX_WORKERS; i++) {
@@ -100,14 +106,14 @@ static Worker *claim_slot_locked(ThreadPool *pool)
     return NULL;
 }
 
-/* @worker was claimed by this thread. */
+/* Starts the thread of @worker, a slot that this thread has claimed. */
 static bool start_worker(Worker *worker, Error **errp)
 {
     ThreadPool *pool = worker->pool;
 
     if (worker->started) {
         OOB_WAIT_BOUND("the worker has ended but for its return");
-        qemu_thread_join(&worker->thread); /* it is past its last work */
+        qemu_thread_join(&worker->thread); /* has ended, or is about to */
     }
     worker->started =
         qemu_thread_try_create(&worker->thread, "worker", worker_main, worker,
@@ -137,7 +143,9 @@ void thread_pool_submit(ThreadPool *pool, ThreadPoolItem *item)
         }
     }
     if (worker) {
-        /* Otherwise the first worker, which is always there, comes to it. */
+        /*
+         * On failure the first worker, which always runs, does the work later.
+         */
         start_worker(worker, NULL);
     }
 }

@@ -45,7 +45,8 @@ void yank_status_foreach(void (*fn)(const YankInstance *instance,
                                     void *opaque),
                          void *opaque)
 {
-    static const char prefix[] = "blockdev:"; /* all of them are nodes */
+    /* only nodes have uncuttable activities */
+    static const char prefix[] = "blockdev:";
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     YankInstanceStats none = {};
 

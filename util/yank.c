@@ -133,7 +133,7 @@ static YankEntry *yank_find_for_driver(const YankInstance *instance,
     return entry;
 }
 
-/* Makes @entry, which nobody knows yet, known. */
+/* Adds @entry, which no other thread can access yet, to the table. */
 static bool yank_entry_publish(YankEntry *entry, Error **errp)
 {
     WITH_QEMU_LOCK_GUARD(&registry_lock) {

@@ -208,7 +208,7 @@ bool block_export_del(const char *id, bool hard, Error **errp)
     return true;
 }
 
-/* Where a yank ends the requests, it ends the wait, too. */
+/* At a yankable node a yank ends the requests and thus this wait. */
 static bool wait_gone(BlockExport *exp, int64_t deadline_us, Error **errp)
 {
     if (block_node_is_yankable(exp->node)) {

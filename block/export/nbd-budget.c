@@ -1,10 +1,11 @@
 /*
- * Memory for data that clients have asked for and not yet taken, shared by all
+ * Memory for data that clients have requested and not yet read, shared by all
  * clients of the process.
  *
- * A client may have as much as is still free.  So however many take all that
- * they can get, each new one finds a share of what is left, and the sum stays
- * within the limit.  A client that has nothing yet may also use a reserve.
+ * A client may hold as much memory as is still free.  Therefore each new client
+ * gets a share of the rest, even if all others take as much as they may, and
+ * the sum stays within the limit.  A client that holds nothing may also use a
+ * reserve.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * Memory for data that clients have asked for and not yet taken, shared by all
+ * Memory for data that clients have requested and not yet read, shared by all
  * clients of the process.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -9,22 +9,22 @@
 
 #include "nbd-proto.h"
 
-/* In bytes; a reserve of an eighth comes on top. */
+/* In bytes.  The reserve is an eighth of this, in addition. */
 #define NBD_REPLY_BUDGET (512 * MiB)
 G_STATIC_ASSERT(NBD_REPLY_BUDGET / 8 >= NBD_MAX_PAYLOAD);
 
 /*
- * Takes @bytes for a client that holds @held bytes already.  False when that
- * would be more than its share: others have to give some back first.  Any
- * thread; does not wait.
+ * Takes @bytes for a client that holds @held bytes already.  Returns false if
+ * that exceeds the client's share until others give memory back.  Any thread;
+ * does not wait.
  */
 bool nbd_budget_take(uint64_t held, uint64_t bytes);
 void nbd_budget_give(uint64_t bytes);
 uint64_t nbd_budget_used(void);
-/* Whether clients should give back what they can do without. */
+/* Returns true if clients should give back memory that they can do without. */
 bool nbd_budget_is_short(void);
 
-/* For tests, while there are no clients. */
+/* For tests, while the process has no clients. */
 void nbd_budget_set_limit(uint64_t bytes);
 
 #endif

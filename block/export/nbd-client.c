@@ -13,7 +13,7 @@
 #include "nbd-client.h"
 #include "nbd-server.h"
 
-/* How soon a client that waits for memory asks again. */
+/* How often a client that waits for memory tries again, in milliseconds. */
 #define BUDGET_RETRY_MS 20
 
 static void client_deferred(void *opaque);
@@ -65,7 +65,7 @@ static gboolean client_budget_retry(gpointer opaque)
 
 bool nbd_client_take_budget(NbdClient *client, NbdRequest *r, uint32_t bytes)
 {
-    /* A client that does not take what it has is not to get more. */
+    /* A client that does not read its replies must not get more memory. */
     if (client->tx_blocked && nbd_budget_is_short()) {
         return false;
     }

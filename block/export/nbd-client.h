@@ -34,8 +34,8 @@ G_STATIC_ASSERT(NBD_RX_SIZE >= NBD_MAX_OPTION_DATA);
 G_STATIC_ASSERT(NBD_MAX_REQUEST_BYTES >= NBD_MAX_PAYLOAD);
 
 /*
- * Who a client is, for shares: a user and its processes on a unix socket, an
- * address on TCP (with IPv6, addresses of one network).
+ * Identifies a peer, to share resources fairly: on a unix socket a user and its
+ * processes, on TCP an address (with IPv6, the addresses of one network).
  */
 typedef struct NbdPeer {
     uint64_t group;
@@ -46,7 +46,7 @@ struct NbdClient {
     NbdServer *server;
     QIOChannel *ioc;
     NbdPeer peer;
-    int64_t heard_us;    /* in the handshake: when it last sent something */
+    int64_t heard_us;    /* in the handshake: when it last sent data */
     FdWatch *watch;      /* NULL while it moves, and once it is cut off */
     GIOCondition events; /* what that watches for */
     GList link;          /* in the server's or the export's clients */
@@ -75,15 +75,15 @@ struct NbdClient {
 
     NbdRequest *tx_head; /* replies to be sent, in order */
     NbdRequest **tx_tail;
-    size_t tx_sent;        /* bytes of the first that are sent */
-    uint64_t tx_moved;     /* bytes sent since the park timer looked */
-    bool tx_blocked;       /* waiting for G_IO_OUT */
-    bool deferred;         /* work is to be done at the end of this round */
+    size_t tx_sent;        /* bytes of the first reply that were sent */
+    uint64_t tx_moved;     /* bytes sent since the park timer last ran */
+    bool tx_blocked;       /* waits for G_IO_OUT */
+    bool deferred;         /* has work to do at the end of this round */
     NbdRequest *rereading; /* the first reply, while its data is read again */
 
-    uint64_t budgeted;     /* bytes taken from all clients' budget */
-    GSource *budget_timer; /* while waiting for more of it */
-    GSource *park_timer;   /* while the socket takes no replies */
+    uint64_t budgeted;     /* bytes taken from the budget of all clients */
+    GSource *budget_timer; /* set while it waits for more memory */
+    GSource *park_timer;   /* set while the socket takes no replies */
 };
 
 /* ---- nbd-client.c ---- */
@@ -106,8 +106,8 @@ void nbd_client_kill(NbdClient *client);
  */
 void nbd_client_leave(NbdClient *client);
 /*
- * Takes memory for the data of a read.  False when it has to wait: for others
- * to give some back, or for the client to take its replies.
+ * Takes memory for the data of a read.  Returns false if the read must wait:
+ * until other clients give memory back, or until this client reads its replies.
  */
 bool nbd_client_take_budget(NbdClient *client, NbdRequest *r, uint32_t bytes);
 void nbd_client_give_budget(NbdClient *client, NbdRequest *r);
@@ -122,7 +122,7 @@ void nbd_client_release(NbdClient *client, NbdRequest *r);
 void nbd_receive(NbdClient *client);
 /* Starts what requests of those in rx the limits allow. */
 void nbd_receive_buffered(NbdClient *client);
-/* NBD_* for an errno. */
+/* Returns the NBD_E* code for an errno. */
 uint32_t nbd_error_of(int err);
 /* Drops the request whose payload is coming in. */
 void nbd_receive_abandon(NbdClient *client);
@@ -136,10 +136,11 @@ void nbd_reply_flush(NbdClient *client);
 /* Drops what is queued. */
 void nbd_reply_drop(NbdClient *client);
 /*
- * A client that does not take its replies is not to hold memory that others
- * want: when it has taken little for this time and memory is short, the data
- * is dropped, and read once more when the client goes on.  As such a read has
- * not been answered, it may see what was written meanwhile.
+ * A client that does not read its replies must not hold memory that others
+ * need.  When it has read little for this time (milliseconds) and memory is
+ * short, the data of its replies is dropped, and is read again when the client
+ * goes on.  Such a read was not answered yet, so it may return what was written
+ * meanwhile.
  */
 #define NBD_PARK_MS 250
 

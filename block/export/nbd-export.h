@@ -63,7 +63,8 @@ NbdExport *nbd_export_new(const BlockExportOptions *options, BlockNode *node,
 bool nbd_export_close(NbdExport *exp);
 /*
  * Waits for that until @deadline_us (monotonic clock), or without a limit if
- * that is negative.  False when the time is up.  Main thread; blocks.
+ * @deadline_us is negative.  Returns false when the time is over.  Main thread;
+ * blocks.
  */
 bool nbd_export_wait_gone(NbdExport *exp, int64_t deadline_us);
 /* After it is gone.  Main thread. */

@@ -10,7 +10,7 @@
 
 struct NbdHandshake {
     NbdNegotiation negotiation;
-    GSource *deadline; /* NULL: there is none */
+    GSource *deadline; /* NULL: no time limit */
 };
 
 /* Takes the client out of the server's list, and leaves nothing watched. */
@@ -161,7 +161,7 @@ static void set_deadline(NbdClient *client)
     int64_t ms = nbd_server_handshake_ms(client->server);
 
     if (ms > 0) {
-        /* A limit beyond what a timer takes, 49 days, is none. */
+        /* A GLib timer is limited to 49 days; a longer limit is cut to that. */
         hs->deadline = g_timeout_source_new(MIN(ms, (int64_t)UINT_MAX));
         g_source_set_callback(hs->deadline, handshake_expired, client, NULL);
         g_source_attach(hs->deadline, nbd_server_context(client->server));

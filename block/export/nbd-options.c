@@ -8,8 +8,8 @@
 #include "qemu/bswap.h"
 
 /*
- * Bytes of a name that a message shows: a message is a string of at most
- * NBD_MAX_STRING bytes as well.
+ * At most this many bytes of a name are shown in a message, which may have
+ * NBD_MAX_STRING bytes, like the name.
  */
 #define NAME_IN_MESSAGE 4000
 
@@ -197,7 +197,10 @@ static void reply_infos(NbdNegotiation *n, const InfoRequest *req,
     out_reply(n, NBD_REP_ACK, 0);
 }
 
-/* As much of a name as fits into a message; NULL for one that is no text. */
+/*
+ * Shortens a name so that it fits into a message.  Returns NULL for a name that
+ * is not valid text.
+ */
 static char *short_name(const char *name)
 {
     const char *end;

@@ -100,7 +100,7 @@ static void advance(NbdClient *client, size_t sent)
     }
 }
 
-/* ---- Clients that do not take their replies. ---- */
+/* ---- Clients that do not read their replies. ---- */
 
 static uint64_t queued_bytes(const NbdClient *client)
 {
@@ -124,7 +124,10 @@ static void reply_park(NbdClient *client)
     nbd_request_trim();
 }
 
-/* Little is an eighth of what there is, which would take this many times. */
+/*
+ * Parks a client that has read less than an eighth of its queued data since the
+ * last call.
+ */
 static gboolean reply_look(gpointer opaque)
 {
     NbdClient *client = opaque;
@@ -164,7 +167,7 @@ static void reply_reread_done(BlockRequest *req, int ret)
     if (client->dead) {
         nbd_client_release(client, r);
     } else if (ret < 0 && client->tx_sent > 0) {
-        client->dead = true; /* the reply has begun as a success */
+        client->dead = true; /* part of the reply was sent as a success */
     } else if (ret == -ECANCELED && client->leaving) {
         queue_pop(client);
     } else if (ret < 0) {
@@ -172,12 +175,12 @@ static void reply_reread_done(BlockRequest *req, int ret)
     }
 }
 
-/* Brings back the data of the first reply. */
+/* Reads the data of the first reply again. */
 static void reply_reread(NbdClient *client)
 {
     NbdRequest *r = client->tx_head;
 
-    /* A client that is sent away need not be waited for so long. */
+    /* A client that is about to be disconnected gets a shorter time. */
     if (client->leaving) {
         client->dead = true;
         nbd_client_defer(client);
@@ -223,7 +226,7 @@ void nbd_reply_flush(NbdClient *client)
     }
 }
 
-/* A request that is being read again is released when that has ended. */
+/* A request that is being read again is released when that read has ended. */
 void nbd_reply_drop(NbdClient *client)
 {
     client->tx_sent = 0;

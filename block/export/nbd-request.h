@@ -20,8 +20,8 @@ struct NbdRequest {
     NbdRequest *next;  /* in the queue of replies, or in the free list */
     uint32_t error;    /* NBD_*, for the reply */
     uint32_t charged;  /* bytes counted against the client's limit */
-    uint32_t budgeted; /* bytes taken from all clients' budget */
-    bool parked;       /* in the queue of replies; to be read once more */
+    uint32_t budgeted; /* bytes taken from the budget of all clients */
+    bool parked;       /* in the queue of replies, without its data */
     uint8_t cookie[8]; /* of the client, for the reply */
     uint8_t reply[NBD_SIMPLE_REPLY_SIZE];
 };

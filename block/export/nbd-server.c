@@ -21,9 +21,9 @@ struct NbdServer {
     int64_t handshake_ms;     /* 0: no limit */
 
     /* I/O thread of the server. */
-    GQueue negotiating;  /* of NbdClient, the one silent for longest first */
-    uint32_t n_clients;  /* wherever they are */
-    GSource *room_timer; /* while it is full */
+    GQueue negotiating;  /* of NbdClient, the longest silent one first */
+    uint32_t n_clients;  /* in the handshake or at an export */
+    GSource *room_timer; /* set while no more clients fit */
     bool accepting;
     bool stopped;
 };
@@ -32,7 +32,7 @@ struct NbdServer {
 static NbdServer *nbd_server;
 static bool nbd_server_held; /* clients wait in the backlog */
 
-/* How long it may take to resolve the name of a host to listen at. */
+/* Time limit for resolving the name of a host to listen at. */
 #define RESOLVE_SECONDS 5
 
 static void server_unref(NbdServer *server)
@@ -42,7 +42,7 @@ static void server_unref(NbdServer *server)
     }
 }
 
-/* ---- Who comes in. ---- */
+/* ---- Accepting clients. ---- */
 
 static NbdPeer peer_of(int fd)
 {
@@ -72,8 +72,8 @@ static NbdPeer peer_of(int fd)
 }
 
 /*
- * How many clients in their handshake the peer of @client has: its group
- * counts first, then its member of the group.
+ * Weight of the peer of @client: how many clients in their handshake belong to
+ * the same group, and among groups of equal size, to the same member.
  */
 static uint64_t peer_weight(NbdServer *server, const NbdClient *client)
 {
@@ -91,8 +91,9 @@ static uint64_t peer_weight(NbdServer *server, const NbdClient *client)
 }
 
 /*
- * Ends a handshake to make room: of the peer with the most of them, the one
- * that has been silent for longest, and for @silent_us at least.
+ * Ends one handshake to make room: of the peer with the largest weight, the
+ * client that has been silent for the longest time, and for at least
+ * @silent_us.
  */
 static void server_make_room(NbdServer *server, int64_t silent_us)
 {
@@ -133,8 +134,9 @@ static gboolean server_room_needed(gpointer opaque)
 static void server_accept(QIOChannel *ioc, void *opaque);
 
 /*
- * A client that negotiates counts, so one that is silent would keep the place
- * of another one for as long as the handshake may take.
+ * A client in its handshake counts as a connection.  The timer ends silent
+ * ones, which would otherwise keep others out for the whole time limit of a
+ * handshake.
  */
 static void server_update_room_timer(NbdServer *server)
 {
@@ -229,7 +231,7 @@ static void server_start_accepting(void *opaque)
     server_update_accepting(opaque);
 }
 
-/* ---- Start and end; main thread. ---- */
+/* ---- Start and end, on the main thread. ---- */
 
 bool nbd_server_is_running(void)
 {
@@ -241,7 +243,7 @@ bool nbd_server_is_multi(void)
     return !nbd_server || nbd_server->max_connections != 1;
 }
 
-/* No instance's yank ends the wait for a name server, so it has a limit. */
+/* Listens with a time limit, since no yank ends the wait for a name server. */
 static QIONetListener *listen_in_time(const SocketAddress *addr, Error **errp)
 {
     struct itimerspec limit = {.it_value.tv_sec = RESOLVE_SECONDS};
@@ -335,7 +337,10 @@ static bool server_stop(bool bounded, Error **errp)
         return true;
     }
     iothread_run(server->iothread, server_stop_accepting, server);
-    /* Here, as it removes the path of a socket: no I/O is to wait for that. */
+    /*
+     * The main thread does this: it removes the socket's file, and no I/O must
+     * wait for that.
+     */
     g_clear_pointer(&server->listener, qio_net_listener_free);
     if (bounded) {
         ok = block_export_close_all_try(errp);

@@ -11,34 +11,41 @@
 typedef struct NbdServer NbdServer;
 
 /*
- * At most this many clients negotiate at once.  When another one comes, a
- * client has to go: of the peer with the most clients in their handshake, the
- * one that has been silent for longest.
+ * At most this many clients may be in their handshake.  When another one
+ * connects, one is disconnected: of the peer with the most clients in their
+ * handshake, the one that has been silent for the longest time.
  */
 #define NBD_MAX_NEGOTIATING 256
-/* The same at max-connections, for clients that have been silent this long. */
+/*
+ * When max-connections clients are connected, a handshake that has been silent
+ * for this long is ended the same way, in milliseconds.
+ */
 #define NBD_SILENT_MS 1000
 
-/* How long a handshake may take when nobody says otherwise. */
+/* Default time limit of a handshake, in milliseconds. */
 #define NBD_HANDSHAKE_MS 10000
 
 /* Main thread. */
 bool nbd_server_is_running(void);
-/* Whether it may take more than one client at once. */
+/* Returns true if the server may take more than one client at a time. */
 bool nbd_server_is_multi(void);
-/* @handshake_ms: 0 is no limit.  Resolving a name may take 5 s. */
+/*
+ * Starts the server.  @handshake_ms: time limit of a handshake, 0 for no limit.
+ * Returns false with errp set on failure.  Main thread; may block for 5 s to
+ * resolve a name.
+ */
 bool nbd_server_start(const SocketAddress *addr, uint32_t max_connections,
                       int64_t handshake_ms, Error **errp);
 
 /*
- * The list of clients in their handshake, the one that has been silent for
- * longest first: touch is for one that has sent something.  I/O thread of the
+ * The list of clients in their handshake, the longest silent one first.
+ * "touch" moves a client that has sent data to the end.  I/O thread of the
  * server.
  */
 void nbd_server_add_negotiating(NbdServer *server, GList *link);
 void nbd_server_touch_negotiating(NbdServer *server, GList *link);
 void nbd_server_remove_negotiating(NbdServer *server, GList *link);
-/* In milliseconds; 0 is no limit. */
+/* Time limit of a handshake in milliseconds; 0: no limit. */
 int64_t nbd_server_handshake_ms(NbdServer *server);
 /* To put watches and timers in. */
 GMainContext *nbd_server_context(NbdServer *server);
