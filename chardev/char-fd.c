@@ -1,13 +1,13 @@
 /*
- * Descriptors of devices that are no sockets: opening, writing, closing.
+ * Descriptors of devices other than sockets: opening, writing, closing.
  *
- * A FIFO, a pipe or a terminal is written without blocking, and polled while
- * it takes nothing.  Opening any path, and all I/O of a file, may block where
- * nothing can interrupt it: a FIFO without a peer, a dead file system.  That
- * runs on a side thread.
+ * A FIFO, a pipe or a terminal is written without blocking, and polled while it
+ * accepts no data.  Opening any path, and all I/O of a file, may block where
+ * nothing can interrupt it: a FIFO without a peer, a dead file system.  These
+ * calls run on a side thread.
  *
- * While one of these waits, the device is a yank instance, also where it is
- * none otherwise, and a yank ends the wait.
+ * While one of these waits lasts, the device is a yank instance (also a device
+ * that is not one otherwise), and a yank ends the wait.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -22,17 +22,19 @@
 #include "qemu/oob.h"
 #include "qemu/yank.h"
 
-/* A wait of the main thread.  Constant while the yank function is there. */
+/*
+ * A wait of the main thread.  Constant while the yank function is registered.
+ */
 typedef struct CharWait {
     Chardev *chr;
     const char *what; /* "opening '/x'" */
-    AsideCall *call;  /* what a yank cancels: this, ... */
-    int wake_fd;      /* ... or this eventfd */
+    AsideCall *call;  /* a yank cancels this call; or, if it is NULL, ... */
+    int wake_fd;      /* ... writes to this eventfd */
     Activity *activity;
     ActivityRequest request;
 } CharWait;
 
-/* OOB-safe; any thread. */
+/* A yank function.  OOB-safe; any thread. */
 static void wait_yank(void *opaque)
 {
     CharWait *wait = opaque;
@@ -43,7 +45,7 @@ static void wait_yank(void *opaque)
     }
 }
 
-/* From here on a yank ends the waits. */
+/* Registers the yank function, so that a yank ends the waits from here on. */
 static bool wait_begin(CharWait *wait, const char *phase, Error **errp)
 {
     g_autofree char *name =
@@ -66,7 +68,10 @@ static void wait_end(CharWait *wait)
     activity_free(wait->activity);
 }
 
-/* Ends the wait for its call; whether that has returned. */
+/*
+ * Waits for the call and ends the wait.  Returns true if the call has returned,
+ * false if it was yanked.
+ */
 static bool wait_returned(CharWait *wait)
 {
     OOB_WAIT_YANK("chardev", wait->chr->id);
@@ -77,8 +82,9 @@ static bool wait_returned(CharWait *wait)
 }
 
 /*
- * Runs @fn(@opaque) on a side thread until it returns or a yank comes.  On
- * success @opaque is the caller's to read until it lets go of the result.
+ * Runs @fn(@opaque) on a side thread, and waits until it returns or a yank ends
+ * the wait.  On success returns the call; until the caller drops it, the caller
+ * may read @opaque.  Returns NULL with errp set otherwise.
  */
 static AsideCall *run_aside(Chardev *chr, const char *phase, const char *what,
                             AsideFn *fn, void *opaque,
@@ -101,13 +107,13 @@ static AsideCall *run_aside(Chardev *chr, const char *phase, const char *what,
 /* ---- Opening. ---- */
 
 typedef struct OpenJob {
-    char *path;      /* NULL: standard_fd */
-    int standard_fd; /* standard input or output */
+    char *path;      /* NULL: use standard_fd */
+    int standard_fd; /* number of standard input or output */
     int flags;
-    int fd; /* -1 and err on failure */
+    int fd; /* -1 on failure, with err set */
     int err;
     mode_t mode;
-    bool shared; /* others use the descriptor's flags too */
+    bool shared; /* other processes share the descriptor's flags */
 } OpenJob;
 
 static void open_job_free(void *opaque)
@@ -122,8 +128,9 @@ static void open_job_free(void *opaque)
 }
 
 /*
- * A pipe or a terminal is opened anew, so that its flags are not those of the
- * program that shares it.  A file is not: it would be used from its start.
+ * Opens a pipe or a terminal again, so that its flags are not shared with the
+ * program that started this one.  Does not open a file again, since that would
+ * start at offset 0.
  */
 static int open_standard(OpenJob *job)
 {
@@ -158,7 +165,9 @@ static void open_job_run(void *opaque)
     }
 }
 
-/* Consumes @job; @name is that of what it opens. */
+/*
+ * Opens what @job describes, under the name @name in messages.  Consumes @job.
+ */
 static bool open_any(Chardev *chr, CharFd *file, OpenJob *job, const char *name,
                      Error **errp)
 {
@@ -212,7 +221,7 @@ bool char_fd_open_standard(Chardev *chr, CharFd *file, int fd, Error **errp)
 /* ---- Writing. ---- */
 
 typedef struct WriteJob {
-    int fd; /* its own; -1 when it is closed */
+    int fd; /* a duplicate, or -1 when it is closed */
     char *data;
     size_t len;
     int err;
@@ -244,12 +253,15 @@ static void write_job_run(void *opaque)
         p += MAX(n, 0);
         len -= MAX(n, 0);
     }
-    /* Here, as it may block. */
+    /* The side thread closes it, since closing a file may block. */
     close(job->fd);
     job->fd = -1;
 }
 
-/* The call may be left behind: it has a descriptor and data of its own. */
+/*
+ * Uses a duplicate of the descriptor and a copy of the data, so that the call
+ * can be abandoned.
+ */
 static int write_file(Chardev *chr, CharFd *file, const void *buf, size_t len,
                       Error **errp)
 {
@@ -271,7 +283,10 @@ static int write_file(Chardev *chr, CharFd *file, const void *buf, size_t len,
     return call ? job->err : -1;
 }
 
-/* Polls until all is written or a yank comes.  0, a positive errno, or -1. */
+/*
+ * Polls until all is written or a yank ends the wait.  Returns 0, a positive
+ * errno, or -1 with errp set.
+ */
 static int write_slowly(CharWait *wait, CharFd *file, const char *p, size_t len,
                         Error **errp)
 {
@@ -348,7 +363,7 @@ static void close_job_run(void *opaque)
     close(GPOINTER_TO_INT(opaque));
 }
 
-/* A close may write what is left to a file system. */
+/* Closing a file may write its remaining data to the file system, and block. */
 static void close_file(const CharFd *file)
 {
     g_autofree char *what =
@@ -360,7 +375,7 @@ static void close_file(const CharFd *file)
     if (call) {
         aside_wait(call, ASIDE_TIMEOUT_MS, NULL);
     } else {
-        /* Rather lose a descriptor than wait for dead storage. */
+        /* Leaking a descriptor is better than waiting for dead storage. */
         warn_report("%s failed: %s", what, error_get_pretty(err));
     }
 }

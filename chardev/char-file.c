@@ -8,7 +8,7 @@
 
 typedef struct FileChardev {
     Chardev parent;
-    CharFd in; /* only a monitor reads it */
+    CharFd in; /* read only by a monitor */
     CharFd out;
     CharSession session;
 } FileChardev;

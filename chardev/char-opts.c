@@ -275,7 +275,8 @@ char *chardev_opts_help(const char *arg)
 
         asked |= g_str_equal(one, "help") || g_str_equal(one, "?");
         if (!backend) {
-            backend = g_steal_pointer(&one); /* only the first is a kind */
+            /* only the first value can be a kind */
+            backend = g_steal_pointer(&one);
         }
     }
     if (!asked) {

@@ -16,7 +16,7 @@ typedef struct RingbufChardev {
     size_t size; /* a power of two */
     size_t prod; /* bytes ever written and read; they wrap together */
     size_t cons;
-    CharSession session; /* of a monitor, whose output fills the buffer */
+    CharSession session; /* of a monitor, whose output goes into the buffer */
     FdWatch *watch;
 } RingbufChardev;
 
@@ -71,7 +71,7 @@ static bool ringbuf_write_all(Chardev *chr, const void *buf, size_t len,
     return true;
 }
 
-/* Takes what a monitor has written. */
+/* Moves data that the monitor has written into the buffer. */
 static void ringbuf_pull(RingbufChardev *ring)
 {
     char buf[4096];

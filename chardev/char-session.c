@@ -1,5 +1,5 @@
 /*
- * The one session of a monitor on a device that is no socket.
+ * The only session of a monitor on a device other than a socket.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,7 +9,7 @@
 #include "char-session.h"
 #include "io/channel-file.h"
 
-/* Moves bytes between a file and the socket pair, on a side thread. */
+/* Copies data between a file and the socket pair, on a side thread. */
 typedef struct Pump {
     int file_fd; /* -1 when it is closed */
     int sock_fd;
@@ -57,9 +57,9 @@ static void pump_run(void *opaque)
     do {
         n = read(from, buf, sizeof(buf));
     } while ((n < 0 && errno == EINTR) || (n > 0 && pump_write(to, buf, n)));
-    /* The session sees an end of its input, or an error of its output. */
+    /* The session sees the end of its input, or an error of its output. */
     shutdown(pump->sock_fd, pump->to_file ? SHUT_RD : SHUT_WR);
-    /* Here, as it may block. */
+    /* The side thread closes the file, since that may block. */
     close(pump->file_fd);
     pump->file_fd = -1;
 }
@@ -108,7 +108,10 @@ static bool needs_pair(const CharFd *file)
     return !file || file->is_file;
 }
 
-/* One end of the pair for the session, and the other; -1 with errp set. */
+/*
+ * Returns one end of a socket pair, for the session, and stores the other in
+ * @session; -1 with errp set on failure.
+ */
 static int make_pair(CharSession *session, Error **errp)
 {
     int pair[2];
@@ -121,7 +124,10 @@ static int make_pair(CharSession *session, Error **errp)
     return pair[0];
 }
 
-/* The session's descriptor for one direction; @pair_fd is that of both. */
+/*
+ * Returns the session's descriptor for one direction: a duplicate of @file's,
+ * or of @pair_fd, which serves both directions.
+ */
 static int session_fd(const CharFd *file, int pair_fd, Error **errp)
 {
     return dup_fd(needs_pair(file) ? pair_fd : file->fd, errp);
@@ -198,7 +204,7 @@ void char_session_end(CharSession *session)
         return;
     }
     if (session->far_fd >= 0) {
-        /* What was written before is still read. */
+        /* The side threads still read what was written before. */
         shutdown(session->far_fd, SHUT_RDWR);
     }
     end_pump(&session->writer);

@@ -56,9 +56,9 @@ void char_socket_disconnected(SocketChardev *s);
 
 /* What the sides do about it; main thread or the context's. */
 /*
- * A device that replaces one with the same address takes over its listener,
- * so that clients find one or the other at any time; on failure the old
- * device has it back.
+ * Begins to listen.  A device that replaces another one with the same address
+ * takes over its listener, so that clients can connect at any time; on failure
+ * the old device gets the listener back.
  */
 bool char_socket_server_open(SocketChardev *s, bool wait, Error **errp);
 void char_socket_server_listen(SocketChardev *s);

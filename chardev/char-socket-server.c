@@ -73,8 +73,9 @@ void char_socket_server_wait_cut(SocketChardev *s)
 }
 
 /*
- * The device that @s replaces, when it listens at the path that @s is to
- * listen at.  A relative path may have meant another place then.
+ * Returns the device that @s replaces, if that listens at the path at which @s
+ * must listen; otherwise NULL.  Also NULL for a relative path, since the
+ * working directory may have been another one then.
  */
 static SocketChardev *server_predecessor(SocketChardev *s)
 {
@@ -99,8 +100,8 @@ static void server_give_back(SocketChardev *s, SocketChardev *old)
 }
 
 /*
- * Neither a name to be asked for nor a dead file system: a yank finds nothing
- * to end.
+ * Listens.  A yank ends the wait for a name server or a file system, if the
+ * address needs one.
  */
 static bool server_listen(SocketChardev *s, SocketChardev *old, int cancel_fd,
                           Error **errp)

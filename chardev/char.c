@@ -58,7 +58,7 @@ void chardev_unregister_yank(Chardev *chr, YankFn *fn, void *opaque)
     }
 }
 
-/* Comes after whatever the device has posted to that thread. */
+/* Runs after everything that the device has posted to that thread. */
 static void detach_on_its_thread(void *opaque)
 {
     Chardev *chr = opaque;

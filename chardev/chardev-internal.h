@@ -23,15 +23,15 @@ typedef struct ChardevClass {
     /* In words, as query-chardev tells it; g_free() it. */
     char *(*filename)(Chardev *chr);
     /*
-     * Main thread.  NULL: a monitor on it has no session.  On failure the
-     * device is as before.
+     * Main thread.  NULL: a monitor on this kind of device has no session.  On
+     * failure the device is unchanged.
      */
     bool (*attach_monitor)(Chardev *chr, IOThread *iothread,
                            ChardevSessionFn *fn, void *opaque, Error **errp);
     /*
-     * Monitor's thread, before close: ends what runs there; NULL: nothing
-     * does once it has begun.  Closing itself may touch the file system, which
-     * that thread never does.
+     * Monitor's thread, before close: ends everything that runs on that thread.
+     * It must not close files, since that may access a file system.  NULL:
+     * nothing runs there.
      */
     void (*detach_monitor)(Chardev *chr);
     void (*session_ended)(Chardev *chr);
@@ -42,8 +42,9 @@ struct Chardev {
     char *id;
     GList link;         /* in the list of all devices */
     bool is_instance;   /* it owns the yank instance of its id */
-    IOThread *iothread; /* a reference, of the monitor that uses it, or NULL */
-    Chardev *replaces;  /* while it opens: the device whose id it takes */
+    IOThread *iothread; /* of the monitor that uses it, a reference; or NULL */
+    /* while it opens: the device that had this id, or NULL */
+    Chardev *replaces;
 };
 
 extern const ChardevClass chardev_file;
@@ -57,8 +58,9 @@ size_t chardev_ringbuf_read(Chardev *chr, void *buf, size_t len);
 size_t chardev_ringbuf_count(Chardev *chr);
 
 /*
- * Makes @chr a yank instance, with @fn(@opaque); for as long as it opens in the
- * place of another device it shares the instance of that.  Main thread.
+ * Makes @chr a yank instance with the function @fn(@opaque).  A device that
+ * opens in the place of another one shares that device's instance until it is
+ * open. Returns false with errp set on failure.  Main thread.
  */
 bool chardev_register_yank(Chardev *chr, YankFn *fn, void *opaque,
                            Error **errp);

@@ -150,9 +150,9 @@ void destination_retire(void)
 /* What follows, up to the end, holds destination_lock. */
 
 /*
- * Waits for the outcome in the place of the monitor when the command runs
- * in-band.  A name may take long to resolve: a client learns the outcome from
- * the status.
+ * Waits for the outcome if the command runs in-band (an out-of-band command has
+ * its reply sent later).  Without @wait, does not wait for the resolution of a
+ * name, which may take long: the client learns the outcome from the status.
  */
 static bool await_outcome(Destination *d, unsigned number, bool numeric,
                           bool replies, bool wait, Error **errp)

@@ -1,10 +1,9 @@
 /*
- * The destination finds out who has connected, and which connections belong
- * together.
+ * The destination reads the hello of each connection, which tells which
+ * connections belong together.
  *
- * The loop reads each connection until its hello is there, without waiting for
- * any of them: whoever connects costs a descriptor and some memory, and is in
- * nobody's way.
+ * The loop reads from all connections without waiting for any of them.  A
+ * stranger costs a descriptor and some memory, and delays no other connection.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -24,18 +23,19 @@
 #define MAX_GREETERS (STREAM_MAX_CHANNELS + 16)
 #define HELLO_TIMEOUT_MS 10000
 
-/* A connection from its beginning to its hello; the loop's. */
+/* A connection from its beginning to its hello.  Belongs to the loop. */
 typedef struct Greeter {
     Destination *destination;
     Link *link; /* the hello_link of its time */
     QIOChannel *ioc;
-    QIOChannel *spoken;     /* TLS over ioc, or ioc; NULL: creds are awaited */
+    QIOChannel *spoken; /* TLS over ioc, or ioc; NULL until creds are known */
     QCryptoTLSCreds *creds; /* NULL: no TLS */
-    bool secured;           /* the handshake is done, or there is none */
+    bool secured;           /* the TLS handshake is done, or there is no TLS */
     FdWatch *watch;
-    GSource *deadline; /* of the peer; NULL while it does not have to act */
+    /* limits the time of the peer; NULL while it need not act */
+    GSource *deadline;
     uint8_t hello[STREAM_HELLO_SIZE];
-    size_t got; /* bytes of hello */
+    size_t got; /* bytes of hello received */
 } Greeter;
 
 void assembly_free(Assembly *a)
@@ -200,7 +200,7 @@ static void clear_deadline(Greeter *g)
     }
 }
 
-/* @err, which it consumes: why there is no hello, or NULL. */
+/* Ends @g.  @err says why there is no hello, or is NULL; consumed. */
 static void greeter_end(Greeter *g, Error *err)
 {
     g_queue_remove(&g->destination->greeters, g);
@@ -235,7 +235,10 @@ static void set_deadline(Greeter *g)
                     iothread_get_g_main_context(g->destination->loop));
 }
 
-/* The threads of a session wait for their channels. */
+/*
+ * Makes the channel blocking, as the threads of a session need it, and hands it
+ * over.
+ */
 static void greet_back(Greeter *g, const StreamHello *hello)
 {
     g_autoptr(Link) old = NULL;
@@ -271,7 +274,10 @@ static void hello_complete(Greeter *g)
     }
 }
 
-/* True when it is there, or err is set; else more is to come. */
+/*
+ * Returns true if the hello is complete or errp is set; false if more must
+ * come.
+ */
 static bool read_hello(Greeter *g, Error **errp)
 {
     while (g->got < sizeof(g->hello)) {
@@ -294,7 +300,7 @@ static bool read_hello(Greeter *g, Error **errp)
     return true;
 }
 
-/* True when it is done, or err is set. */
+/* Returns true if the handshake is done or errp is set. */
 static bool shake_hands(Greeter *g, Error **errp)
 {
     if (g->secured) {
@@ -316,7 +322,7 @@ static bool shake_hands(Greeter *g, Error **errp)
     }
 }
 
-/* As far as it goes without waiting; it may be the end of @g. */
+/* Continues as far as possible without waiting.  May free @g. */
 static void greeter_go_on(Greeter *g)
 {
     Error *err = NULL;
@@ -346,7 +352,7 @@ static void greeter_ready(GIOCondition condition, void *opaque)
 
 /* ---- TLS. ---- */
 
-/* Goes on with @creds; NULL: without TLS. */
+/* Starts to talk to the peer, with TLS if @creds is not NULL. */
 static void start_talking(Greeter *g, QCryptoTLSCreds *creds)
 {
     Error *err = NULL;
@@ -366,14 +372,14 @@ static void start_talking(Greeter *g, QCryptoTLSCreds *creds)
     greeter_go_on(g);
 }
 
-/* What the main thread has found. */
+/* Result of find_creds(). */
 typedef struct FoundCreds {
     Destination *destination;
     QCryptoTLSCreds *creds;
     Error *err;
 } FoundCreds;
 
-/* The loop. */
+/* Runs on the loop. */
 static void creds_found(void *opaque)
 {
     FoundCreds *found = opaque;
@@ -383,7 +389,7 @@ static void creds_found(void *opaque)
     found->destination->finding_creds = false;
     while ((g = g_queue_pop_head(greeters))) {
         if (g->spoken) {
-            continue; /* it has what it needs */
+            continue; /* it has got credentials already */
         }
         if (found->creds) {
             start_talking(g, found->creds);
@@ -397,7 +403,7 @@ static void creds_found(void *opaque)
     g_free(found);
 }
 
-/* Main thread. */
+/* Looks up the credentials.  Main thread. */
 static void find_creds(void)
 {
     Destination *d = destination_get();
@@ -415,8 +421,9 @@ static void find_creds(void)
 }
 
 /*
- * The credentials of the session, or NULL.  Once only a resume can come it
- * must not need the main thread, which may be waiting for just that.
+ * Returns the credentials of the session, or NULL.  When only a resume is
+ * possible, the main thread must not be needed, since it may be waiting for
+ * that resume.
  */
 static QCryptoTLSCreds *session_creds(Destination *d)
 {
@@ -433,13 +440,13 @@ static void begin_tls(Greeter *g)
     if (creds) {
         start_talking(g, creds);
     } else if (!d->finding_creds) {
-        /* One question for all: the main thread may take long. */
+        /* One request to the main thread for all: it may take long. */
         d->finding_creds = true;
         migration_post_main(find_creds);
     }
 }
 
-/* ---- Coming and going. ---- */
+/* ---- Arrival and departure. ---- */
 
 static bool is_welcome(Destination *d)
 {
@@ -474,7 +481,7 @@ void destination_greet(Destination *d, QIOChannel *ioc)
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         g->link = link_ref(d->hello_link);
     }
-    /* After a cut it is found shut down. */
+    /* A link that was cut shuts the new channel down. */
     link_add_channel(g->link, ioc, NULL);
     g->watch = fd_watch_new(iothread_get_g_main_context(d->loop),
                             qio_channel_get_read_fd(ioc), greeter_ready, g);

@@ -1,10 +1,10 @@
 /*
  * The destination listens.
  *
- * All happens on the loop ("mig-listen"), an I/O thread that also reads the
- * hellos of those who connect.  It must not wait: a name may have to be
- * resolved, and a path may lie on a dead file system, so that a side thread
- * binds such addresses and closes the listener that was there before.
+ * All functions run on the loop ("mig-listen"), an I/O thread that also reads
+ * the hello of each connection.  The loop must not wait: a name may have to be
+ * resolved, and a path may be on a dead file system.  Therefore a side thread
+ * binds such addresses and closes the previous listener.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -36,7 +36,10 @@ static void attempt_free(ListenAttempt *a)
     g_free(a);
 }
 
-/* The loop is stopped, or about to be, and the activity may be gone. */
+/*
+ * Returns true if the loop is stopped or about to be.  The activity may be
+ * freed then.
+ */
 static bool is_over(Destination *d)
 {
     QEMU_LOCK_GUARD(&migration_lock);
@@ -45,8 +48,8 @@ static bool is_over(Destination *d)
 }
 
 /*
- * The attempt that runs has ended, with @err or, when it is NULL, with
- * success: all who wait for it are told.
+ * Ends the current attempt with @err, or with success if @err is NULL, and
+ * tells all that wait for it.
  */
 static void end_attempt(Destination *d, const Error *err)
 {
@@ -67,7 +70,9 @@ static void end_attempt(Destination *d, const Error *err)
             stats_set_error(d->listen_error);
         }
         if (err) {
-            /* So that it may be tried anew; a resume stays as it is. */
+            /*
+             * Allows another attempt.  The state of a resume stays unchanged.
+             */
             migration_set_state(MIGRATION_STATUS_SETUP,
                                 MIGRATION_STATUS_FAILED);
         }
@@ -97,11 +102,11 @@ static void fail_attempt(Destination *d, const char *fmt, ...)
 
 /* ---- Binding. ---- */
 
-/* What a side thread works on. */
+/* Data of the side thread. */
 typedef struct Bind {
-    Destination *d; /* the loop's */
+    Destination *d; /* the loop accesses it */
     SocketAddress *address;
-    QIONetListener *old; /* closed first: it may be at the same address */
+    QIONetListener *old; /* closed first, as it may have the same address */
     QIONetListener *listener;
     Error *err;
 } Bind;
@@ -144,7 +149,9 @@ static void bind_done(void *opaque)
     end_attempt(d, b->err);
 }
 
-/* Whether to listen at @address, or to end that, touches a file system. */
+/*
+ * Returns true if listening at @address, or closing it, accesses a file system.
+ */
 static bool has_path(const SocketAddress *address)
 {
     return address->type == SOCKET_ADDRESS_TYPE_UNIX &&
@@ -180,7 +187,7 @@ static void begin_bind(Destination *d, const SocketAddress *address)
 
 /* ---- A descriptor that is connected already. ---- */
 
-/* It is the only client that there will be. */
+/* Such a descriptor is the only client that there will be. */
 static bool is_connected_fd(const SocketAddress *address)
 {
     int fd, listening = 0;
@@ -207,7 +214,7 @@ static void fd_connected(QIOChannel *ioc, const Error *err, void *opaque)
 
 /* ---- On the loop. ---- */
 
-/* Nobody is accepted any more; what is left is to be freed. */
+/* Stops accepting clients; the listener remains to be freed. */
 static void stop_accepting(Destination *d)
 {
     if (d->listener) {
@@ -224,7 +231,7 @@ static gboolean attempt_timed_out(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-/* Somebody waits for the outcome: what hangs is abandoned after a while. */
+/* Limits the time of an attempt whose outcome a command waits for. */
 static void start_timer(Destination *d, ListenAttempt *a)
 {
     a->timer = g_timeout_source_new(ASIDE_TIMEOUT_MS);
@@ -280,7 +287,10 @@ unsigned destination_begin_listening(Destination *d,
     order->address = QAPI_CLONE(SocketAddress, address);
     order->attempt = g_new0(ListenAttempt, 1);
     order->attempt->reply = reply;
-    /* A yank that sees the state finds the attempt, and posts after it. */
+    /*
+     * A yank that sees the new state also finds the attempt, and its post comes
+     * after this one.
+     */
     QEMU_LOCK_GUARD(&migration_lock);
     order->attempt->number = ++d->listen_begun;
     g_free(d->listen_pending);
@@ -340,7 +350,10 @@ static void stop(void *opaque)
 void destination_stop_loop(Destination *d)
 {
     iothread_run(d->loop, stop, d);
-    /* Here, since that waits a moment for the file of a socket to be gone. */
+    /*
+     * This thread frees the listener, as that waits for a socket's file to be
+     * removed.
+     */
     g_clear_pointer(&d->listener, qio_net_listener_free);
 }
 

@@ -88,7 +88,7 @@ bool destination_note_missing(Destination *d, const Section *section,
 
 /* ---- Asking. ---- */
 
-/* The first run in [*offset, end) whose bits are set in @yes, but not in @no. */
+/* First run in [*offset, end) with bits set in @yes, but not in @no. */
 static bool next_run(const BlockDirtyBitmap *yes, const BlockDirtyBitmap *no,
                      uint64_t *offset, uint64_t end, uint64_t *bytes)
 {
@@ -197,8 +197,8 @@ typedef struct Arrival {
 
 /*
  * Several I/O threads may clear their last bits at the same time.  The lock
- * orders what they have cleared before the sum of whoever comes second, which
- * would else miss it on weakly ordered processors: then nobody would find the
+ * makes the bits that one thread has cleared visible to the sum of the next
+ * thread; without it, on weakly ordered processors, no thread might find the
  * sum to be zero.
  */
 static void note_all_here(Destination *d)

@@ -392,7 +392,7 @@ bool destination_start_receivers(Destination *d, Assembly *a, Error **errp)
 
 void destination_join_receivers(Destination *d)
 {
-    /* They look at each other until all have ended. */
+    /* Receivers access each other until all of them have ended. */
     for (unsigned i = 1; i < d->n_receivers; i++) {
         if (d->receivers[i].runs) {
             qemu_thread_join(&d->receivers[i].thread);

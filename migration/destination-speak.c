@@ -1,7 +1,7 @@
 /*
- * The speaker: tells the source what the destination lacks, when it has
- * everything, and what went wrong.  I/O threads, which must not wait for a
- * channel, leave it to this thread.
+ * The speaker: tells the source which blocks the destination lacks, that it has
+ * everything, and which error occurred.  I/O threads must not wait for a
+ * channel, so they leave this to the speaker.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -167,7 +167,7 @@ static void run_sessions(Destination *d)
     }
 }
 
-/* Main thread: nothing is to come any more. */
+/* Frees the loop, to which no thread posts any more.  Main thread. */
 static void free_loop(void)
 {
     Destination *d = destination_get();

@@ -38,17 +38,17 @@ typedef struct Receiver {
     MigrationChannel *channel;
     VolumeIO *io;
     QemuThread thread;
-    bool runs;     /* the thread is there */
+    bool runs;     /* the thread was started */
     uint64_t pass; /* the last one that has ended; migration_lock */
 } Receiver;
 
-/* An attempt to begin to listen; see destination-listen.c. */
+/* An attempt to start to listen; see destination-listen.c. */
 typedef struct ListenAttempt {
     unsigned number;
-    QmpReply *reply;      /* to the command that asked for it, or NULL */
-    AsideCall *call;      /* NULL: no side thread is needed */
-    QIOConnectTask *task; /* takes a connected descriptor */
-    GSource *timer;       /* NULL: it takes as long as it takes */
+    QmpReply *reply;      /* to the command that requested it, or NULL */
+    AsideCall *call;      /* NULL if no side thread is needed */
+    QIOConnectTask *task; /* takes a connected descriptor, or NULL */
+    GSource *timer;       /* NULL: no time limit */
 } ListenAttempt;
 
 /* What is expected from the source. */
@@ -100,30 +100,31 @@ struct Destination {
     bool all_here;          /* nothing is missing any more */
     Error *store_error;     /* what has come is not stored; for the speaker */
 
-    /* How connections come; migration_lock. */
+    /* Listening; guarded by migration_lock. */
     bool listens; /* it was told where, and is a yank instance */
     bool shutting_down;
     bool closed;           /* no more sessions */
-    bool finished;         /* and nothing is left but this */
-    unsigned listen_begun; /* attempts to listen, and the last that ended */
+    bool finished;         /* closed, and only this struct is left */
+    unsigned listen_begun; /* number of attempts to listen */
     unsigned listen_done;
-    char *listen_pending;   /* where the last attempt is to listen, or NULL */
-    char *listen_error;     /* of the last one that ended, or NULL */
-    Link *hello_link;       /* connections without a session yet */
+    /* address of the latest attempt while it runs, or NULL */
+    char *listen_pending;
+    char *listen_error;     /* of the last attempt that ended, or NULL */
+    Link *hello_link;       /* of connections without a session yet */
     Assembly *assembly;     /* not all channels are there */
     Assembly *waiting;      /* all are there, for the coordinator */
     StreamHello last_hello; /* of the last one whose channels all came */
     QCryptoTLSCreds *creds;
 
     /*
-     * The loop, and what belongs to it.  Others post to it until it is
-     * stopped; it lives until the main thread frees it after that.
+     * The loop and its data.  Other threads may post to it until it is stopped;
+     * after that the main thread frees it.
      */
     IOThread *loop;
     QIONetListener *listener;
-    ListenAttempt *attempt; /* the one that runs, or NULL */
+    ListenAttempt *attempt; /* the current attempt, or NULL */
     GQueue greeters;        /* of Greeter, the oldest first */
-    bool finding_creds;     /* the main thread was asked for them */
+    bool finding_creds;     /* the main thread is looking them up */
 
     QemuThread coordinator;
 };
@@ -158,35 +159,36 @@ void destination_forget_yank(Destination *d);
 /* ---- destination-listen.c ---- */
 
 /*
- * Begins to listen at @address, in the place of where it listens; with @setup
- * the state becomes that.  Returns the number of the attempt.  @reply, which it consumes, gets the outcome; it may
- * be NULL.  Any thread, OOB-safe; destination_lock is held.
+ * Starts to listen at @address in place of the present address; if @setup is
+ * true, sets the state to setup.  Returns the number of the attempt.  @reply,
+ * which it consumes, gets the outcome; may be NULL.  Any thread, OOB-safe. Call
+ * with destination_lock held.
  */
 unsigned destination_begin_listening(Destination *d,
                                      const SocketAddress *address, bool setup,
                                      QmpReply *reply);
 /*
- * Waits for the outcome of that attempt, or a later one.  A yank ends the
- * wait.  Main thread; blocks.
+ * Waits for the outcome of attempt @number, or of a later one.  A yank ends the
+ * wait.  Returns false with errp set on failure.  Main thread; blocks.
  */
 bool destination_await_listening(Destination *d, unsigned number, Error **errp);
 /*
- * Has the attempt that runs fail for the reason @why.  Returns where it was to
- * listen (g_free() it), or NULL when there is none.  Any thread, OOB-safe;
- * migration_lock is held.
+ * Makes the current attempt fail with the reason @why.  Returns its address,
+ * which the caller frees with g_free(), or NULL without an attempt.  Any
+ * thread, OOB-safe.  Call with migration_lock held.
  */
 char *destination_give_up_listening(Destination *d, const char *why);
 /*
- * Closes all that the loop has, for good.  Not the loop itself; blocks for a
- * moment.
+ * Closes everything that belongs to the loop, for ever, but not the loop
+ * itself. Blocks for a moment.
  */
 void destination_stop_loop(Destination *d);
 
 /* ---- destination-hello.c ---- */
 
-/* Takes @ioc over and reads its hello.  The loop. */
+/* Takes over @ioc and reads its hello.  Runs on the loop. */
 void destination_greet(Destination *d, QIOChannel *ioc);
-/* Closes all connections that have not said hello.  The loop. */
+/* Closes all connections without a complete hello.  Runs on the loop. */
 void destination_end_greeters(Destination *d);
 /* NULL is fine. */
 void assembly_free(Assembly *a);
@@ -210,8 +212,8 @@ void destination_channel_failed(Destination *d, Error *err);
 /* ---- destination-receive.c ---- */
 
 /*
- * Sets up receivers, and threads for all but the first, which has none.  On
- * failure some may run; destination_join_receivers() ends them.
+ * Sets up the receivers and starts a thread for each except the first.  On
+ * failure some threads may run; destination_join_receivers() ends them.
  */
 bool destination_start_receivers(Destination *d, Assembly *a, Error **errp);
 /* The link must be cut. */

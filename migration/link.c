@@ -7,7 +7,7 @@
 #include "link.h"
 #include "qemu/yank.h"
 
-/* What a yank reports of a connection that is not there yet. */
+/* What a yank reports for a connection that does not exist yet. */
 #define PENDING "pending connection of the migration"
 
 struct Link {
@@ -100,7 +100,10 @@ void link_set_task(QIOConnectTask *task, void *opaque)
     qio_connect_task_unref(old);
 }
 
-/* How many connections it cut; @report: tells the yank that runs of each. */
+/*
+ * Cuts all connections and returns their number.  @report: reports each of them
+ * to the current yank.
+ */
 static unsigned cut_all(Link *link, bool report)
 {
     unsigned n = 0;
@@ -128,7 +131,7 @@ static unsigned cut_all(Link *link, bool report)
     return n;
 }
 
-/* False when it was cut before; *@n: how many connections were cut. */
+/* Returns false if the link was cut before.  *@n: number of connections cut. */
 static bool cut(Link *link, const char *reason, bool report, unsigned *n)
 {
     if (link->reason) {
@@ -170,7 +173,7 @@ void link_yank(Link *link)
 
     QEMU_LOCK_GUARD(&migration_lock);
 
-    /* Without a connection it is about to make one, which fails now. */
+    /* A link without a connection is about to make one, which now fails. */
     if (cut(link, LINK_YANKED, true, &n) && n == 0) {
         yank_report_cut(PENDING);
     }

@@ -1,14 +1,14 @@
 /*
- * Link: the channels between source and destination, cut as one.
+ * Link: the channels between source and destination, which are cut together.
  *
- * One link is one attempt to connect; a resume makes a new one.  Whatever ends
- * it (a yank, a cancel, an error on any channel) is recorded once, as the
- * reason, and shuts all channels down, also those that come later: so each
- * thread of the migration unwinds by itself, whatever it was doing.
+ * One link is one attempt to connect; a resume makes a new link.  The first
+ * event that ends the link (a yank, a cancel, an error on any channel) is
+ * recorded as the reason.  It shuts all channels down, including channels that
+ * are added later, so that each thread of the migration unwinds by itself.
  *
- * migration_lock guards links and what the threads of a source or destination
- * tell each other; migration_cond is signalled when something of that has
- * changed.  Fast.  Other locks of migration have a narrower purpose:
+ * migration_lock guards links and the state that the threads of a source or
+ * destination share; migration_cond is signalled when that state changes.  The
+ * lock is fast.  Other locks of migration have a narrower purpose:
  * destination_lock (destination-control.c) is taken before it; those of states
  * and statistics, of channels, connect tasks and volume requests after it.
  *
@@ -53,8 +53,8 @@ bool link_cut(Link *link, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* The same because of @err, which stays the caller's. */
 bool link_cut_error(Link *link, const Error *err);
 /*
- * The same from a yank function of a source: reports each connection, or the
- * one that is to be made when there is none yet.
+ * Like link_cut(), for a yank function of a source: reports each connection
+ * that it cuts, or the pending one if there is no connection yet.
  */
 void link_yank(Link *link);
 /*

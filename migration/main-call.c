@@ -47,7 +47,7 @@ bool migration_call_main(Link *link, void (*fn)(void *opaque), void *opaque)
     MainCall *call = g_new0(MainCall, 1);
 
     oob_assert_may_block("migration_call_main");
-    /* As in migration_post_main(). */
+    /* The lock orders these writes, as in migration_post_main(). */
     WITH_QEMU_LOCK_GUARD(&migration_lock) {
         call->fn = fn;
         call->opaque = opaque;

@@ -13,8 +13,8 @@
 /* ---- source-control.c ---- */
 
 /*
- * Starts to migrate to @address.  Main thread; does not wait for a peer, except
- * for destination_retire().
+ * Starts to migrate to @address.  Returns false with errp set on failure.  Main
+ * thread; does not wait for a peer, except in destination_retire().
  */
 bool source_begin(const SocketAddress *address, Error **errp);
 /* Goes on from postcopy-paused.  Main thread. */
@@ -34,20 +34,20 @@ bool source_continue(MigrationStatus state, Error **errp);
 /* ---- destination.c ---- */
 
 /*
- * Makes this process expect a migration.  Before the first node is made.
- * False with errp set when there is no thread or descriptor left.  Main
+ * Makes this process expect a migration.  Call before the first node is added.
+ * Returns false with errp set when no thread or no descriptor is left.  Main
  * thread.
  */
 bool destination_expect(Error **errp);
 /*
- * Starts to listen.  The outcome is that of the command: in-band this waits
- * for it, out-of-band the reply is sent later.  Only when @address has a name
- * to be resolved, and @wait is false, query-migrate tells it.  Any thread,
- * OOB-safe; on the main thread it blocks, until a yank or for
- * ASIDE_TIMEOUT_MS where there is no name.
+ * Starts to listen; the result of the command is the outcome.  In-band, this
+ * function waits for the outcome; out-of-band, the reply is sent later.  If
+ * @address has a name to resolve and @wait is false, the command returns at
+ * once, and query-migrate shows the outcome.  Any thread, OOB-safe.  On the
+ * main thread it blocks until a yank; without a name ASIDE_TIMEOUT_MS at most.
  */
 bool destination_listen(const SocketAddress *address, bool wait, Error **errp);
-/* Listens anew for a source that resumes; the same without @wait. */
+/* Like destination_listen() without @wait, for a source that resumes. */
 bool destination_recover(const SocketAddress *address, Error **errp);
 void destination_shutdown(void);
 /*

@@ -124,8 +124,8 @@ static bool source_prepare(Source *s, const SocketAddress *address,
 }
 
 /*
- * A cancel that sees the state finds the source, and what the thread does
- * comes after the state.
+ * Holds the lock all the time: a cancel that sees the new state also finds the
+ * source, and the thread can change the state only after this.
  */
 static bool start(Source *s, Error **errp)
 {
@@ -176,8 +176,9 @@ bool source_begin(const SocketAddress *address, Error **errp)
 }
 
 /*
- * A new link to @address, of which nothing is known yet; with the lock held.
- * The coordinator is paused: it uses neither until it goes on.
+ * Replaces the link by a new one to @address and discards everything that the
+ * destination said over the old one.  Call with the lock held while the
+ * coordinator is paused, since it uses link and address without the lock.
  */
 static void renew_link(Source *s, const SocketAddress *address)
 {
@@ -204,7 +205,10 @@ bool source_resume_to(const SocketAddress *address, Error **errp)
         error_setg(errp, "Cannot resume if there is no paused migration");
         return false;
     }
-    /* In the section of the state: a yank that sees it cuts the new link. */
+    /*
+     * In one critical section with the state: a yank that sees the state cuts
+     * the new link.
+     */
     renew_link(source, address);
     source->resuming = true;
     qemu_cond_broadcast(&migration_cond);

@@ -153,7 +153,10 @@ static void enter_paused(Source *s, const Error *err)
     migration_enter_paused();
 }
 
-/* Until there is a link to go on with; false when this is the end. */
+/*
+ * Waits until a resume has made a new link.  Returns false when the migration
+ * must end.
+ */
 static bool wait_for_resume(Source *s)
 {
     QEMU_LOCK_GUARD(&migration_lock);

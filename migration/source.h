@@ -37,7 +37,7 @@ typedef struct SourceSender {
     VolumeIO *io;
     Compressor *compressor; /* NULL: none */
     QemuThread thread;
-    bool runs; /* the thread is there */
+    bool runs; /* the thread was started */
 } SourceSender;
 
 struct Source {
@@ -53,8 +53,9 @@ struct Source {
     QemuThread thread;
 
     /* The coordinator's; constant while there are other threads. */
-    SocketAddress *address; /* renewed with the link while it is paused */
-    uint32_t attempt;       /* to connect, the last one */
+    /* replaced with the link while the coordinator is paused */
+    SocketAddress *address;
+    uint32_t attempt; /* number of the last attempt to connect */
     MigrationChannel *main;
     SourceSender *senders;
     unsigned n_senders;
@@ -72,7 +73,7 @@ struct Source {
     bool want_postcopy; /* migrate-start-postcopy was there */
     bool want_continue; /* migrate-continue was there */
     bool shutting_down; /* the process ends */
-    bool resuming;      /* the link is new: the coordinator uses it next */
+    bool resuming;      /* the link is new; the coordinator uses it next */
     SourceWork work;
     uint64_t work_number; /* counts commands */
     unsigned work_done;   /* senders that have carried it out */
@@ -155,7 +156,10 @@ void source_join_reader(Source *s);
 
 /* ---- source-send.c ---- */
 
-/* On failure some may run; source_join_senders() ends them. */
+/*
+ * Starts the senders.  On failure some may run; source_join_senders() ends
+ * them. Returns false with errp set in that case.
+ */
 bool source_start_senders(Source *s, Error **errp);
 /* Gives all senders a command; waits for those before. */
 void source_command(Source *s, SourceWork work);

@@ -1,11 +1,12 @@
 /*
  * The bulk thread: serves sessions while their messages are long, so that the
- * monitor thread answers the others meanwhile.  It keeps the same rules.
+ * monitor thread can answer other sessions meanwhile.  It keeps the same rules
+ * as the monitor thread.
  *
  * A message of 64 MiB may take half a second to parse, to answer and to free,
- * and none of these can be interrupted in all places.  Whatever takes long
- * because a message is long happens here; sessions with long messages wait for
- * each other, and nobody else waits for them.
+ * and these steps cannot always be interrupted.  All work that takes long
+ * because a message is long happens on this thread.  Sessions with long
+ * messages wait for each other, and no other session waits for them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,16 +15,20 @@
 #include "monitor-internal.h"
 
 /*
- * Freeing messages of this length is worth some system calls: as JSON values
- * they may have taken 250 times as much.
+ * Trim after freeing messages of this total length: as JSON values they may
+ * have taken 250 times as much, which is worth some system calls.
  */
 #define TRIM_BYTES (64 * KiB)
-/* More may be freed soon, and malloc_trim() locks each heap for a moment. */
+/*
+ * Delay before a trim, in ms: more may be freed soon, and malloc_trim() locks
+ * each heap for a moment.
+ */
 #define TRIM_DELAY_MS 100
 
 /*
- * malloc_trim() leaves the top of a thread's heap alone.  Left to itself, the
- * C library raises its thresholds with what is freed, to 32 and 64 MiB.
+ * Fixed, since malloc_trim() does not shrink the top of a thread's heap.  By
+ * default the C library raises its thresholds when large blocks are freed, to
+ * 32 MiB (mmap) and 64 MiB (trim).
  */
 #define MMAP_THRESHOLD (4 * MiB)
 #define KEEP_AT_TOP (8 * MiB)
@@ -56,7 +61,10 @@ IOThread *mon_bulk_iothread(void)
     return bulk_thread;
 }
 
-/* The C library keeps what was freed below the top of its heaps. */
+/*
+ * Returns free memory below the top of the heaps to the system, which free()
+ * does not do.
+ */
 static gboolean trim(gpointer unused)
 {
     __atomic_store_n(&freed, 0, __ATOMIC_SEQ_CST);

@@ -209,7 +209,7 @@ bool mon_dispatcher_forget(MonSession *session)
         d->notify_idle = false;
         mon_queue_move(&forgotten, &d->queue);
     }
-    /* Which may take long. */
+    /* Without the lock, since it may take long. */
     return mon_queue_clear(&forgotten);
 }
 

@@ -14,8 +14,8 @@ typedef struct Event {
     const char *name;
     const char *data; /* JSON text, or NULL */
     int64_t time_us;
-    bool wanted[2];   /* compact and pretty: some session does */
-    MonText *text[2]; /* those that are wanted */
+    bool wanted[2];   /* a compact ([0]) or pretty ([1]) session exists */
+    MonText *text[2]; /* NULL unless wanted */
 } Event;
 
 static void event_want(MonSession *session, void *opaque)
@@ -45,7 +45,10 @@ static void event_free_text(Event *event)
     g_clear_pointer(&event->text[true], mon_text_unref);
 }
 
-/* A session that came after event_want() gets no events yet. */
+/*
+ * Skips a session for which event_want() did not run, since there is no text
+ * for it.
+ */
 static void event_send(MonSession *session, void *opaque)
 {
     Event *event = opaque;
@@ -64,7 +67,7 @@ static void event_emit(const char *name, const char *data, void *opaque)
         .time_us = g_get_real_time(),
     };
 
-    /* Not under the lock of the list: an event may be long. */
+    /* Makes the text without the lock of the list, since it may be long. */
     mon_sessions_foreach(event_want, &event);
     event_make_text(&event);
     mon_sessions_foreach(event_send, &event);

@@ -26,8 +26,8 @@ static void append_lines(GString *out, const GString *text)
 }
 
 /*
- * Spreads the message that begins at @start over several lines.  One that the
- * parser refuses, for its size, stays as it is.
+ * Rewrites the message that begins at @start in the pretty form.  Leaves a
+ * message unchanged that is too large for the parser.
  */
 static void make_pretty(GString *out, gsize start)
 {

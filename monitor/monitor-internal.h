@@ -1,21 +1,21 @@
 /*
- * What the files of the monitor offer each other.
+ * Internal interface of the monitor's files.
  *
- * A request travels: session.c reads and frames it, request.c checks it, and
- * then it either runs at once on the session's thread (out-of-band, and all of
- * the negotiation) or waits in its session's queue (queue.c) for the main
- * thread (dispatcher.c).  Either way request.c runs it, message.c words the
- * reply, and output.c writes it.
+ * The way of a request: session.c reads and frames it, and request.c checks it.
+ * It then either runs at once on the session's thread (out-of-band commands,
+ * and everything before the end of the negotiation), or waits in the queue of
+ * its session (queue.c) for the main thread (dispatcher.c).  In both cases
+ * request.c runs it, message.c writes the reply's text, and output.c sends it.
  *
- * The thread of a session is the monitor thread, and the bulk thread (bulk.c)
- * while a message of it is long.
+ * The thread of a session is the monitor thread, or the bulk thread (bulk.c)
+ * while a message of the session is long.
  *
  * Locks, all fast, in the order in which they are taken:
  *
  *   stall watch -> list of sessions -> output of a session, or dispatcher
  *
  * The last two are never held together.  Posting to the monitor thread and
- * waking a GMainContext are fine under each of them.
+ * waking a GMainContext are allowed under each of them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -37,20 +37,20 @@
 /* A session whose client leaves more than this unread is closed. */
 #define MON_OUTPUT_MAX_BYTES (16 * MiB)
 
-/* A message that is longer than this is for the bulk thread. */
+/* The bulk thread handles messages longer than this, in bytes. */
 #define MON_LONG_MESSAGE (16 * KiB)
 
 typedef struct MonSession MonSession;
 
-/* ---- bulk.c: the thread for what takes long because it is long ---- */
+/* ---- bulk.c: the thread for long messages ---- */
 
 bool mon_bulk_init(Error **errp);
-/* Ends the thread; when all sessions have ended. */
+/* Ends the thread.  Call after all sessions have ended. */
 void mon_bulk_cleanup(void);
 IOThread *mon_bulk_iothread(void);
 /*
- * A message of this length, or a piece of output, was freed: gives memory back
- * to the system, if it is worth it.  Any thread, OOB-safe.
+ * Notes that a message, or a piece of output, of @bytes was freed; returns
+ * memory to the system when enough was freed.  Any thread, OOB-safe.
  */
 void mon_bulk_freed(size_t bytes);
 
@@ -59,8 +59,9 @@ void mon_bulk_freed(size_t bytes);
 /* All append a complete message with its line end to @out. */
 void mon_message_greeting(GString *out, bool pretty);
 /*
- * A reply in an @out of its own: the beginning, then what the command returns
- * as JSON text, then the end.  @id stays the caller's, echoed when @has_id.
+ * A reply is made in a GString of its own: the beginning, then the return value
+ * as JSON text, then the end.  @id is echoed if @has_id is true, and remains
+ * the caller's.
  */
 void mon_message_begin_return(GString *out);
 void mon_message_end_return(GString *out, bool has_id, json_object *id,
@@ -97,14 +98,16 @@ typedef enum MonMode {
  * fails: what is wrong with it is its reply.  Any thread, OOB-safe.
  */
 MonRequest *mon_request_new(json_object *doc, Error *err, MonMode mode);
-/* On the monitor thread, the bulk thread frees it unless it is short. */
+/*
+ * Frees @req; on the monitor thread, leaves a long request to the bulk thread.
+ */
 void mon_request_free(MonRequest *req);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonRequest, mon_request_free)
 /* True when it would end the process, were it to run. */
 bool mon_request_is_quit(const MonRequest *req);
 /*
- * Runs it and words the reply, which is the caller's.  Main thread or the
- * session's.
+ * Runs the request and returns the text of the reply, which the caller frees.
+ * Main thread, or the session's thread.
  */
 GString *mon_request_run(MonRequest *req, bool pretty);
 
@@ -125,16 +128,16 @@ void mon_queue_move(MonQueue *to, MonQueue *from);
 /* Frees what is queued; true when one of it would have run quit. */
 bool mon_queue_clear(MonQueue *queue);
 
-/* ---- output.c: text that several sessions may send ---- */
+/* ---- output.c: the output of a session, and text that sessions share ---- */
 
-/* Does not change; any thread. */
+/* Immutable text that several sessions may send.  Any thread. */
 typedef struct MonText {
     int refcount; /* atomic */
     char *data;
     size_t len;
 } MonText;
 
-/* Consumes @text. */
+/* Consumes @text and returns the first reference. */
 MonText *mon_text_new(GString *text);
 void mon_text_unref(MonText *text);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonText, mon_text_unref)
@@ -143,20 +146,21 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MonText, mon_text_unref)
 
 typedef struct MonOutput {
     QIOChannel *ioc;  /* written and closed by one thread at a time */
-    QemuMutex lock;   /* guards all below; nobody writes under it */
-    MonText *sending; /* what is written; NULL between two of them */
-    size_t sent;      /* of it */
-    GQueue chunks;    /* of MonText, to be sent after it */
-    GString *buf;     /* small pieces, to be sent after those */
-    size_t unread;    /* bytes in all three, without those sent */
-    bool writing;     /* a thread does */
+    QemuMutex lock;   /* guards the members below; not held while writing */
+    MonText *sending; /* the text being written, or NULL */
+    size_t sent;      /* bytes of sending that were written */
+    GQueue chunks;    /* of MonText, to be sent after sending */
+    GString *buf;     /* small pieces, to be sent after the chunks */
+    size_t unread;    /* bytes in sending, chunks and buf, not yet sent */
+    bool writing;     /* a thread is writing */
     bool events;      /* the client wants events */
-    bool blocked;     /* the socket takes nothing just now */
-    bool broken;      /* the client is gone, or does not read: overflow */
+    bool blocked;     /* the socket accepts no data at present */
+    bool broken;      /* the client is gone, or overflow is set */
     bool overflow;
     bool closed;
     bool kicked; /* @kick was called, mon_output_service() was not yet */
-    void (*kick)(void *opaque); /* asks the session's thread for a service */
+    /* makes the session's thread call mon_output_service() */
+    void (*kick)(void *opaque);
     void *opaque;
 } MonOutput;
 
@@ -173,13 +177,13 @@ void mon_output_init(MonOutput *out, QIOChannel *ioc,
 void mon_output_destroy(MonOutput *out);
 
 /*
- * Appends @text, which it consumes; the caller calls mon_output_flush() soon.
- * Any thread, OOB-safe.
+ * Appends @text, which it consumes.  The caller calls mon_output_flush() soon
+ * after.  Any thread, OOB-safe.
  */
 void mon_output_append(MonOutput *out, GString *text);
 /*
- * Writes what the socket takes, for one turn; the session's thread does the
- * rest.  Any thread, OOB-safe.
+ * Writes what the socket accepts, up to the limit of one turn; the session's
+ * thread writes the rest.  Any thread, OOB-safe.
  */
 void mon_output_flush(MonOutput *out);
 /* Both at once. */
@@ -188,11 +192,15 @@ void mon_output_send(MonOutput *out, GString *text);
 /* From here on the client gets events; before, they are dropped. */
 void mon_output_enable_events(MonOutput *out);
 /*
- * Appends an event and has the session's thread write.  Any thread, OOB-safe.
+ * Appends an event and makes the session's thread write it.  Any thread,
+ * OOB-safe.
  */
 void mon_output_event(MonOutput *out, MonText *text);
 
-/* After a kick, or when the socket is @writable; session's thread. */
+/*
+ * Writes output, after a kick or when the socket is @writable.  The session's
+ * thread.
+ */
 MonOutputState mon_output_service(MonOutput *out, bool writable);
 /* Waits until all is written or @deadline_us (monotonic).  Main; blocks. */
 void mon_output_drain(MonOutput *out, int64_t deadline_us);
@@ -213,31 +221,37 @@ typedef void MonSessionEndFn(void *opaque);
 void mon_session_new(QIOChannel *ioc, const char *chardev, bool pretty,
                      MonSessionEndFn *ended, void *opaque);
 
-/* Lets out-of-band handlers reply later; see qapi/qmp-reply.h. */
+/* Enables out-of-band handlers to reply later; see qapi/qmp-reply.h. */
 void mon_session_init_replies(void);
 
 MonSession *mon_session_ref(MonSession *session);
 void mon_session_unref(MonSession *session);
 
-/* The session whose request this thread runs, on the session's thread only. */
+/*
+ * The session whose request this thread runs, or NULL.  The session's thread.
+ */
 MonSession *mon_session_current(void);
 /* Ends the negotiation of mon_session_current(). */
 void mon_session_negotiated(MonSession *session, bool oob);
-/* The process is to end once mon_session_current() has its reply. */
+/* Makes the process end after the reply to the current request was sent. */
 void mon_session_quit(MonSession *session);
 
-/* The reply to an in-band request (consumed), from the main thread. */
+/*
+ * Sends @text, which it consumes, as the reply to an in-band request.  Main
+ * thread.
+ */
 void mon_session_reply(MonSession *session, GString *text);
 bool mon_session_pretty(const MonSession *session);
 /* The dispatcher has run all of the session's requests.  Any thread. */
 void mon_session_idle(MonSession *session);
 
 /*
- * Takes all sessions out of the list and stops reading, for good.  The
- * references are the caller's.  Main thread; waits for the sessions' threads.
+ * Removes all sessions from the list and stops reading from them for ever. The
+ * caller owns the references in the result.  Main thread; waits for the threads
+ * of the sessions.
  */
 GPtrArray *mon_sessions_detach_all(void);
-/* Before the first session. */
+/* Call before the first session begins. */
 void mon_sessions_init(void);
 
 /* The dispatcher's part of a session; under its lock. */

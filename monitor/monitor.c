@@ -113,8 +113,8 @@ static void finish_sessions(GPtrArray *sessions)
 }
 
 /*
- * The sessions' threads let go of them first; then the main thread, which may
- * block, writes what is left.
+ * The threads of the sessions drop them first; after that the main thread,
+ * which may block, writes the remaining output.
  */
 void monitor_close_sessions(void)
 {
@@ -126,8 +126,8 @@ void monitor_cleanup(void)
 {
     mon_dispatcher_cleanup();
     /*
-     * What is still posted to the monitor thread may leave work to the bulk
-     * thread, and asks which thread it runs on.
+     * End the monitor thread first: functions that are still posted to it may
+     * post work to the bulk thread, and ask on which thread they run.
      */
     iothread_unref(monitor_thread);
     monitor_thread = NULL;

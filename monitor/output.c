@@ -1,15 +1,16 @@
 /*
- * What a client has not read yet: a bounded queue, written without ever
- * waiting for the client.
+ * The output of a session: a bounded queue of data that the client has not read
+ * yet, written without ever waiting for the client.
  *
- * Any thread may append and write, so that a reply leaves from the thread
- * that made it.  One thread writes at a time, without the lock, and goes on
- * with what others append meanwhile.  What the socket does not take at once,
- * and what is too much for one turn, is left to the session's thread, which
- * can wait for the socket and serves other sessions in between.
+ * Any thread may append and write, so that a reply is sent by the thread that
+ * made it.  One thread writes at a time, without the lock, and continues with
+ * data that other threads append meanwhile.  It leaves data that the socket
+ * does not accept at once, and data beyond the limit of one turn, to the
+ * session's thread, which can wait for the socket and serves other sessions in
+ * between.
  *
- * Small pieces are collected in a buffer; a large one is kept as it is, so
- * that nothing long happens under the lock.
+ * Small pieces are collected in a buffer.  A large piece is not copied, so that
+ * no long operation happens under the lock.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,10 +21,10 @@
 /* Appending writes once so much has come together. */
 #define FLUSH_BYTES (64 * KiB)
 
-/* A larger piece is not copied. */
+/* Pieces larger than this, in bytes, are not copied. */
 #define SMALL_BYTES (4 * KiB)
 
-/* A thread that writes goes on to other work after this much. */
+/* A thread writes at most this much in one turn, in bytes. */
 #define TURN_BYTES (256 * KiB)
 
 MonText *mon_text_new(GString *text)
@@ -125,7 +126,7 @@ static bool begin_flush(MonOutput *out)
     return true;
 }
 
-/* Makes a chunk of what was collected. */
+/* Makes a chunk of the collected small pieces. */
 static void seal_locked(MonOutput *out)
 {
     if (out->buf->len) {
@@ -147,8 +148,8 @@ static void end_flush_locked(MonOutput *out)
 }
 
 /*
- * What to write next; false, and the end of writing, when there is nothing or
- * @turn_left is used up.
+ * Finds the next data to write.  Returns false, and ends the turn, when there
+ * is none or @turn_left is 0.
  */
 static bool next_piece(MonOutput *out, size_t turn_left, const char **data,
                        size_t *len)
@@ -170,7 +171,10 @@ static bool next_piece(MonOutput *out, size_t turn_left, const char **data,
     return true;
 }
 
-/* @n: what the write gave.  Returns a chunk that was sent, or NULL. */
+/*
+ * Handles the result @n of a write.  Returns a chunk that was sent completely,
+ * or NULL.
+ */
 static MonText *finish_piece(MonOutput *out, ssize_t n)
 {
     QEMU_LOCK_GUARD(&out->lock);
@@ -209,8 +213,8 @@ void mon_output_flush(MonOutput *out)
 }
 
 /*
- * Whether something may be appended.  The bound counts what was there before:
- * however long a single reply is, a client that reads gets it.
+ * Returns true if data may be appended.  The limit counts only earlier data, so
+ * that a client that reads gets any single reply, however long it is.
  */
 static bool admit_locked(MonOutput *out)
 {

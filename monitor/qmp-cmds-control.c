@@ -64,8 +64,8 @@ NameInfo *qmp_query_name(Error **errp)
 }
 
 /*
- * Out-of-band, the main thread must not say SHUTDOWN before this thread has
- * sent the reply.
+ * When it runs out-of-band, the main thread must not send SHUTDOWN before this
+ * thread has sent the reply.
  */
 void qmp_quit(Error **errp)
 {

@@ -1,6 +1,6 @@
 /*
- * query-dispatch: what the main loop does for QMP, and what waits for it.
- * query-abandoned-calls: what nobody waits for any more.
+ * query-dispatch: which QMP commands the main loop runs, and which wait for it.
+ * query-abandoned-calls: calls on side threads that were abandoned.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -10,8 +10,9 @@
 #include "monitor-internal.h"
 
 /*
- * The monitor thread frees less itself.  A client may leave with a full queue,
- * which may hold a million JSON values.
+ * The monitor thread leaves longer requests to the bulk thread.  The limit is
+ * low because a client may disconnect with a full queue, which may hold a
+ * million JSON values.
  */
 #define FREE_HERE_BYTES 256
 

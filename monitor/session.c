@@ -1,16 +1,18 @@
 /*
  * A session: one client of QMP, from its greeting to its end.
  *
- * All of it happens on the session's thread, but for the replies to in-band
- * requests, which the main thread writes.  That thread is the monitor thread;
- * while a message is long it is the bulk thread.  The session moves between
- * two reads: the old thread lets go of it, and from then on only the new one
- * touches it.  What was posted to the old thread goes after it.
+ * Everything happens on the session's thread, except for the replies to in-band
+ * requests, which the main thread writes.  The session's thread is the monitor
+ * thread, or the bulk thread while a message is long.  A session moves from one
+ * thread to the other between two reads: the old thread drops it, and after
+ * that only the new thread accesses it.  Functions that were posted to the old
+ * thread are posted again to the new one.
  *
  * Without out-of-band execution a session runs one request at a time.  Its
- * requests are nevertheless read ahead, up to the bounds of the queue, so
- * that a quit behind a command that hangs is noticed.  With it, reading never
- * stops; what does not fit the queue is dropped and the client told so.
+ * requests are read ahead nevertheless, up to the limits of the queue, so that
+ * a quit after a hung command is noticed.  With out-of-band execution, reading
+ * never stops; a request that does not fit into the queue is dropped, and the
+ * client is told so.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -23,45 +25,45 @@
 struct MonSession {
     int refcount;   /* atomic */
     int mode;       /* MonMode; atomic, written by the monitor thread */
-    IOThread *home; /* the session's thread; atomic, written by that thread */
+    IOThread *home; /* the session's thread; atomic, written by it */
     uint64_t number;
     char *chardev;
     bool pretty;
     MonOutput output;
     MonSessionDispatch dispatch;
 
-    /* The session's thread. */
-    QIOChannel *ioc;    /* NULL when the session is over */
-    FdWatch *in_watch;  /* NULL while it moves, too */
-    FdWatch *out_watch; /* while the socket takes nothing */
+    /* Members of the session's thread. */
+    QIOChannel *ioc;    /* NULL after the end of the session */
+    FdWatch *in_watch;  /* NULL while the session moves, and after its end */
+    FdWatch *out_watch; /* set while the socket accepts no data */
     JSONFramer *framer;
-    bool paused;           /* the queue is full; reads again when it is empty */
-    bool eof;              /* ends when all that was read is answered */
-    unsigned late_replies; /* out-of-band requests whose handler has returned */
-    bool quit;             /* the request that runs asks the process to end */
+    bool paused; /* the queue was full; reads again when it is empty */
+    bool eof;    /* end of input: end after the last reply */
+    unsigned late_replies; /* out-of-band requests with a deferred reply */
+    bool quit;             /* the current request asks the process to end */
     MonSessionEndFn *ended;
     void *opaque;
 };
 
-/* The sessions of each thread read by turns into its buffer. */
+/* Each thread reads from all its sessions into a buffer of its own. */
 static char monitor_buf[16 * KiB];
 static char bulk_buf[64 * KiB];
 
-/* The monitor thread's, too. */
+/* Members of the monitor thread. */
 static uint64_t last_number;
-static bool closing; /* sessions move to the bulk thread no more */
+static bool closing; /* sessions no longer move to the bulk thread */
 
 static __thread MonSession *current_session;
 
-/* An out-of-band request whose reply comes later than its handler returns. */
+/* An out-of-band request whose handler returns before the reply is sent. */
 struct QmpReply {
     MonSession *session; /* a reference */
     MonRequest *req;
-    GString *text; /* what the handler returned, worded */
-    Error *err;    /* or why it failed in the end */
+    GString *text; /* text of the handler's return value */
+    Error *err;    /* the final error, or NULL */
 };
 
-/* What the handler of the current session has taken. */
+/* The reply that the current handler has taken, or NULL. */
 static __thread QmpReply *taken_reply;
 
 static void session_kicked(void *opaque);
@@ -106,8 +108,9 @@ static IOThread *session_home(const MonSession *session)
 }
 
 /*
- * What every function that was posted to the session's thread asks first: when
- * the session has moved meanwhile, the call goes after it.
+ * Every function posted to the session's thread calls this first.  If the
+ * session has moved meanwhile, posts the call to the new thread and returns
+ * false.
  */
 static bool session_is_here(const MonSession *session, IOThreadFn *fn,
                             void *opaque)
@@ -121,7 +124,7 @@ static bool session_is_here(const MonSession *session, IOThreadFn *fn,
     return false;
 }
 
-/* Has the session's thread look after the output. */
+/* Makes the session's thread handle the output. */
 static void session_kick(void *opaque)
 {
     MonSession *session = opaque;
@@ -211,7 +214,7 @@ static void session_free_input(MonSession *session)
     g_clear_pointer(&session->ioc, qio_channel_unref);
 }
 
-/* Consumes a reference. */
+/* Calls the end function.  Consumes a reference. */
 static void session_tell_end(void *opaque)
 {
     MonSession *session = opaque;
@@ -238,7 +241,7 @@ static void session_end(MonSession *session)
     mon_session_unref(session);
 }
 
-/* Has taken_reply keep what it needs until its time. */
+/* Stores the request and the handler's text in taken_reply until it is sent. */
 static void keep_reply(MonRequest *req, GString *text)
 {
     QmpReply *reply = g_steal_pointer(&taken_reply);
@@ -396,7 +399,7 @@ static void session_eof(MonSession *session, bool hung_up)
 
 static void session_watch_input(MonSession *session);
 
-/* Consumes a reference. */
+/* Runs on the new thread after a move.  Consumes a reference. */
 static void session_arrived(void *opaque)
 {
     MonSession *session = opaque;
@@ -404,7 +407,7 @@ static void session_arrived(void *opaque)
     if (!session_is_here(session, session_arrived, session)) {
         return;
     }
-    /* What came before it may have ended the session. */
+    /* A function posted earlier may have ended the session. */
     if (session->ioc) {
         session_watch_input(session);
         session_service(session, false);
@@ -412,7 +415,7 @@ static void session_arrived(void *opaque)
     mon_session_unref(session);
 }
 
-/* The last thing that this thread does with the session. */
+/* Moves the session to @home.  This thread must not access it afterwards. */
 static void session_move(MonSession *session, IOThread *home)
 {
     g_clear_pointer(&session->in_watch, fd_watch_free);
@@ -552,7 +555,10 @@ static void detach_first(void *opaque)
     detach_here(*sessions);
 }
 
-/* Those that the bulk thread has at first may be back on the monitor thread. */
+/*
+ * Visits the monitor thread twice: sessions may move back from the bulk thread
+ * in between.
+ */
 GPtrArray *mon_sessions_detach_all(void)
 {
     GPtrArray *sessions;

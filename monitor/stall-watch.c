@@ -136,7 +136,9 @@ static GHashTable *name_set_new(void)
     return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
-/* There may be thousands, so the registry is asked only when one stalls. */
+/*
+ * Asks the registry only when an instance stalls, since there may be thousands.
+ */
 static void check_instances(void)
 {
     GHashTable *stalled = name_set_new();

@@ -1,8 +1,8 @@
 /*
  * Output visitor: writes C objects as JSON text.
  *
- * The text is made at once, without JSON values in between: those take some
- * 700 bytes for each object, and a reply may list thousands.
+ * It writes the text without making JSON values, which take about 700 bytes for
+ * each object: a reply may list thousands of objects.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,7 +13,7 @@
 typedef struct OutputVisitor {
     Visitor visitor;
     GString *out;
-    gsize start; /* length of @out before the visit */
+    gsize start; /* length of out before the visit */
 } OutputVisitor;
 
 static GString *text_of(Visitor *v)
@@ -22,15 +22,15 @@ static GString *text_of(Visitor *v)
 }
 
 /*
- * What comes before a member (@name) or an element (NULL).  The text so far
- * ends in an opening bracket only if nothing has been written after it.
+ * Writes what precedes a member (@name) or an element (@name NULL).  A comma is
+ * needed unless the text ends in an opening bracket.
  */
 static GString *output_begin(Visitor *v, const char *name)
 {
     GString *out = text_of(v);
 
     if (out->len == container_of(v, OutputVisitor, visitor)->start) {
-        return out; /* the value itself, which has no name */
+        return out; /* the top-level value, which has no name */
     }
     if (!strchr("{[", out->str[out->len - 1])) {
         g_string_append(out, ", ");

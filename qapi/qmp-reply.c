@@ -1,5 +1,6 @@
 /*
- * Replies that come later: from handlers to the monitor, which is above them.
+ * Deferred replies: connects command handlers to the monitor, on which this
+ * library must not depend.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

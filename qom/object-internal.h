@@ -12,7 +12,7 @@ typedef struct Object Object;
 
 typedef struct ObjectClass {
     ObjectType type;
-    /* NULL with errp set on failure.  May block for a bounded time. */
+    /* Returns NULL with errp set on failure.  May block for a limited time. */
     Object *(*create)(const ObjectOptions *options, Error **errp);
     /* Nobody uses the object. */
     void (*destroy)(Object *obj);

@@ -1,9 +1,9 @@
 /*
  * Reading the small files that objects are made of.
  *
- * A path may be anything: a file on a file system that does not answer, a FIFO
- * without a writer, a pipe of a shell (file=/dev/fd/63).  It is read on a side
- * thread, and the wait for it has a bound.
+ * A path may lead to a file on a hung file system, to a FIFO without a writer,
+ * or to a pipe of a shell (file=/dev/fd/63).  Therefore a side thread reads it,
+ * and the wait for that thread has a time limit.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,18 +16,20 @@
 /* Passwords and keys are short; a path to a device must not fill memory. */
 #define MAX_FILE (1 * MiB)
 
-/* How long a FIFO is given to be opened by whatever writes it. */
+/* How long to wait until a FIFO is opened for writing, in milliseconds. */
 #define WRITER_TIMEOUT_MS 2000
 
-/* What the side thread needs beyond the bound of a pipe, to say so. */
+/*
+ * Additional time for the side thread to report the time-out of a pipe, in ms.
+ */
 #define GRACE_MS 2000
 
 typedef struct ReadJob {
     char *path;
     char *buf; /* of MAX_FILE + 1 bytes */
     size_t len;
-    int err;           /* an errno, or 0 */
-    const char *error; /* where no errno says it, or NULL */
+    int err;           /* errno, or 0 */
+    const char *error; /* an error without an errno, or NULL */
 } ReadJob;
 
 void object_wipe_string(GString *text)
@@ -48,7 +50,7 @@ static void read_job_free(void *opaque)
     g_free(job);
 }
 
-/* Polls @fd until it is readable; false at @end_us. */
+/* Polls @fd until it is readable.  Returns false at @end_us. */
 static bool wait_readable(int fd, int64_t end_us, short *revents)
 {
     struct pollfd pfd = {fd, POLLIN, 0};
@@ -60,9 +62,9 @@ static bool wait_readable(int fd, int64_t end_us, short *revents)
 }
 
 /*
- * A FIFO that nothing has opened for writing yet reads as if it had ended.
- * True when its writer may have come, false when the end is real or the time
- * is up.
+ * A FIFO that was not opened for writing yet reads as if at its end.  Returns
+ * true if a writer may have come, and false if the end is real or the time is
+ * over.
  */
 static bool wait_for_writer(ReadJob *job, int fd, int64_t begin_us)
 {
@@ -77,11 +79,11 @@ static bool wait_for_writer(ReadJob *job, int fd, int64_t begin_us)
         job->error = "nothing has opened the FIFO for writing";
         return false;
     }
-    /* A hang-up alone: a writer has come and gone. */
+    /* POLLHUP without POLLIN: a writer has come and gone. */
     return !wait_readable(fd, end_us, &revents) || (revents & POLLIN);
 }
 
-/* Whether to read again after a read that gave @n. */
+/* Returns true if the caller must read again after a read that returned @n. */
 static bool read_on(ReadJob *job, int fd, ssize_t n, int64_t begin_us,
                     bool *has_writer)
 {

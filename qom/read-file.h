@@ -9,18 +9,18 @@
 #include "qapi/error.h"
 
 /*
- * The content of @path, which has at most 1 MiB; NULL with errp set on
- * failure.  @what says in the message what it should be.  @absent, unless it
- * is NULL: set to true, with NULL and no error, when there is no such file.
+ * Returns the content of @path, which may have at most 1 MiB, or NULL with errp
+ * set on failure.  @what says in messages what the file should be.  If @absent
+ * is not NULL and the file does not exist, sets *@absent to true and returns
+ * NULL without an error.  Free the result with object_wipe_string().
  *
- * Blocks for up to 12 s where a file system or the writer of a pipe does not
- * answer, and up to 2 s for a FIFO without a writer.  Any thread.
- * object_wipe_string() the result.
+ * Blocks for up to 12 s when a file system or the writer of a pipe does not
+ * answer, and for up to 2 s on a FIFO without a writer.  Any thread.
  */
 GString *object_read_file(const char *path, const char *what, bool *absent,
                           Error **errp);
 
-/* Overwrites before freeing, so that nothing is left in memory; NULL is fine. */
+/* Overwrites @text in memory before it frees it.  NULL is allowed. */
 void object_wipe_string(GString *text);
 
 #endif

@@ -44,8 +44,9 @@ void help_print_version(void);
 /* ---- option-help.c ---- */
 
 /*
- * Print the help that the value @arg of --object, --export or --chardev asks
- * for ("help", "TYPE,help"); false when it does not ask for help.
+ * Print the help that the value @arg of --object, --export or --chardev
+ * requests ("help", "TYPE,help").  Return false if @arg is not a request for
+ * help.
  */
 bool option_help_object(const char *arg);
 bool option_help_export(const char *arg);
@@ -55,7 +56,8 @@ bool option_help_chardev(const char *arg);
 
 /*
  * Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed, so that
- * no socket or file takes its number.  Before anything else is opened.
+ * no socket or file gets one of these numbers.  Call before any other file is
+ * opened.  Returns false with errp set on failure.
  */
 bool standard_streams_init(Error **errp);
 /*
@@ -70,16 +72,17 @@ bool daemonize_complete(Error **errp);
 /* ---- pidfile.c ---- */
 
 /*
- * Writes and locks @path; fails when a running process has locked it, or when
- * the file system does not answer for 10 s.
+ * Writes and locks @path.  Returns false with errp set if another running
+ * process has locked the file, or if the file system does not answer within 10
+ * s.  Main thread; blocks.
  */
 bool pidfile_create(const char *path, Error **errp);
 /*
- * Removes the file, if there is one and it is still ours.  Any thread; blocks
- * for as long as the file system does.
+ * Removes the file, if this process has written it and it was not replaced. Any
+ * thread; blocks as long as the file system does.
  */
 void pidfile_remove(void);
-/* The same on a side thread, for which it waits for 2 s at most. */
+/* Like pidfile_remove(), on a side thread; waits at most 2 s for it. */
 void pidfile_cleanup(void);
 
 /* ---- signals.c ---- */

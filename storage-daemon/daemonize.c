@@ -16,7 +16,7 @@ bool standard_streams_init(Error **errp)
 {
     int fd;
 
-    /* The lowest number that is free is taken. */
+    /* open() uses the lowest free number. */
     do {
         fd = open("/dev/null", O_RDWR);
         if (fd < 0) {
@@ -92,7 +92,7 @@ bool daemonize_complete(Error **errp)
         close(null_fd);
         return false;
     }
-    /* What was said belongs to the old standard error. */
+    /* Write queued messages to the old standard error. */
     message_thread_flush(MESSAGE_FLUSH_MS);
     for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         dup2(null_fd, fd);

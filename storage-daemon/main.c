@@ -21,7 +21,7 @@
 #include "qemu/yank.h"
 #include "qom/object.h"
 
-/* Each wait of the main thread says why it ends, which debug builds check. */
+/* Debug builds check that each wait of the main thread states why it ends. */
 #ifdef CONFIG_DEBUG_CHECKS
 typedef struct Sought {
     char *name;
@@ -37,7 +37,7 @@ static void compare_name(const YankInstance *instance,
     sought->found |= g_str_equal(name, sought->name);
 }
 
-/* "blockdev" and "n0" name the instance "blockdev:n0". */
+/* "blockdev" and "n0" stand for the instance "blockdev:n0". */
 static bool is_registered(const char *type, const char *id)
 {
     Sought sought = {.name = g_strjoin(":", type, id, NULL)};
@@ -57,10 +57,12 @@ static void check_waits_of_main_thread(void)
 }
 #endif
 
-/* How long the end waits for calls that were left behind. */
+/*
+ * How long the end of the process waits for abandoned calls, in milliseconds.
+ */
 #define ABANDONED_CALLS_MS 1000
 
-/* On a side thread: the socket of the manager is a path. */
+/* Runs on a side thread, since the socket of the service manager is a path. */
 static void notify_ready(void *opaque)
 {
     int *error = opaque;
@@ -149,15 +151,18 @@ static void stop(void)
 }
 
 /*
- * The end of main(): as a return from it, unless a side thread still waits for
- * a file system, which then would delay the end.
+ * Ends the process like a return from main().  If a side thread still waits for
+ * a file system, which would delay that, ends it without waiting.
  */
 static int end(int status)
 {
     OOB_WAIT_BOUND("the thread of the messages has written its last one");
 
     if (!aside_wait_abandoned(ABANDONED_CALLS_MS)) {
-        /* The end is forced if it needed a yank that did not suffice. */
+        /*
+         * Exit with 1 if a shutdown needed a yank, and that did not end all
+         * calls.
+         */
         message_thread_flush(MESSAGE_FLUSH_MS);
         process_end(shutdown_has_yanked() ? 1 : status);
     }

@@ -1,7 +1,7 @@
 /*
- * Help of single options: the kinds that an option takes, and what each kind
- * takes.  The schema that query-qmp-schema shows is the only source, so what
- * the parser accepts is what the help lists.
+ * Help of single options: the kinds that an option takes, and the options of
+ * each kind.  It is generated from the schema that query-qmp-schema shows, so
+ * it lists exactly what the parser accepts.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,12 +12,12 @@
 #include "qobject/json.h"
 #include "qobject/keyval.h"
 
-/* An option whose value is the argument of a command. */
+/* An option whose value is the argument of a QMP command. */
 typedef struct OptionHelp {
     const char *command;
-    const char *tag;    /* the member that names the kind */
+    const char *tag;    /* the member that selects the kind */
     const char *header; /* printed before the list of kinds */
-    bool common;        /* whether to list what all kinds take */
+    bool common;        /* true: list the members common to all kinds */
 } OptionHelp;
 
 static const OptionHelp object_help = {"object-add", "qom-type",
@@ -25,13 +25,13 @@ static const OptionHelp object_help = {"object-add", "qom-type",
 static const OptionHelp export_help = {"block-export-add", "type",
                                        "List of export types", true};
 
-/* The member @key of @obj, a string. */
+/* Returns the string member @key of @obj. */
 static const char *string_of(json_object *obj, const char *key)
 {
     return json_object_get_string(json_object_object_get(obj, key));
 }
 
-/* The element of the list @list whose member @key is @value; or NULL. */
+/* Returns the element of @list whose member @key is @value, or NULL. */
 static json_object *find(json_object *list, const char *key, const char *value)
 {
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
@@ -44,7 +44,7 @@ static json_object *find(json_object *list, const char *key, const char *value)
     return NULL;
 }
 
-/* How a value of @type is written: "int", "string", "raw|base64". */
+/* Returns how a value of @type is written: "int", "string", "raw|base64". */
 static char *type_text(json_object *schema, const char *type)
 {
     json_object *info = find(schema, "name", type);
@@ -115,7 +115,10 @@ static void print_kinds(json_object *variants, const OptionHelp *help)
     }
 }
 
-/* Prints the help that @arg asks for; false when it does not ask. */
+/*
+ * Prints the help that @arg requests.  Returns false if it is not such a
+ * request.
+ */
 static bool print_help(const char *arg, const OptionHelp *help)
 {
     g_autoptr(json_object) obj = NULL;

@@ -208,7 +208,7 @@ static bool parse_shutdown_timeout(const char *arg, int64_t *ms, Error **errp)
     return true;
 }
 
-/* Help of a single option is printed, and ends the process. */
+/* Ends the process if the help of a single option was printed. */
 static void exit_after_help(bool printed)
 {
     if (printed) {

@@ -1,7 +1,7 @@
 /*
- * The file that holds our process id, locked as long as we live.
+ * The pid file, which the process keeps locked while it runs.
  *
- * Its file system may hang: the file is made and removed on side threads.
+ * Its file system may hang: side threads create and remove the file.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,17 +10,17 @@
 #include "daemon.h"
 #include "qemu/aside.h"
 
-/* How long the end of the process waits for the removal. */
+/* How long the end of the process waits for the removal, in milliseconds. */
 #define REMOVE_TIMEOUT_MS 2000
 
 typedef struct Pidfile {
-    char *path;     /* absolute: the daemon changes its folder */
-    int fd;         /* -1, or open: it holds the lock */
-    struct stat st; /* of what is open */
+    char *path;     /* absolute: the daemon changes its working directory */
+    int fd;         /* open and locked, or -1 */
+    struct stat st; /* of the open file */
     Error *err;
 } Pidfile;
 
-/* Made, and not removed yet; NULL when there is none.  Atomic. */
+/* The pid file that was created and not removed yet, or NULL.  Atomic. */
 static Pidfile *current_pidfile;
 
 static void pidfile_free(void *opaque)
@@ -38,7 +38,7 @@ static void pidfile_free(void *opaque)
     g_free(pidfile);
 }
 
-/* Whether the path names what is open. */
+/* Returns true if the path still leads to the open file. */
 static bool is_ours(const Pidfile *pidfile)
 {
     struct stat st;
@@ -48,8 +48,8 @@ static bool is_ours(const Pidfile *pidfile)
 }
 
 /*
- * Opens and locks the file.  Its last owner may have removed it between our
- * open and our lock; the lock is worth nothing then, and we try again.
+ * Opens and locks the file.  Its previous owner may have removed it between our
+ * open and our lock; a lock on a removed file is useless, so try again.
  */
 static bool open_locked(Pidfile *pidfile)
 {
@@ -76,7 +76,10 @@ static bool open_locked(Pidfile *pidfile)
     }
 }
 
-/* A symbolic link that leads to the file is the user's, and stays. */
+/*
+ * Resolves symbolic links, so that pidfile_remove() removes the file and not a
+ * link that the user made.
+ */
 static void resolve_links(Pidfile *pidfile)
 {
     char *real = realpath(pidfile->path, NULL);
@@ -88,7 +91,7 @@ static void resolve_links(Pidfile *pidfile)
     }
 }
 
-/* On a side thread. */
+/* Runs on a side thread. */
 static void pidfile_make(void *opaque)
 {
     Pidfile *pidfile = opaque;
@@ -126,7 +129,7 @@ bool pidfile_create(const char *path, Error **errp)
         error_prepend(errp, "cannot create PID file: ");
         return false;
     }
-    /* The call frees what it was given; the content moves. */
+    /* Move the content, since the call frees the original struct. */
     g_atomic_pointer_set(&current_pidfile,
                          g_memdup2(pidfile, sizeof(*pidfile)));
     *pidfile = (Pidfile){.fd = -1};

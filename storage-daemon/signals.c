@@ -16,7 +16,7 @@
 static int signals_fd = -1;
 static FdWatch *signals_fd_watch;
 static IOThread *signals_iothread;
-static bool asked_before; /* a signal came; only on signals_iothread */
+static bool asked_before; /* a signal came; accessed on signals_iothread only */
 
 static sigset_t ending_signals(void)
 {
@@ -39,8 +39,8 @@ void signals_block(void)
 }
 
 /*
- * The second signal of a user or service manager that loses patience.  SIGHUP
- * is none: a manager may send it together with the first SIGTERM.
+ * Hurries on a second signal by a user or service manager.  Ignores SIGHUP as a
+ * second signal: a manager may send it together with the first SIGTERM.
  */
 static void ask_to_end(uint32_t signo)
 {
