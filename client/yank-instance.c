@@ -84,6 +84,7 @@ void yc_instance_free(YcInstance *instance)
         g_free(instance->name);
         g_free(instance->phase);
         g_free(instance->peer);
+        g_free(instance->reason);
         g_free(instance);
     }
 }

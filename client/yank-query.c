@@ -66,6 +66,7 @@ static void read_status(YcInstance *instance, json_object *status)
     instance->oldest_ms = member_ms(status, "oldest-ms");
     instance->phase = member_text(status, "phase");
     instance->peer = member_text(status, "peer");
+    instance->reason = member_text(status, "reason");
     instance->stalled = json_object_get_boolean(
         yc_message_member(status, "stalled", json_type_boolean));
 }

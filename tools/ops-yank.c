@@ -56,6 +56,7 @@ static json_object *instance_to_json(const YcInstance *instance)
         }
         json_set_string(json, "phase", instance->phase);
         json_set_string(json, "peer", instance->peer);
+        json_set_string(json, "reason", instance->reason);
         json_set_bool(json, "stalled", instance->stalled);
     }
     return json;

@@ -70,6 +70,27 @@ static Row *ask_all(Lanes *lanes)
     return rows;
 }
 
+/* Of one that is stalled: for how long; and why it is as it is. */
+static void append_trouble(GString *text, json_object *instance)
+{
+    bool stalled = json_get_bool(instance, "stalled", false);
+    gint64 oldest_ms = json_get_int(instance, "oldest-ms", -1);
+    const char *reason = json_get_string(instance, "reason");
+    g_autofree char *oldest = output_duration_ms(MAX(oldest_ms, 0));
+
+    if (stalled) {
+        g_string_append_c(text, '!');
+    }
+    if (reason && oldest_ms >= 0) {
+        g_string_append_printf(text, " (oldest request %s; %s)", oldest,
+                               reason);
+    } else if (reason) {
+        g_string_append_printf(text, " (%s)", reason);
+    } else if (stalled && oldest_ms >= 0) {
+        g_string_append_printf(text, " (oldest request %s)", oldest);
+    }
+}
+
 static char *instances_text(json_object *status)
 {
     json_object *instances = json_get_array(status, "instances");
@@ -79,9 +100,8 @@ static char *instances_text(json_object *status)
         json_object *instance = json_object_array_get_idx(instances, i);
         const char *name = json_get_string(instance, "name");
 
-        g_string_append_printf(text, "%s%s%s", i ? " " : "", name ? name : "?",
-                               json_get_bool(instance, "stalled", false) ? "!"
-                                                                         : "");
+        g_string_append_printf(text, "%s%s", i ? " " : "", name ? name : "?");
+        append_trouble(text, instance);
     }
     if (text->len == 0) {
         g_string_append_c(text, '-');

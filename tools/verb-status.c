@@ -65,14 +65,15 @@ static char *number(json_object *instance, const char *key)
     return value < 0 ? NULL : g_strdup_printf("%" G_GINT64_FORMAT, value);
 }
 
-static char *idle(json_object *instance)
+static char *duration(json_object *instance, const char *key)
 {
-    gint64 ms = json_get_int(instance, "idle-ms", -1);
+    gint64 ms = json_get_int(instance, key, -1);
 
     return ms < 0 ? NULL : output_duration_ms(ms);
 }
 
-static void add_instance(Table *table, json_object *instance)
+/* @reasons: with a last column for them */
+static void add_instance(Table *table, json_object *instance, bool reasons)
 {
     bool stalled = json_get_bool(instance, "stalled", false);
     bool monitor = json_get_bool(instance, "monitor", false);
@@ -81,7 +82,9 @@ static void add_instance(Table *table, json_object *instance)
 
     table_add(table, COLOUR_NONE, g_strdup(json_get_string(instance, "name")));
     table_add(table, COLOUR_NONE, number(instance, "in-flight"));
-    table_add(table, stalled ? COLOUR_BAD : COLOUR_NONE, idle(instance));
+    table_add(table, stalled ? COLOUR_BAD : COLOUR_NONE,
+              duration(instance, "oldest-ms"));
+    table_add(table, COLOUR_NONE, duration(instance, "idle-ms"));
     table_add(table, COLOUR_NONE,
               stalled ? g_strdup_printf("%s, stalled", phase ? phase : "?")
                       : g_strdup(phase));
@@ -89,16 +92,38 @@ static void add_instance(Table *table, json_object *instance)
               g_strdup(own       ? "(carries this monitor)"
                        : monitor ? "(carries a monitor)"
                                  : json_get_string(instance, "peer")));
+    if (reasons) {
+        table_add(table, COLOUR_NONE,
+                  g_strdup(json_get_string(instance, "reason")));
+    }
+}
+
+static bool has_reasons(json_object *instances)
+{
+    for (size_t i = 0, n = json_length(instances); i < n; i++) {
+        if (json_get_string(json_object_array_get_idx(instances, i),
+                            "reason")) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void print_instances(json_object *instances)
 {
-    static const char *const headings[] = {"INSTANCE", "IN FLIGHT", "IDLE",
-                                           "PHASE",    "PEER",      NULL};
+    bool reasons = has_reasons(instances);
+    const char *const headings[] = {"INSTANCE",
+                                    "IN FLIGHT",
+                                    "OLDEST",
+                                    "IDLE",
+                                    "PHASE",
+                                    "PEER",
+                                    reasons ? "REASON" : NULL,
+                                    NULL};
     g_autoptr(Table) table = table_new(headings);
 
     for (size_t i = 0, n = json_length(instances); i < n; i++) {
-        add_instance(table, json_object_array_get_idx(instances, i));
+        add_instance(table, json_object_array_get_idx(instances, i), reasons);
     }
     putchar('\n');
     table_print(table);

@@ -28,6 +28,7 @@ typedef struct YcInstance {
     bool stalled;
     /* age of the oldest request; -1: no request, or unknown */
     gint64 oldest_ms;
+    char *reason; /* why it is in this phase, in words; or NULL */
 } YcInstance;
 
 void yc_instance_free(YcInstance *instance);

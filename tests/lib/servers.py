@@ -77,11 +77,13 @@ class Gateway(daemon.Daemon):
     """A daemon that exports an NBD node over NBD.
 
     @upstream: the path of the server's unix socket
+    @node: more options of the NBD node
     """
 
-    def __init__(self, box, upstream, kind='yankd', options=(), **kwargs):
+    def __init__(self, box, upstream, kind='yankd', options=(), node={},
+                 **kwargs):
         self.nbd_path = box.path(box.unique(f'{kind}-export') + '.sock')
-        argv = nbd_option(upstream, 'nbd0')
+        argv = nbd_option(upstream, 'nbd0', **node)
         argv += ['--nbd-server',
                  f'addr.type=unix,addr.path={self.nbd_path}',
                  '--export', 'type=nbd,id=exp0,node-name=nbd0,name=disk,'

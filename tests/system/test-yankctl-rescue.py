@@ -17,7 +17,7 @@ from hang import FifoHang
 from nbd import CMD_READ, NbdClient
 from peers import Dripper
 from sandbox import wait_for
-from servers import Gateway
+from servers import Gateway, Nbdkit
 from suite import run, slowness, test
 from watch import READ, Hang, Watch
 from yankctl import (FAILED, GUEST_FAILED, NO_LANE, NOT_FOUND, OK, REFUSED,
@@ -182,6 +182,28 @@ def _(box):
             report = fleet.json('yank', 'vm', '--stalled')
             check_recovered(report, 'blockdev:nbd0')
             qmp.result(request)
+
+
+@test('the oldest request, and why there is no connection',
+      needs=['nbdkit'])
+def _(box):
+    disk = Nbdkit(box)
+    with Gateway(box, disk.path, node={'reconnect-delay': 600}) as gateway:
+        fleet = Fleet.of(box, vm=gateway.qmp_path)
+        with NbdClient(gateway.nbd_path, 'disk') as client:
+            disk.process.destroy()
+
+            def instance():
+                return fleet.json('status', 'vm')['instances'][0]
+            client.request(CMD_READ, 0, 4096)
+            wait_for('a reason', lambda: instance().get('reason') and
+                     instance().get('oldest-ms', -1) >= 0)
+            text = fleet.run('status', 'vm')
+            assert 'OLDEST' in text and instance()['reason'] in text, text
+            text = fleet.run('list')
+            assert '(oldest request ' in text, text
+            assert instance()['reason'] in text, text
+            fleet.run('yank', 'vm', 'blockdev:nbd0')
 
 
 @test('names, typed and not, and what is no name')
