@@ -12,6 +12,9 @@
 #define MIN_BAR 5
 #define MAX_BAR 33
 
+/* Several answers in a row in which nothing has moved. */
+#define STILL_MS 2000
+
 /* Of bytes, a second too. */
 #define MAX_NUMBER 1e18
 
@@ -102,6 +105,11 @@ bool migration_progress_ended(const MigrationProgress *progress)
     return progress->status && g_strv_contains(ends, progress->status);
 }
 
+bool migration_progress_is_still(const MigrationProgress *progress)
+{
+    return progress->still_ms >= STILL_MS;
+}
+
 bool migration_progress_moved(const MigrationProgress *before,
                               const MigrationProgress *now)
 {
@@ -145,6 +153,14 @@ static char *words(const MigrationProgress *progress)
         g_string_append_printf(text, "%3.0f %% ", progress->percent);
     }
     g_string_append(text, progress->status);
+    if (migration_progress_is_still(progress)) {
+        /* The rate that was measured last is not true any more. */
+        append_time(text,
+                    progress->unanswered ? ", no answer; nothing moved for %s"
+                                         : ", nothing moved for %s",
+                    progress->still_ms);
+        return g_string_free(text, FALSE);
+    }
     if (progress->rate > 0) {
         g_string_append_printf(text, ", %s/s", rate);
     }
@@ -179,6 +195,8 @@ json_object *migration_progress_to_json(const MigrationProgress *progress)
     json_set_int(json, "bytes-per-second", progress->rate);
     json_set_int(json, "transferred", progress->transferred);
     json_set_int(json, "passes", progress->passes);
+    json_set_int(json, "still-ms", progress->still_ms);
+    json_set_bool(json, "answered", !progress->unanswered);
     if (progress->remaining_ms >= 0) {
         json_set_int(json, "remaining-ms", progress->remaining_ms);
     }

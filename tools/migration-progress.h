@@ -20,9 +20,12 @@ typedef struct MigrationProgress {
     gint64 downtime_ms;  /* expected or, in the end, measured; -1: unknown */
     gint64 total_ms;     /* so far; -1: unknown */
     gint64 passes;       /* over what gets dirty again and again */
+    /* Not told by the server: set by whoever asks it. */
+    gint64 still_ms; /* for how long nothing has moved */
+    bool unanswered; /* the latest question; the rest is as of before */
 } MigrationProgress;
 
-/* Sets all of @progress out of what query-migrate returned. */
+/* Sets all that the server tells out of what query-migrate returned. */
 void migration_progress_read(MigrationProgress *progress, json_object *info);
 void migration_progress_clear(MigrationProgress *progress);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MigrationProgress, migration_progress_clear)
@@ -30,6 +33,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(MigrationProgress, migration_progress_clear)
 /* It has ended, well or not; "postcopy-paused" counts too. */
 bool migration_progress_ended(const MigrationProgress *progress);
 bool migration_progress_completed(const MigrationProgress *progress);
+/* Nothing has moved for long enough to tell people. */
+bool migration_progress_is_still(const MigrationProgress *progress);
 /* Something moved between the two. */
 bool migration_progress_moved(const MigrationProgress *before,
                               const MigrationProgress *now);

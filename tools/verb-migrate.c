@@ -84,7 +84,9 @@ static void show(Migration *m)
         output_json(line, false);
     } else if (isatty(STDOUT_FILENO)) {
         printf("\r\033[K");
-        output_text(COLOUR_NONE, text);
+        output_text(migration_progress_is_still(&m->progress) ? COLOUR_WARN
+                                                              : COLOUR_NONE,
+                    text);
         fflush(stdout);
         m->has_line = true;
     }
@@ -98,16 +100,19 @@ static void look(Migration *m)
                      MIN(LOOK_MS, m->options->timeout_ms), NULL);
     MigrationProgress now = {0};
 
-    if (!info) {
-        return;
+    if (info) {
+        migration_progress_read(&now, info);
+        if (migration_progress_moved(&m->progress, &now)) {
+            m->moved = g_get_monotonic_time();
+        }
+        migration_progress_clear(&m->progress);
+        m->progress = now;
     }
-    migration_progress_read(&now, info);
-    if (migration_progress_moved(&m->progress, &now)) {
-        m->moved = g_get_monotonic_time();
+    m->progress.unanswered = !info;
+    m->progress.still_ms = (g_get_monotonic_time() - m->moved) / 1000;
+    if (m->progress.status) {
+        show(m);
     }
-    migration_progress_clear(&m->progress);
-    m->progress = now;
-    show(m);
 }
 
 static void yank(Migration *m)

@@ -214,6 +214,35 @@ def _(box):
     there.process.destroy()
 
 
+@test('nothing moves, and that is shown')
+def _(box):
+    here, _ = source(box)
+    listener = peers.Listener(box)
+    fleet = Fleet.of(box, vm=here.qmp_path)
+    ours, theirs = pty.openpty()
+    process = box.spawn([*fleet.argv, 'migrate', 'vm',
+                         f'unix:{listener.path}'], stdin=theirs,
+                        stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen = b''
+    while b'nothing moved for ' not in seen:
+        assert select.select([ours], [], [], 20)[0], seen
+        seen += os.read(ours, 4096)
+    os.close(ours)
+    process.destroy()
+    with here.qmp() as qmp:
+        qmp.oob('migrate_cancel')
+        wait_for('the end', lambda: qmp.cmd('query-migrate')['status']
+                 == 'cancelled')
+    process, reports = start(fleet, box, 'vm', f'unix:{listener.path}',
+                             '--yank-after=2')
+    assert process.wait(20) == FAILED, process.output()
+    still = [r['still-ms'] for r in reports() if 'still-ms' in r]
+    assert max(still) >= 1000, still
+    assert all(r['answered'] for r in reports() if 'answered' in r)
+    here.finish()
+
+
 @test('a peer that takes no connection', seconds=40)
 def _(box):
     here, _ = source(box)

@@ -151,17 +151,37 @@ static void test_suggestions(void)
 }
 
 /* The line of a terminal of @width columns, which it must not leave. */
-static void check_line(int width, const char *expected)
+static void check_line_still(int width, gint64 still_ms, bool unanswered,
+                             const char *expected)
 {
     MigrationProgress progress = {.status = (char *)"active",
                                   .percent = 50,
                                   .rate = 64.2 * 1024,
                                   .remaining_ms = 37 * 60 * 1000,
-                                  .downtime_ms = 300};
+                                  .downtime_ms = 300,
+                                  .still_ms = still_ms,
+                                  .unanswered = unanswered};
     g_autofree char *text = migration_progress_text(&progress, width);
 
     g_assert_cmpstr(text, ==, expected);
     g_assert_cmpint(strlen(text), <=, width);
+}
+
+static void check_line(int width, const char *expected)
+{
+    check_line_still(width, 0, false, expected);
+}
+
+/* The rate and the time that was left are not told while nothing moves. */
+static void test_progress_still(void)
+{
+    check_line_still(
+        61, 12000, false,
+        "[###########-----------]  50 % active, nothing moved for 12 s");
+    check_line_still(52, 12000, true,
+                     " 50 % active, no answer; nothing moved for 12 s");
+    check_line_still(61, 500, true,
+                     " 50 % active, 64.2 KiB/s, 37 min left, downtime 300 ms");
 }
 
 static void test_progress_lines(void)
@@ -211,6 +231,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tools/text/bad-requests", test_bad_requests);
     g_test_add_func("/tools/text/suggestions", test_suggestions);
     g_test_add_func("/tools/text/progress-lines", test_progress_lines);
+    g_test_add_func("/tools/text/progress-still", test_progress_still);
     g_test_add_func("/tools/text/progress-of-liars", test_progress_of_liars);
     return g_test_run();
 }
