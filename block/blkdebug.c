@@ -131,6 +131,8 @@ static bool blkdebug_open(BlockNode *node, const BlockdevOptions *options,
     }
     node->size = node->child->size;
     node->caps = node->child->caps;
+    /* What makes a write stable is for the child, which knows how. */
+    node->caps.fua |= node->caps.flush;
     return true;
 }
 
