@@ -10,13 +10,17 @@
 /* What answers at its deadline is told a little later. */
 #define TOLD_WITHIN_US (5 * G_USEC_PER_SEC)
 
-/* Under the domain's lock, but for the reference count. */
+/* Under the domain's lock, but for the reference count and the callback. */
 typedef struct Attempt {
     int refs; /* atomic; the waiter's, and each callback's */
     YcDomain *dom;
     unsigned pending;
     unsigned life; /* of the domain, when it began */
     GError *error; /* the monitor's */
+    /* Who does not wait, or NULL; never changed. */
+    YcDomainConnectedFn *fn;
+    void *data;
+    GDestroyNotify free_data;
     /* Another attempt was under way, when the domain had been lost so often. */
     bool joined;
     unsigned n_lost;
@@ -28,6 +32,9 @@ static void attempt_unref(void *opaque)
 
     if (g_atomic_int_dec_and_test(&attempt->refs)) {
         g_clear_error(&attempt->error);
+        if (attempt->free_data) {
+            attempt->free_data(attempt->data);
+        }
         yc_domain_unhold(attempt->dom);
         g_free(attempt);
     }
@@ -61,12 +68,16 @@ static void attempt_join(Attempt *attempt)
 static void monitor_connected(json_object *result, const GError *err,
                               void *opaque)
 {
+    Attempt *attempt = opaque;
     bool under_way = g_error_matches(err, YC_ERROR, YC_ERROR_INVALID);
 
     if (under_way) {
         attempt_join(opaque);
     }
     attempt_ended(opaque, under_way ? NULL : err);
+    if (attempt->fn) {
+        attempt->fn(attempt->dom, under_way ? NULL : err, attempt->data);
+    }
 }
 
 static void other_connected(json_object *result, const GError *err,
@@ -124,6 +135,15 @@ static bool attempt_wait(Attempt *attempt, int64_t deadline, GError **errp)
     return yc_domain_check_alive(dom, errp);
 }
 
+static Attempt *attempt_new(YcDomain *dom)
+{
+    Attempt *attempt = g_new0(Attempt, 1);
+
+    attempt->refs = 1;
+    attempt->dom = yc_domain_hold(dom);
+    return attempt;
+}
+
 bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp)
 {
     int64_t deadline = yc_deadline(&timeout_ms) + TOLD_WITHIN_US;
@@ -133,9 +153,7 @@ bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp)
     if (!yc_domain_check_no_callback(dom, __func__, errp)) {
         return false;
     }
-    attempt = g_new0(Attempt, 1);
-    attempt->refs = 1;
-    attempt->dom = yc_domain_hold(dom);
+    attempt = attempt_new(dom);
     yc_domain_lock(dom);
     attempt->life = dom->life;
     ok = !dom->closed || yc_domain_check_alive(dom, errp);
@@ -146,4 +164,22 @@ bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp)
     yc_domain_unlock(dom);
     attempt_unref(attempt);
     return ok;
+}
+
+void yc_domain_connect_async(YcDomain *dom, int timeout_ms,
+                             YcDomainConnectedFn *fn, void *data,
+                             GDestroyNotify free_data)
+{
+    Attempt *attempt = attempt_new(dom);
+
+    attempt->fn = fn;
+    attempt->data = data;
+    attempt->free_data = free_data;
+    yc_domain_lock(dom);
+    attempt->life = dom->life;
+    if (!dom->closed) {
+        start(attempt, timeout_ms);
+    }
+    yc_domain_unlock(dom);
+    attempt_unref(attempt);
 }

@@ -117,7 +117,8 @@ static bool check_greeting(ControlSocket *sock, int timeout_ms, GError **errp)
     return true;
 }
 
-static ControlClient *start(ControlSocket *sock)
+/* Takes @sock. */
+static ControlClient *start(ControlSocket *sock, GError **errp)
 {
     ControlClient *client = g_new0(ControlClient, 1);
 
@@ -126,7 +127,11 @@ static ControlClient *start(ControlSocket *sock)
     g_cond_init(&client->changed);
     client->answers =
         g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, json_unref);
-    client->thread = g_thread_new("control", read_all, client);
+    client->thread = g_thread_try_new("control", read_all, client, errp);
+    if (!client->thread) {
+        control_client_free(client);
+        return NULL;
+    }
     return client;
 }
 
@@ -137,7 +142,7 @@ ControlClient *control_client_new(const Options *options, GError **errp)
     if (!sock || !check_greeting(sock, options->timeout_ms, errp)) {
         return NULL;
     }
-    return start(g_steal_pointer(&sock));
+    return start(g_steal_pointer(&sock), errp);
 }
 
 void control_client_free(ControlClient *client)
@@ -146,7 +151,9 @@ void control_client_free(ControlClient *client)
         return;
     }
     control_socket_shutdown(client->socket);
-    g_thread_join(client->thread);
+    if (client->thread) {
+        g_thread_join(client->thread);
+    }
     control_socket_free(client->socket);
     g_hash_table_unref(client->answers);
     g_clear_error(&client->lost);

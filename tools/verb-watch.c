@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include <glib-unix.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include "control-path.h"
 #include "json.h"
 #include "output.h"
@@ -19,6 +20,8 @@
 #define DEFAULT_RESCAN 5.0
 #define MIN_RESCAN 0.05
 #define MAX_RESCAN 86400.0
+/* Each domain needs a descriptor or two; the soft limit is often 1,024. */
+#define MAX_DESCRIPTORS 65536
 
 static char *policy_path;
 static char *check_path;
@@ -142,12 +145,24 @@ static void handle_signals(Service *service)
     signal(SIGXFSZ, SIG_IGN);
 }
 
+static void raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+        limit.rlim_cur < MAX_DESCRIPTORS) {
+        limit.rlim_cur = MIN(limit.rlim_max, MAX_DESCRIPTORS);
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /*
  * Who can connect finds all of it there.  Until domains have been looked for,
  * which may take long, signals end the process as they do any other.
  */
 static bool open_all(Service *service, const Options *options, GError **errp)
 {
+    raise_limit();
     if (!take_sockets(service, options, errp) ||
         !watch_log_start(journal_path, errp)) {
         return false;

@@ -86,6 +86,15 @@ void yc_domain_release(YcDomain **dom);
  * Blocks; not in a callback.
  */
 bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp);
+/* The attempt of the monitor has ended with @why, or NULL: event thread. */
+typedef void YcDomainConnectedFn(YcDomain *dom, const GError *why, void *data);
+/*
+ * The same, without waiting for it.  @fn (or NULL) is called once, unless the
+ * domain is closed or connected already; @free_data (or NULL) once.
+ */
+void yc_domain_connect_async(YcDomain *dom, int timeout_ms,
+                             YcDomainConnectedFn *fn, void *data,
+                             GDestroyNotify free_data);
 /*
  * For good: ends the connections, and every wait for a job with an error that
  * gives @reason.  Jobs go on until their holders end them.  Does not block.

@@ -16,6 +16,7 @@ struct Fleet {
     const char *policy_path;
     GStrv own; /* addresses that are no domain's */
     gint64 rescan_us;
+    Schedule *schedule; /* of the keepers */
     GThread *thread;
 
     /* The thread's own. */
@@ -130,8 +131,8 @@ static void take_in(Fleet *fleet, const DomainSpec *spec)
         spec->managed) {
         return;
     }
-    keeper =
-        keeper_new(spec, fleet->policy, find_limit(fleet, spec->name), &err);
+    keeper = keeper_new(spec, fleet->policy, find_limit(fleet, spec->name),
+                        fleet->schedule, &err);
     if (!keeper) {
         watch_log("%s", err->message);
         return;
@@ -307,6 +308,9 @@ static void destroy(Fleet *fleet)
     }
     g_hash_table_unref(fleet->keepers);
     g_hash_table_unref(fleet->limits);
+    if (fleet->schedule) {
+        schedule_unref(fleet->schedule);
+    }
     policy_unref(fleet->policy);
     g_free(fleet->last_error);
     g_free(fleet->usual);
@@ -355,11 +359,14 @@ Fleet *fleet_new(const Options *options, const char *policy_path, GStrv own,
     g_cond_init(&fleet->changed);
     fleet->keepers =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, let_go);
-    if (!look(fleet, true, errp)) {
+    fleet->schedule = schedule_new(errp);
+    if (fleet->schedule && look(fleet, true, errp)) {
+        fleet->thread = g_thread_try_new("fleet", run, fleet, errp);
+    }
+    if (!fleet->thread) {
         destroy(fleet);
         return NULL;
     }
-    fleet->thread = g_thread_new("fleet", run, fleet);
     return fleet;
 }
 

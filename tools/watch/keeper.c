@@ -1,5 +1,5 @@
 /*
- * A keeper: the thread that holds, pings and rescues one domain.
+ * A keeper: holds, pings and rescues one domain, in turns.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -21,42 +21,47 @@
 #define RECORD_MS 250
 #define RECORD_US (600 * (gint64)G_USEC_PER_SEC)
 #define MIN_WAIT_US 10000
-/* How much longer than its ping the thread may be away: out-of-band answers,
- * each waited for in turn, and a first attempt to connect. */
+/* How long a turn waits for an answer, of those that come at once. */
+#define MAX_PING_MS 100
+/* Between two looks at what is not connected. */
+#define DOWN_US ((gint64)G_USEC_PER_SEC)
+/* How much longer than its ping a turn may be away: out-of-band answers, each
+ * waited for in turn, here and for other domains. */
 #define MAX_TURN_US (30 * (gint64)G_USEC_PER_SEC)
 /* A wait that ends that late was not the domain's doing. */
 #define MAX_LATE_US ((gint64)G_USEC_PER_SEC)
 
 struct Keeper {
     /* Atomic: of users, the last of whom ends it; and of those that only need
-     * the memory, the users as a whole and the handler. */
+     * the memory: the users as a whole, the handler, the first attempt. */
     int refs;
     int memory_refs;
     DomainSpec *spec;
     YcDomain *dom;
     guint handler;
-    GThread *thread;
+    ScheduleEntry *entry;
 
-    /* The thread's own. */
+    /* The turn's own. */
     Evidence *evidence;
     Incidents *incidents;
     gint64 stuck_since; /* 0: the main loop answers, as far as is known */
     gint64 awake_since; /* nothing before counts as silence */
     gint64 next_oob;
     gint64 next_record;
+    bool oob_lost;        /* the latest was not answered */
+    gint64 due;           /* when this turn was; 0: at once */
     bool guest_known;     /* as of the event with number @guest_events */
     guint64 guest_events; /* any change of the guest's state is an event */
     State guest;          /* STATE_RUNNING, or an error that has stopped it */
 
-    /* Guards what follows; taken alone. */
+    /* Guards what follows; before the lock of the schedule. */
     GMutex lock;
-    GCond changed;
     bool stopping;
     Policy *policy;
     GError *down;      /* why there is no connection; NULL: there is one */
     bool seen;         /* there has been one */
     bool aside;        /* there will be none: it is no monitor */
-    gint64 turn_due;   /* when its thread must have come round */
+    gint64 turn_due;   /* when it must have had its turn */
     KeeperStats stats; /* all but stuck_us, which is */
     gint64 told_since; /* the time since then; 0: none */
     char *record;      /* of the block nodes, as text; NULL: none yet */
@@ -136,13 +141,19 @@ static void check_monitor(Keeper *keeper, const GError *why)
 static void note_state(YcDomain *dom, bool alive, const GError *why,
                        void *opaque)
 {
+    Keeper *keeper = opaque;
     g_autoptr(GError) unknown = NULL;
 
     if (!alive && !why) {
         why = unknown =
             g_error_new(YC_DOMAIN_ERROR, YC_DOMAIN_ERROR_GONE, "disconnected");
     }
-    set_down(opaque, alive ? NULL : why, false);
+    set_down(keeper, alive ? NULL : why, false);
+    g_mutex_lock(&keeper->lock);
+    if (alive && !keeper->stopping) {
+        schedule_hurry(keeper->entry);
+    }
+    g_mutex_unlock(&keeper->lock);
 }
 
 static bool is_up(Keeper *keeper)
@@ -153,6 +164,13 @@ static bool is_up(Keeper *keeper)
     up = keeper->stats.up;
     g_mutex_unlock(&keeper->lock);
     return up;
+}
+
+/* What was late was we: the silence begins anew. */
+static void forget_silence(Keeper *keeper)
+{
+    keeper->stuck_since = 0;
+    keeper->awake_since = g_get_monotonic_time();
 }
 
 /*
@@ -167,8 +185,7 @@ static void check_awake(Keeper *keeper, const PolicyRule *rule, gint64 start,
     gint64 late = now - start - timeout_ms * 1000LL;
 
     if (late > MIN(MAX_LATE_US, rule->threshold_us / 2)) {
-        keeper->stuck_since = 0;
-        keeper->awake_since = now;
+        forget_silence(keeper);
     }
 }
 
@@ -176,7 +193,10 @@ static void ping_oob(Keeper *keeper, const Policy *policy,
                      const PolicyRule *rule)
 {
     gint64 now = g_get_monotonic_time();
-    int ms = CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS);
+    /* What did not answer is not waited for again, nor for others' sake. */
+    int ms = keeper->oob_lost
+                 ? MAX_PING_MS / 2
+                 : CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS);
     gint64 us;
     bool ok;
 
@@ -186,6 +206,7 @@ static void ping_oob(Keeper *keeper, const Policy *policy,
     ok = yc_qmp_client_has_oob(yc_domain_lane(keeper->dom)) &&
          yc_domain_ping(keeper->dom, YC_PING_OOB, ms, &us, NULL);
     check_awake(keeper, rule, now, ms);
+    keeper->oob_lost = !ok;
     keeper->next_oob = now + policy->interval_us;
     g_mutex_lock(&keeper->lock);
     keeper->stats.oob_us = ok ? us : -1;
@@ -220,7 +241,8 @@ static void note_silence(Keeper *keeper, const GError *err, gint64 us)
 }
 
 /* True when the main loop answered. */
-static bool ping_in_band(Keeper *keeper, const PolicyRule *rule, int timeout_ms)
+static bool ping_in_band(Keeper *keeper, const PolicyRule *rule,
+                         gint64 interval_us, int timeout_ms)
 {
     gint64 start = g_get_monotonic_time();
     g_autoptr(GError) err = NULL;
@@ -237,7 +259,11 @@ static bool ping_in_band(Keeper *keeper, const PolicyRule *rule, int timeout_ms)
     check_awake(keeper, rule, start, timeout_ms);
     g_mutex_lock(&keeper->lock);
     keeper->stats.in_band_us = ok ? us : -1;
-    keeper->told_since = keeper->stuck_since;
+    /* A moment is no hang. */
+    keeper->told_since =
+        g_get_monotonic_time() - keeper->stuck_since >= interval_us
+            ? keeper->stuck_since
+            : 0;
     g_mutex_unlock(&keeper->lock);
     return ok;
 }
@@ -304,29 +330,34 @@ static void look_at_sockets(Keeper *keeper, const PolicyRule *rule)
     }
 }
 
-/* Waits for an answer in-band, up to a ping's interval or what is due. */
-static void watch_main_loop(Keeper *keeper, const Policy *policy,
-                            const PolicyRule *rule)
+/*
+ * Looks for an answer in-band, of the ping that is on its way, or of another.
+ * Returns when the next turn is due.
+ */
+static gint64 watch_main_loop(Keeper *keeper, const Policy *policy,
+                              const PolicyRule *rule)
 {
-    gint64 due, wait_us;
+    gint64 next = g_get_monotonic_time() + policy->interval_us;
+    gint64 due;
 
-    look_at_sockets(keeper, rule);
-    due = consider(keeper, rule);
-    wait_us =
-        keeper->stuck_since ? due - g_get_monotonic_time() : rule->threshold_us;
-
-    wait_us = CLAMP(wait_us, MIN_WAIT_US, policy->interval_us);
-    if (ping_in_band(keeper, rule, (wait_us + 999) / 1000)) {
+    if (ping_in_band(keeper, rule, policy->interval_us,
+                     MIN(MAX_PING_MS, rule->threshold_us / 1000))) {
         incidents_recovered(keeper->incidents);
         g_mutex_lock(&keeper->lock);
         keeper->stats.stuck = false;
         g_mutex_unlock(&keeper->lock);
-        look_at_guest(keeper,
-                      CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS));
         if (rule->yank) {
             evidence_record(keeper->evidence);
         }
+        look_at_guest(keeper,
+                      CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS));
+        return next;
     }
+    look_at_sockets(keeper, rule);
+    due = consider(keeper, rule);
+    return keeper->stuck_since
+               ? CLAMP(due, g_get_monotonic_time() + MIN_WAIT_US, next)
+               : next;
 }
 
 static void set_record(Keeper *keeper, char *record)
@@ -355,24 +386,6 @@ static void forget(Keeper *keeper)
     keeper->stats.oob_us = -1;
     keeper->stats.in_band_us = -1;
     g_mutex_unlock(&keeper->lock);
-}
-
-/* Waits for the time of the next ping; false when it is to stop. */
-static bool rest(Keeper *keeper, gint64 until)
-{
-    gint64 now = g_get_monotonic_time();
-    bool stopping;
-
-    g_mutex_lock(&keeper->lock);
-    keeper->turn_due =
-        MAX(until, now) + keeper->policy->interval_us + MAX_TURN_US;
-    while (!keeper->stopping &&
-           g_cond_wait_until(&keeper->changed, &keeper->lock, until)) {
-    }
-    stopping = keeper->stopping;
-    incidents_get_counts(keeper->incidents, &keeper->stats.counts);
-    g_mutex_unlock(&keeper->lock);
-    return !stopping;
 }
 
 static Policy *get_policy(Keeper *keeper)
@@ -436,42 +449,57 @@ static void record_nodes(Keeper *keeper)
     }
 }
 
-/* Returns when the next turn is due. */
-static gint64 turn(Keeper *keeper)
+static gint64 look(Keeper *keeper, const Policy *policy)
 {
-    g_autoptr(Policy) policy = get_policy(keeper);
     const PolicyRule *rule = policy_find(policy, keeper->spec->name);
-    gint64 next = g_get_monotonic_time() + policy->interval_us;
+    gint64 now = g_get_monotonic_time();
+    gint64 next;
 
     incidents_tick(keeper->incidents);
+    if (keeper->due && now - keeper->due > MAX_LATE_US) {
+        forget_silence(keeper);
+    }
     if (is_up(keeper)) {
         ping_oob(keeper, policy, rule);
-        watch_main_loop(keeper, policy, rule);
+        next = watch_main_loop(keeper, policy, rule);
         record_nodes(keeper);
-        /* One that hangs has been waited for already. */
-        return keeper->stuck_since ? 0 : next;
+        return next;
     }
     if (hangs_unheld(keeper)) {
         note_unheld(keeper, rule);
-    } else {
-        forget(keeper);
+        return now + policy->interval_us;
     }
-    return next;
+    forget(keeper);
+    return now + MAX(policy->interval_us, DOWN_US);
 }
 
-static void *run(void *opaque)
+/* A turn; returns when the next one is due. */
+static gint64 turn(void *opaque)
 {
     Keeper *keeper = opaque;
+    g_autoptr(Policy) policy = get_policy(keeper);
+    bool stopping;
 
-    g_autoptr(GError) err = NULL;
+    g_mutex_lock(&keeper->lock);
+    stopping = keeper->stopping;
+    g_mutex_unlock(&keeper->lock);
+    if (stopping) {
+        return g_get_monotonic_time() + MAX_TURN_US;
+    }
+    keeper->due = look(keeper, policy);
+    g_mutex_lock(&keeper->lock);
+    keeper->turn_due = keeper->due + policy->interval_us + MAX_TURN_US;
+    incidents_get_counts(keeper->incidents, &keeper->stats.counts);
+    g_mutex_unlock(&keeper->lock);
+    return keeper->due;
+}
 
-    /* Further attempts are the library's. */
-    if (!yc_domain_connect(keeper->dom, CONNECT_MS, &err)) {
-        check_monitor(keeper, err);
+/* The first attempt has ended; further ones are the library's. */
+static void first_ended(YcDomain *dom, const GError *why, void *opaque)
+{
+    if (why) {
+        check_monitor(opaque, why);
     }
-    while (rest(keeper, turn(keeper))) {
-    }
-    return NULL;
 }
 
 /* On the event thread, too, which must not wait for ours. */
@@ -485,13 +513,12 @@ static void unhold(void *opaque)
         g_clear_error(&keeper->down);
         g_free(keeper->record);
         g_mutex_clear(&keeper->lock);
-        g_cond_clear(&keeper->changed);
         g_free(keeper);
     }
 }
 
 Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
-                   GError **errp)
+                   Schedule *schedule, GError **errp)
 {
     YcDomain *dom = domain_from_spec(spec, true, errp);
     Keeper *keeper;
@@ -501,9 +528,8 @@ Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
     }
     keeper = g_new0(Keeper, 1);
     keeper->refs = 1;
-    keeper->memory_refs = 2;
+    keeper->memory_refs = 3;
     g_mutex_init(&keeper->lock);
-    g_cond_init(&keeper->changed);
     keeper->spec = domain_spec_copy(spec);
     keeper->dom = dom;
     keeper->policy = policy_ref(policy);
@@ -513,9 +539,10 @@ Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
     keeper->turn_due = g_get_monotonic_time() + MAX_TURN_US;
     keeper->evidence = evidence_new(dom);
     keeper->incidents = incidents_new(dom, limit, keeper->evidence);
+    keeper->entry = schedule_add(schedule, turn, keeper);
     keeper->handler =
         yc_domain_add_handler(dom, NULL, note_state, keeper, unhold);
-    keeper->thread = g_thread_new("keeper", run, keeper);
+    yc_domain_connect_async(dom, CONNECT_MS, first_ended, keeper, unhold);
     return keeper;
 }
 
@@ -528,7 +555,7 @@ Keeper *keeper_ref(Keeper *keeper)
 void keeper_unref(Keeper *keeper)
 {
     if (keeper && g_atomic_int_dec_and_test(&keeper->refs)) {
-        g_thread_join(keeper->thread);
+        schedule_remove(keeper->entry);
         incidents_free(keeper->incidents);
         evidence_free(keeper->evidence);
         yc_domain_unref(keeper->dom);
@@ -540,7 +567,6 @@ void keeper_stop(Keeper *keeper, const char *reason)
 {
     g_mutex_lock(&keeper->lock);
     keeper->stopping = true;
-    g_cond_broadcast(&keeper->changed);
     g_mutex_unlock(&keeper->lock);
     yc_domain_close(keeper->dom, reason);
     yc_domain_remove_handler(keeper->dom, keeper->handler);

@@ -2,8 +2,9 @@
  * A keeper: holds the connections of one domain, pings it, and follows the
  * policy when it hangs.
  *
- * Each has a thread of its own, which is what keeps one domain that hangs, or
- * is slow, or does not exist, from delaying another.
+ * Its connections are served by the event loop of the client library, and its
+ * turns by a schedule that all share.  A turn waits for a moment only, so that
+ * one domain that hangs, or is slow, or does not exist, does not delay others.
  *
  * Every function: any thread; none blocks unless it says so.
  *
@@ -14,6 +15,7 @@
 
 #include "tools/domains.h"
 #include "incident.h"
+#include "schedule.h"
 
 typedef struct Keeper Keeper;
 
@@ -23,9 +25,9 @@ typedef struct Keeper Keeper;
  * address.  One reference.
  */
 Keeper *keeper_new(const DomainSpec *spec, Policy *policy, YankLimit *limit,
-                   GError **errp);
+                   Schedule *schedule, GError **errp);
 Keeper *keeper_ref(Keeper *keeper);
-/* The last one, after keeper_stop(), waits for the thread: an instant. */
+/* The last one, after keeper_stop(), waits for a turn: an instant. */
 void keeper_unref(Keeper *keeper);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Keeper, keeper_unref)
 
@@ -51,7 +53,7 @@ bool keeper_is_aside(Keeper *keeper);
  */
 char *keeper_record(Keeper *keeper, gint64 *us);
 /*
- * Whether its thread has come round lately: false means that something
+ * Whether it has had its turn lately: false means that something
  * blocks that never should.
  */
 bool keeper_turns(Keeper *keeper);

@@ -212,11 +212,15 @@ bool watch_log_start(const char *journal, GError **errp)
             g_clear_pointer(&journal_path, g_free);
             return false;
         }
-        journal_writer.thread = g_thread_new("journal", run, &journal_writer);
+        journal_writer.thread =
+            g_thread_try_new("journal", run, &journal_writer, errp);
+        if (!journal_writer.thread) {
+            return false;
+        }
     }
     log_writer.fd = STDERR_FILENO;
-    log_writer.thread = g_thread_new("log", run, &log_writer);
-    return true;
+    log_writer.thread = g_thread_try_new("log", run, &log_writer, errp);
+    return log_writer.thread != NULL;
 }
 
 /* False: it still writes at @deadline, and is left behind. */
