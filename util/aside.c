@@ -45,11 +45,17 @@ static void __attribute__((constructor)) aside_init(void)
     qemu_cond_init(&abandoned_cond);
 }
 
-static void aside_free(AsideCall *call)
+static void aside_free_opaque(AsideCall *call)
 {
     if (call->free_opaque) {
         call->free_opaque(call->opaque);
+        call->free_opaque = NULL;
     }
+}
+
+static void aside_free(AsideCall *call)
+{
+    aside_free_opaque(call);
     qemu_cond_destroy(&call->cond);
     g_free(call->what);
     g_free(call);
@@ -100,7 +106,10 @@ static gboolean aside_run_done(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-/* The side thread drops @call. */
+/*
+ * The side thread drops @call.  An abandoned call leaves the list only after
+ * @opaque was freed, too: that may remove files.
+ */
 static void aside_leave(gpointer opaque)
 {
     AsideCall *call = opaque;
@@ -109,14 +118,16 @@ static void aside_leave(gpointer opaque)
     WITH_QEMU_LOCK_GUARD(&aside_lock) {
         call->running = false;
         last = call->owners == 0;
-        if (last) {
-            g_queue_unlink(&abandoned, &call->link);
-            qemu_cond_broadcast(&abandoned_cond);
-        }
     }
-    if (last) {
-        aside_free(call);
+    if (!last) {
+        return;
     }
+    aside_free_opaque(call);
+    WITH_QEMU_LOCK_GUARD(&aside_lock) {
+        g_queue_unlink(&abandoned, &call->link);
+        qemu_cond_broadcast(&abandoned_cond);
+    }
+    aside_free(call);
 }
 
 static void *aside_thread(void *opaque)

@@ -214,6 +214,29 @@ static void test_async_abandoned(void)
     g_assert_cmpuint(n_abandoned(), ==, 0);
 }
 
+/* Of two gates, the second one. */
+static void pass_and_free(void *opaque)
+{
+    Gate *gates = opaque;
+
+    pass(&gates[1]);
+    gate_free(&gates[1]);
+}
+
+/* The end of the process waits for what is freed, which may be files. */
+static void test_abandoned_until_freed(void)
+{
+    Gate gates[2] = {};
+
+    aside_unref(aside_start("passing two gates", pass, gates, pass_and_free,
+                            &error_abort));
+    gate_open(&gates[0]);
+    g_assert_false(aside_wait_abandoned(100));
+    gate_open(&gates[1]);
+    g_assert_true(aside_wait_abandoned(60000));
+    g_assert_true(gates[1].freed);
+}
+
 static void test_limit(void)
 {
     Gate gates[ASIDE_MAX_ABANDONED] = {}, refused = {};
@@ -295,6 +318,7 @@ int main(int argc, char **argv)
     g_test_add_func("/aside/cancel", test_cancel);
     g_test_add_func("/aside/async", test_async);
     g_test_add_func("/aside/async-abandoned", test_async_abandoned);
+    g_test_add_func("/aside/abandoned-until-freed", test_abandoned_until_freed);
     g_test_add_func("/aside/limit", test_limit);
     g_test_add_func("/aside/limit-same", test_limit_same);
     g_test_add_func("/aside/no-thread", test_no_thread);
