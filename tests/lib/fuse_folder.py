@@ -49,7 +49,7 @@ class Folder:
         self.server.thaw()
 
     def end(self):
-        """What waits for it gets an error."""
+        """Ends the mount; pending calls on its files fail."""
         self.server.destroy()
 
     def _leave(self):

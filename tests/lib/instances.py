@@ -9,8 +9,8 @@ SPARE = 200
 
 
 def raise_file_limit():
-    """Allows as many descriptors as may be, here and in children; returns
-    the limit."""
+    """Raises the limit on descriptors to its maximum, for this process and its
+    children; returns the limit."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -327,7 +327,7 @@ def image(path):
 
 
 def threads_named(pid, prefix):
-    """The threads of a process whose names begin so."""
+    """The threads of a process whose names begin with a prefix."""
     found = []
     for task in os.listdir(f'/proc/{pid}/task'):
         try:

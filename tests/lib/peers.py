@@ -76,7 +76,7 @@ class SilentResolver:
     to ask it.  Needs root; raises PermissionError or OSError without."""
 
     def __init__(self, box):
-        # Tests may run at the same time.
+        # Other tests may run at the same time.
         address = f'127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}.77'
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         box.on_exit(self.sock.close)
@@ -157,7 +157,7 @@ class NbdServerSide:
 
 
 class Dripper:
-    """An NBD server that answers a read by a byte now and then."""
+    """An NBD server that sends the reply to a read byte by byte, slowly."""
 
     PAUSE = 0.1
 

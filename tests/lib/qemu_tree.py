@@ -19,7 +19,7 @@ SCHEMA = 'qapi/yank.json'
 HEADERS = ('io/channel.h', 'qapi/clone-visitor.h', 'qapi/error.h',
            'qapi/util.h', 'qapi/visitor.h', 'qemu/lockable.h',
            'qemu/osdep.h', 'qemu/thread.h')
-# What this project declares in these headers, but no QEMU does.
+# Functions that these headers declare here, but in no QEMU tree.
 OURS_ALONE = ('error_class_name', 'qemu_mutex_init_slow', 'qemu_mutex_is_mine',
               'qemu_thread_give_way')
 THREAD_CREATE = '''void qemu_thread_create(QemuThread *thread, const char *name,
@@ -219,13 +219,13 @@ class _Comment:
     def __init__(self, modern):
         self.modern = modern
         self.after_section = self.late_text = False
-        self.section = None     # what the lines belong to; None: to nothing
-        self.indent = 0         # columns that they need; 0: not known
-        self.text = True        # whether the section has any
+        self.section = None     # section of the current lines, or None
+        self.indent = 0         # indentation they need; 0: unknown
+        self.text = True        # whether the section has text
         self.blank = False
 
     def fault(self, line):
-        """Why @line is refused; None when it is fine."""
+        """Returns why @line is refused, or None if it is valid."""
         if self.modern and len(line) > 68:
             return 'longer than 70 columns'
         if self.modern and re.search(r'[.!?] [A-Z0-9(]', line):
@@ -302,7 +302,7 @@ class QemuTree:
 
     @staticmethod
     def environment():
-        """Without what git may be told by the user who runs the tests."""
+        """Ignores the git configuration of the user who runs the tests."""
         env = {name: value for name, value in os.environ.items()
                if not name.startswith('GIT_')}
         return dict(env, GIT_CONFIG_GLOBAL='/dev/null',
@@ -313,7 +313,7 @@ class QemuTree:
                     env=self.environment())
 
     def faults(self, text=None):
-        """What the release's generator would say of the schema's comments."""
+        """The errors that the release's generator reports in the comments."""
         if text is None:
             text = (self.path / SCHEMA).read_text(encoding='utf-8')
         found = []
@@ -323,14 +323,14 @@ class QemuTree:
                 comment = None if comment else _Comment(self.modern)
                 first = number + 1
             elif comment and number == first and line.startswith('# @'):
-                continue    # what the comment is about
+                continue    # the name that the comment documents
             elif comment:
                 if fault := comment.fault(line[2:]):
                     found.append(f'{number}: {fault}')
         return found
 
     def write_headers(self, folder):
-        """The release's headers, as far as the core may know them."""
+        """Makes headers with those functions that the release has."""
         for name in HEADERS:
             text = pathlib.Path(TOP, 'include', name).read_text()
             if not self.modern:
@@ -368,7 +368,7 @@ class QemuTree:
                 for name in self.tests()}
 
     def _generate(self, folder, libraries):
-        """The folder of what is made of the schema, and its object files."""
+        """The folder of the code generated from the schema, and its objects."""
         made = folder / 'qapi'
         made.mkdir()
         _run([sys.executable, '-B', os.path.join(TOP, 'scripts/qapi/main.py'),

@@ -65,8 +65,8 @@ class Watch:
             ) == count, 20 * slowness())
 
     def wait_known(self, count, name='vm', domains=1):
-        """Until the peers of so many instances of a stock QEMU are known,
-        without which it yanks none of them."""
+        """Waits until the peers of this many instances of a stock QEMU are
+        known; the service yanks no instance whose peer is unknown."""
         self.wait_connected(domains)
         wait_for(f'{count} peers', lambda: (
             f"domain '{name}': the peers of {count} of " in

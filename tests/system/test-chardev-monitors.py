@@ -70,7 +70,7 @@ def _(box):
             with open(out) as f:
                 return f.read().endswith('\n')
         wait_for('greeting', greeted)
-        # The log has what stdio wrote; it is no complaint.
+        # The log contains the output of stdio, which is not an error.
         wait_for('greeting', lambda: daemon.process.output().endswith('\n'))
         assert 'QMP' in json.loads(daemon.process.output())
         open(daemon.process.log, 'w').close()
@@ -84,7 +84,7 @@ def _(box):
              f'file,id=m,path={out},input-path={source}', '--monitor', 'm'])
     with open(out) as f:
         check_answered(f.read())
-    # The same by standard input and output.
+    # The same over standard input and output.
     with open(source) as stdin, open(out, 'w') as stdout:
         subprocess.run([paths.yankd(), '--chardev', 'stdio,id=m',
                         '--monitor', 'm'], stdin=stdin, stdout=stdout,
@@ -168,7 +168,7 @@ def _(box):
         qmp.cmd('chardev-write', {'device': 'g', 'data': 'x'})
         folder.freeze()
         try:
-            # What the main thread waits for can be yanked.
+            # A yank ends the wait of the main thread.
             number = qmp.submit('chardev-write', {'device': 'g', 'data': 'y'})
             wait_for('instance', lambda: qmp.oob('query-yank'))
             status = qmp.oob('query-yank-status')

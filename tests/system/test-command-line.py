@@ -161,7 +161,7 @@ def _(box):
 
 
 def listed(text):
-    """What a help lists below its header."""
+    """The lines of a help text below its header."""
     header, *lines = text.splitlines()
     assert header.endswith(':') and lines, text
     return [line.strip() for line in lines]
@@ -384,7 +384,7 @@ def _(box):
             assert [links[fd] for fd in range(3)] == ['/dev/null'] * 3, links
             qmp.cmd('quit')
         wait_for('end', lambda: ended(pid))
-        # In the foreground only those that were closed.
+        # In the foreground, only the descriptors that were closed.
         d = daemon.Daemon(box, wrapper=close_all(fds))
         links = descriptors(d.pid)
         for fd in range(3):
@@ -460,8 +460,8 @@ def _(box):
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(10)
             sock.connect(path)
-        # The file of a process that was killed is replaced, and one that
-        # somebody else put there meanwhile stays.
+        # The file of a killed process is replaced; at the end, a file that
+        # another program has put in its place stays.
         first.destroy()
         third = box.spawn(argv)
         wait_for('the socket', lambda: daemon.listens(path))

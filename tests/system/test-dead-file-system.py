@@ -61,7 +61,7 @@ class Victim:
     def finish(self):
         self.client.close()
         self.fs.thaw()
-        # What was said about calls that took too long is no fault here.
+        # Messages about calls that took too long are expected here.
         self.daemon.process.terminate()
         assert self.daemon.process.wait(20) == 0
         self.qmp.close()
@@ -89,7 +89,7 @@ def _(box):
         info = next(n for n in v.qmp.cmd('query-named-block-nodes')
                     if n['node-name'] == 'dead')
         assert info['image']['virtual-size'] == SIZE, info
-    # It cannot be yanked, so it is no instance.
+    # A file node cannot be yanked, so it is not an instance.
     assert v.qmp.oob('query-yank') == []
     event = v.qmp.event('YANK_INSTANCE_STALLED', seconds=20)
     status = event['data']['status']
@@ -128,7 +128,7 @@ def _(box):
     assert f"resizing '{resize.file}'" in errors[2], errors
     assert "export 'e0' have not ended" in errors[3], errors
 
-    # Nothing is half done, and all of it works when the files answer again.
+    # The failed commands changed nothing, and work when files answer again.
     for v in add, delete, resize, stop:
         v.fs.thaw()
     stop.qmp.event('BLOCK_EXPORT_DELETED', match=lambda d: d['id'] == 'e0')
@@ -150,7 +150,7 @@ def _(box):
         '--export', 'nbd,id=e0,node-name=n'])
     with daemon.qmp() as qmp, NbdClient(path, 'n') as client:
         client.request(CMD_READ, 0, 512)
-        # The reply to an invalid request says that the one before came.
+        # The reply to an invalid request shows that the previous one arrived.
         client.request(CMD_READ, 1 << 50, 512)
         client.reply()
         number = qmp.submit('nbd-server-stop')
@@ -170,7 +170,7 @@ def _(box):
     v.client.read(0, 4096)
     v.delete_export()
     v.freeze()
-    # To close the file may take its bound.
+    # Closing the file may take up to its time limit.
     v.qmp.cmd('blockdev-del', {'node-name': 'dead'}, seconds=25)
     v.finish()
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # parallel-safe
-"""A process without a descriptor left says so, and lives; and a descriptor
-has one owner."""
+"""A process without a free descriptor reports that and goes on; and a
+descriptor has one owner."""
 
 import os
 import socket
@@ -85,7 +85,7 @@ def _(box):
 @test('clients of the monitor are greeted all the same', seconds=60)
 def _(box):
     with Short(box) as daemon:
-        # Eight at once, and what they leave is there for the next ones.
+        # Eight at a time; the next eight get the descriptors that these close.
         for _ in range(3):
             clients = [daemon.qmp(seconds=60) for _ in range(8)]
             for client in clients:
@@ -93,7 +93,7 @@ def _(box):
                 client.close()
             wait_for('the end of the sessions', lambda: len(
                 daemon.client.oob('query-dispatch')['sessions']) == 1)
-        # Strangers do not get what is missing from the reserve.
+        # Other clients get no descriptor while the reserve is not full.
         daemon.strangers.pop(0).close()
         with daemon.qmp(seconds=60) as client:
             client.cmd('query-name')
@@ -185,14 +185,14 @@ def _(box):
         with Daemon(box, pass_fds=(listener.fileno(), other.fileno())) as d, \
                 d.qmp() as qmp:
             listening, connected = uses_of(listener.fileno())
-            # Refused for what it is, it stays available.
+            # A descriptor of the wrong type is refused and stays available.
             assert 'listening socket' in outcome(qmp, connected[0])
             assert outcome(qmp, listening[0]) is None
             for use in listening[:2] + connected[:2]:
                 if use[0] == 'chardev-add':
                     use[1]['id'] = 'again'
                 assert 'is not available' in outcome(qmp, use), use
-            # Closed with its user; the number is not given out again.
+            # It is closed with its user; its number cannot be used again.
             qmp.cmd('chardev-remove', {'id': 'h'})
             wait_for('closed', lambda: listener.fileno() not in sockets(d))
             assert 'is not' in outcome(qmp, listening[1])

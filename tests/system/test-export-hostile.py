@@ -34,7 +34,7 @@ class Server:
             '--export', 'type=nbd,id=e1,node-name=ro,name=ro'])
 
     def __enter__(self):
-        # Its threads have all begun then, and have the descriptors they need.
+        # After this, all threads run and have the descriptors they need.
         self.qmp = self.daemon.qmp()
         self.good = NbdClient(self.path, 'disk')
         self.good.write(0, b'good' * 128)
@@ -453,7 +453,7 @@ def _(box):
     slow = connect('127.0.0.2')
     crowd = [connect('127.0.0.1') for _ in range(300)]
     late = connect('127.0.0.3')
-    # The slow one is the oldest of all, but its peer has no other.
+    # The slow client is the oldest, but the only one of its peer.
     assert served(late) and served(slow) and served(crowd[-1])
     for sock in [slow, late, *crowd]:
         sock.close()
@@ -476,7 +476,7 @@ def _(box):
             for mebibyte in range(30):
                 assert good.read(mebibyte << 20, 1 << 20) == bytes(1 << 20)
                 assert daemon.rss() - before < 1 << 30, daemon.rss()
-        # They get them when they go on.
+        # These clients get their replies when they continue.
         for client in lazy[:3]:
             for _ in range(64):
                 assert client.reply()[1] == 0

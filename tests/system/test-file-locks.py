@@ -38,7 +38,7 @@ class Holder:
             'type': 'unix', 'data': {'path': box.path(box.unique('nbd'))}}})
 
     def open(self, image, mode):
-        """Returns '' or which lock it did not get."""
+        """Returns '', or the name of the lock that it did not get."""
         options = {'driver': 'file', 'node-name': 'n', 'filename': image}
         try:
             self.qmp.cmd('blockdev-add', {**options, **MODES[mode]})
@@ -64,7 +64,7 @@ class Holder:
 
 
 def lock_of(text):
-    """Which lock a message says was not to be had."""
+    """The name of the unavailable lock in a message."""
     for line in text.splitlines():
         if 'Failed to get' in line:
             return line[line.index('Failed to get'):].split(' lock')[0]
@@ -72,7 +72,7 @@ def lock_of(text):
 
 
 def tools(image):
-    """What stock's tools say of an image that is in use."""
+    """The output of stock's tools for an image that is in use."""
     return {name: tool(*argv, image) for name, argv in {
         'info': ['qemu-img', 'info', '-f', 'raw'],
         'info -U': ['qemu-img', 'info', '-U', '-f', 'raw'],
@@ -99,7 +99,7 @@ def _(box):
             seen[holder] = tools(image)
             holder.close()
         if mode == 'read-write':
-            # The difference.
+            # Here the two differ.
             seen[stock]['write'] = 'Failed to get "write"'
             assert seen[yankd].pop('resize') and seen[stock].pop('resize')
         assert seen[yankd] == seen[stock], (mode, seen[yankd], seen[stock])
@@ -150,7 +150,7 @@ def _(box):
     reader.close()
     writer.qmp.cmd('block_resize', resize)
     assert os.path.getsize(image) == 2 * SIZE
-    # The lock is not kept.
+    # The failed open has released its locks.
     assert reader.open(image, 'read-only') == ''
     reader.finish()
     writer.finish()

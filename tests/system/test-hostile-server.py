@@ -18,7 +18,7 @@ from suite import run, test
 
 
 def send_no_flags(side):
-    """Flags of 0, which libnbd refuses; the node connects once more then."""
+    """Flags of 0: libnbd refuses them, and the node connects once more."""
     side.greet()
     side.info(side.until_go()[0], flags=0)
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # timeout: 400
-"""An instance costs as much among thousands as among a few."""
+"""An instance costs no more among thousands than among a few."""
 
 import os
 import sys
@@ -15,15 +15,15 @@ from suite import Skip, run, slowness, test
 
 FEW = 200
 MANY = 6000 if slowness() == 1 else 1500
-# With costs that grow with the number of the others it would be near
-# MANY / FEW; before they were constant it was 13.  A busy machine may take the
-# caches away, hence some room, and the best of some rounds.
+# Limit of the ratio.  If the cost of an instance grew with the number of
+# instances, the ratio would be near MANY / FEW.  A busy machine evicts caches,
+# hence the margin, and the best of several rounds.
 RATIO = 5
 ROUNDS = 3
 
 
 def ratios(box, turn):
-    """What one of many costs, as a multiple of what one of a few does."""
+    """Cost of one of many instances, relative to one of a few."""
     with Daemon(box) as daemon, daemon.qmp(seconds=60) as qmp:
         costs(daemon, qmp, FEW, box.path(f'warm{turn}.sock'))
         few = costs(daemon, qmp, FEW, box.path(f'few{turn}.sock'))

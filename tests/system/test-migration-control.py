@@ -290,7 +290,7 @@ def _(box):
             wait_for('the attempt', lambda: other.oob('query-yank-status'))
             status, = other.oob('query-yank-status')
             assert status['phase'] == 'bind', status
-            if oob:     # its session serves other commands meanwhile
+            if oob:     # the session serves other commands meanwhile
                 there.control.oob('query-migrate')
             cut = other.oob('yank', {'instances': [MIGRATION]})
             assert dead[5:] in cut['yanked'][0]['cut'][0], cut

@@ -19,7 +19,7 @@ from relay import Relay
 from sandbox import wait_for
 from suite import run, test
 
-# More than the destination waits for at a time.
+# More connections than the destination keeps without a hello.
 CROWD = 600
 
 
@@ -133,7 +133,7 @@ def _(box):
         pair.source.set('multifd', multifd_channels=4)
         before = len(threads_named(there.pid, ''))
         crowd = [connect(box, pair.uri) for _ in range(CROWD)]
-        # Who came first has to go.
+        # The destination closes the oldest connections.
         assert receive_end(crowd[0]) == b''
         assert len(threads_named(there.pid, '')) < before + 10
         still_works(pair)
@@ -161,7 +161,7 @@ def _(box):
             crowd = [connect(box, uri) for _ in range(CROWD)]
             assert receive_end(crowd[0]) == b''
             assert len(threads_named(there.pid, '')) < before + 10
-            # It waits for the credentials as all others do.
+            # This connection waits for the credentials, like all others.
             source.cmd('migrate', uri=uri)
             for sock in crowd[-20:]:
                 sock.sendall(b'x' * 100)

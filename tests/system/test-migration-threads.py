@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 # parallel-safe
-"""No more threads: a migration that lacks one fails and says so, the source
-goes on serving, and the next one works."""
+"""The system refuses threads: a migration that needs one fails with an error,
+the source goes on serving, and the next migration works."""
 
 import itertools
 import os
@@ -24,20 +24,20 @@ _users = itertools.count(1000000 + os.getpid() * 10)
 
 
 def poor(box):
-    """Runs a program as a user that nobody else is: the limit counts all
-    threads of the user, and not those of root."""
+    """Runs a program as a user with no other process: the limit counts all
+    threads of the user, and does not apply to root."""
     if os.getuid():
         raise Skip('only root can run programs as other users')
     os.chmod(os.path.dirname(box.path('x')), 0o777)
     user = next(_users)
     copy = box.path(f'program-{user}')
-    # The build may be where only root can read.
+    # Only root may be able to read the build folder.
     return ['sh', '-c', f'cp "$0" {copy} && exec setpriv --reuid={user} '
             f'--regid={user} --clear-groups {copy} "$@"']
 
 
 class PoorPair(Pair):
-    """Source and destination of two such users."""
+    """Source and destination, each as a user of its own."""
 
     def __init__(self, box):
         self.uri = tcp_uri()
@@ -52,14 +52,14 @@ def limit(side, more=None):
         most = re.search(r'^Max processes +\S+ +(\S+)', f.read(), re.M)[1]
     user = os.stat(f'/proc/{side.pid}').st_uid
     count = most if more is None else len(threads_named(side.pid, '')) + more
-    # Its own user may do this without any privilege.
+    # The own user may lower the limit without privileges.
     side.box.run(['setpriv', f'--reuid={user}', f'--regid={user}',
                   '--clear-groups', 'prlimit',
                   f'--pid={side.pid}', f'--nproc={count}:{most}'])
 
 
 def at_rest(side):
-    """Nothing of a migration is left."""
+    """Checks that no thread of a migration is left."""
     wait_for('end of threads', lambda: not [
         t for name in ('mig-send', 'mig-reply', 'mig-recv', 'mig-speak')
         for t in threads_named(side.pid, name)])
@@ -87,7 +87,7 @@ def _(box):
         assert here.cmd('query-yank') == []
         # The coordinator, the reader, and the senders.
         for n in range(1, CHANNELS + 2):
-            # That of the last one ends when the main thread comes to it.
+            # The last thread ends when the main thread joins it.
             wait_for('end', lambda: not threads_named(here.pid, 'migration'))
             limit(here, n)
             pair.migrate()
@@ -119,7 +119,8 @@ def _(box):
         assert there.read() == data
 
 
-@test('a postcopy for which there is no thread is resumed', needs=['setpriv', 'prlimit'])
+@test('a postcopy for which there is no thread is resumed',
+      needs=['setpriv', 'prlimit'])
 def _(box):
     data = noise(4 * MIB)
     with PoorPair(box) as pair:
@@ -134,7 +135,7 @@ def _(box):
         assert 'thread' in info['error-desc'], info
         here.await_status('postcopy-paused')
         here.set(max_postcopy_bandwidth=0)
-        # The source has none either, at first.
+        # At first, the source cannot start threads either.
         uri = tcp_uri()
         limit(there)
         there.control.oob('migrate-recover', {'uri': uri})

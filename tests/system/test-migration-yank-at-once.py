@@ -31,15 +31,15 @@ SECONDS = 10 * slowness()
 
 
 class Watcher:
-    """A session of @side, with the capability events, that sees its states
-    and acts on them."""
+    """A session of @side with the capability "events", which reacts to changes
+    of the state."""
 
     def __init__(self, box, side):
         self.qmp = side.qmp()
         box.on_exit(self.qmp.close)
 
     def wait(self, status):
-        """The next change of the state is to @status."""
+        """Checks that the next change of the state is to @status."""
         data = self.qmp.event('MIGRATION', SECONDS)['data']
         assert data == {'status': status}, (status, data)
 
@@ -62,7 +62,7 @@ def silent_listener(box):
         while True:
             try:
                 peers.append(listener.sock.accept()[0])
-                # Those before are over.
+                # The events of earlier migrations are consumed.
                 while len(peers) > 4:
                     peers.pop(0).close()
             except OSError:
@@ -73,8 +73,8 @@ def silent_listener(box):
 
 
 def make_late(box, side):
-    """Lets the coordinator of the migration get a processor late, so that
-    what comes after the state is visible comes after the command as well."""
+    """Delays the coordinator of the migration, so that the command arrives
+    before the coordinator continues after a change of state."""
     cpu = min(os.sched_getaffinity(0))
     for _ in range(2):
         loop = box.spawn([sys.executable, '-c', 'while True: pass'])

@@ -176,8 +176,8 @@ def _(box):
 
 
 def as_told(value):
-    """@value with file names that are options parsed, as their order differs,
-    and without names that were made up."""
+    """@value, with file names that contain options parsed, since the order of
+    the options differs, and without generated node names."""
     if isinstance(value, list):
         return [as_told(item) for item in value]
     if isinstance(value, dict):
@@ -258,7 +258,7 @@ def _(box):
             assert hang.fifo in str(error), error
         assert qmp.oob('query-yank') == []
         assert qmp.cmd('query-named-block-nodes') == []
-        # The open() waits on, on its side thread, until the FIFO is opened.
+        # The side thread remains in open() until the FIFO is opened.
         abandoned, = qmp.oob('query-abandoned-calls')
         assert hang.fifo in abandoned['what'], abandoned
         hang.let_go()
@@ -311,7 +311,7 @@ def _(box):
         before = daemon.fds(), daemon.threads()
         for _ in range(30):
             cycle()
-        # A side thread ends a moment after the command that it worked for.
+        # A side thread ends a moment after its command.
         wait_for('no more than before', lambda: daemon.fds() <= before[0] and
                  daemon.threads() <= before[1])
 

@@ -28,7 +28,7 @@ def read_error(client):
 
 
 def flush_error(client):
-    """The same of a flush."""
+    """The same for a flush."""
     try:
         client.simple(CMD_FLUSH)
         return 0

@@ -155,7 +155,7 @@ def _(box):
             assert yanked['cut'], yanked
             assert 'error' in qmp.reply(number)
             assert qmp.cmd('query-yank') == []
-            # The flags of the pipe, which others write too, are as before.
+            # The flags of the pipe, which other processes write, are unchanged.
             assert os.get_blocking(writer)
     finally:
         os.close(reader)
@@ -169,7 +169,7 @@ def _(box):
         for command, name, way in (('chardev-add', 'c0', 'out'),
                                    ('chardev-add', 'c0', 'in'),
                                    ('chardev-change', 'c1', 'out')):
-            # What a yank leaves behind opens the FIFO when somebody comes.
+            # The abandoned call opens the FIFO when a peer opens it.
             fifo = box.path(box.unique('fifo'))
             os.mkfifo(fifo)
             data = {'out': '/dev/null', way: fifo}
@@ -179,7 +179,7 @@ def _(box):
             yanked = rescuer.yank(chardev(name))
             assert yanked['cut'] == [f"opening '{fifo}'"], yanked
             assert 'error' in qmp.reply(number)
-        # With a peer, it is opened.
+        # With a peer, the FIFO is opened.
         fifo = box.path(box.unique('fifo'))
         os.mkfifo(fifo)
         reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)

@@ -169,7 +169,7 @@ def _(box):
             assert error['desc'].endswith(
                 'address resolution was cancelled for c.example.org:7'), error
             assert qmp.cmd('query-yank') == []
-            # Two are still held, by the thread that asks for the name.
+            # The thread that resolves the name still holds two descriptors.
             assert daemon.fds() - before <= 2, daemon.fds()
 
 
@@ -184,11 +184,11 @@ def _(box):
                                          'port': '7'}}})
             dns.wait_asked()
             rescuer.see_hang()
-            # Nothing to be yanked: it ends by itself.
+            # There is no instance to yank: the command ends by itself.
             error = qmp.reply(number)['error']
             assert error['desc'] == (
                 "Cannot listen at 'n.example.org:7' within 5 s"), error
-            # Two are still held, by the thread that asks for the name.
+            # The thread that resolves the name still holds two descriptors.
             assert daemon.fds() - before <= 2, daemon.fds()
 
 
@@ -209,7 +209,7 @@ def _(box):
             rescuer.see_hang()
             rescuer.yank(chardev('c0'))
             assert 'error' in qmp.reply(number)
-            # What no yank ends has a bound.
+            # Waits that no yank can end have a time limit.
             qmp.cmd('nbd-server-stop')
             error = qmp.reply(nbd_server('b'))['error']
             assert error['desc'] == (

@@ -34,7 +34,7 @@ COMMITS = [
      ['MAINTAINERS', 'docs/devel/index-internals.rst',
       'docs/devel/yank.rst']),
 ]
-# A comment of a schema, and the releases that take it.
+# A comment of a schema, and the releases that accept it.
 COMMENTS = [
     ('# @a:\n#\n# Text.\n#\n# @bcd: text\n#     more', [NEW]),
     ('# @a:\n#\n# @b: text\n#     more\n#   less', []),

@@ -180,7 +180,7 @@ def _(box, how):
     daemon = Daemon(box, options=TIMEOUT)
     with daemon.qmp() as qmp, daemon.qmp() as other:
         block_main_loop(box, daemon, qmp)
-        # The call that opens the FIFO is left behind.
+        # The call that opens the FIFO is abandoned.
         ends(daemon, how, other, status=1)
 
 
@@ -199,7 +199,7 @@ def _(box, how):
 
 
 def hang(daemon, qmp):
-    """Blocks the main loop where no yank reaches."""
+    """Blocks the main loop in a wait that no yank ends."""
     StoppedMainThread(daemon.pid)
     qmp.submit('query-name')
     assert qmp.is_silent(0.2)
@@ -256,7 +256,7 @@ def _(box):
         folder.freeze()
         daemon.process.terminate()
         assert daemon.process.wait(10 * slowness()) in (0, 1)
-        # Nor does a socket stay open that the kernel could close.
+        # The sockets are closed as well.
         qmp.wait_closed()
     folder.end()
 
@@ -281,7 +281,7 @@ def _(box):
         listener.accept()
         daemon.process.send_signal(signal.SIGTERM)
         qmp.event('SHUTDOWN')
-        # A manager may send it together with the first.
+        # A manager may send SIGHUP together with SIGTERM.
         daemon.process.send_signal(signal.SIGHUP)
         answers(qmp)
         assert daemon.alive()

@@ -100,7 +100,7 @@ def _(box):
     sock = socket.socket(socket.AF_UNIX)
     box.on_exit(sock.close)
     sock.bind(path)
-    # The credentials of a listener are those of the call.
+    # A listener has the credentials of the process that called listen().
     os.seteuid(NOBODY)
     sock.listen()
     os.seteuid(0)
@@ -403,7 +403,7 @@ rules: [{domains: "*", threshold: 0.3}]
     log = watch.process.output()
     assert log.count(f"{user} yanked 'blockdev:nbd0'") == 2, log
     assert f"{user} did not yank 'blockdev:none'" in log, log
-    # Where nothing hangs there is no incident that it could belong to.
+    # While nothing hangs, a yank belongs to no incident.
     victim.qmp.result(victim.submit_add(0))
     assert watch.run('yank', 'vm', 'blockdev:nbd0').returncode == 0
     assert 'incident' not in watch.wait_journal(event='yank')

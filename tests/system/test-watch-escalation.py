@@ -80,10 +80,10 @@ def _(box):
 
 
 def spared(box, watch, hold):
-    """What the service says while @hold keeps the main loop from answering."""
+    """The messages of the service while @hold blocks the main loop."""
     release = hold()
     why = watch.wait_journal(event='spare')['why']
-    # It stays so at the next look.
+    # The next check has the same result.
     watch.wait_journal(event='hook-end')
     assert watch.journal(event='yank') == []
     assert f'not yanked for want of evidence: {why}' in watch.process.output()

@@ -126,7 +126,7 @@ def _(box):
                           ('*ab', 'a*b'), ('a', 'b'), ('*?', '*')):
         _, done = check(box, rules(before, after))
         assert done.returncode == 0, (before, after, done)
-    # It does no harm, so the service starts.
+    # The useless rule does no harm, so the service starts.
     watch = Watch(box, '-s', 'a=/nowhere', policy=rules('*', 'a'))
     watch.finish()
 

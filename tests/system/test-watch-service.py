@@ -22,7 +22,7 @@ from watch import Hang, Watch, hang_up, notify_socket, yankctl
 
 TYPE = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
 TEXT = 'text/plain; version=0.0.4; charset=utf-8'
-# What Prometheus sends.
+# The Accept header that Prometheus sends.
 ACCEPT = ('application/openmetrics-text;version=1.0.0;q=0.5,'
           'application/openmetrics-text;version=0.0.1;q=0.4,'
           'text/plain;version=0.0.4;q=0.3,*/*;q=0.2')
@@ -331,7 +331,7 @@ def _(box):
             os.write(writer, b'x' * 4096)
     except BlockingIOError:
         pass
-    # Left non-blocking: the service must bear either.
+    # Standard error is left non-blocking: the service must work with both.
     watch = Watch(box, '-s', f'vm={victim.qmp_path}', stderr=writer,
                   policy="""
 interval: 0.1

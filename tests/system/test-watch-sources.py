@@ -54,7 +54,7 @@ def _(box):
         wait_for('all', lambda: lists(watch) == {
             'one': True, 'two': True, 'three': False})
         assert watch.process.output().count('waiting for the domains') <= 3
-        # Gone again: what was found there is kept.
+        # When the source is gone again, its domains are kept.
         os.rename(folder, f'{folder}.gone')
         os.unlink(config)
         for name in (folder, config):

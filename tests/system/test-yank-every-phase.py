@@ -41,7 +41,7 @@ class Storm:
         box.on_exit(self.lane.close)
 
     def yank_all(self):
-        """Instances may go between the query and the yank."""
+        """An instance may disappear between the query and the yank."""
         instances = self.lane.oob('query-yank')
         number = self.lane.submit('yank', {'instances': instances}, oob=True)
         reply = self.lane.reply(number)
@@ -82,7 +82,7 @@ def node_rounds(storm, options):
                       {'node-name': 'n', 'iothread': 'io'})
             storm.run('blockdev-reconnect', {'node-name': 'n'})
             if i % 2:
-                # The node moves away from the thread that is deleted.
+                # Move the node off the I/O thread that will be deleted.
                 storm.run('x-blockdev-set-iothread',
                           {'node-name': 'n', 'iothread': None})
             gone = storm.run('blockdev-del', {'node-name': 'n'})

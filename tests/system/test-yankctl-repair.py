@@ -51,7 +51,7 @@ def _(box):
     fleet = Fleet.of(box, vm=guest.qmp_path)
     pause_on_error(box, guest, fleet)
     before = guest.nodes()
-    # The exit code is that of the repair: the server does not answer.
+    # The exit status of the repair: the server does not answer.
     plan = fleet.json('yank', 'vm', 'blockdev:proto', '--repair', '-n',
                       code=UNREACHABLE)
     assert not any('done' in step for step in plan['repair']), plan
@@ -88,7 +88,7 @@ def _(box):
     for option in 'tls-creds', 'reconnect-delay', 'discard':
         assert f"'{option}'" in said, said
     assert guest.nodes() == before
-    # The dry run says the same.
+    # A dry run has the same result.
     report = fleet.json('yank', 'vm', 'blockdev:other', '--repair', '-n',
                         code=REFUSED)
     assert report['repair-error']['desc'] == said
@@ -175,7 +175,7 @@ def _(box):
 
 
 def replace(box, guest, size='64M'):
-    """Another server at the path of the guest's."""
+    """Another server at the path of the guest's server."""
     name = os.path.basename(guest.disk.path).removesuffix('.sock')
     return Nbdkit(box, 'memory', size, name=name)
 

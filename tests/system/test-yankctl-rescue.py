@@ -301,7 +301,7 @@ def _(box):
     assert 'would go by' in refused(fleet, 'c0', '-f')
     assert 'carries a monitor' in refused(fleet, 'c1')
     assert fleet.json('yank', 'vm', '--all')['instances'] == ['chardev:c2']
-    # The file does not tell any more what the process was given.
+    # The file no longer has the options that the process was started with.
     box.write('config', '')
     refused(fleet, 'c2')
     assert fleet.json('yank', 'vm', '--all')['instances'] == []

@@ -177,7 +177,7 @@ static inline void test_main_begin(void)
     test_fds_at_start = test_count_entries("/proc/self/fd");
 }
 
-/* Side threads whose work is done end by themselves, a moment later. */
+/* Waits until all side threads whose call has returned have ended. */
 static inline void test_wait_for_threads(void)
 {
     int64_t deadline = g_get_monotonic_time() + DEADLINE_MS * INT64_C(1000);

@@ -21,8 +21,8 @@ bool char_fixture_add_path(const char *format, const char *path, Error **errp)
 char *char_fixture_filename(const char *id);
 
 /*
- * Yanks "chardev:@id" and counts what was cut.  Any thread.  The latter gives
- * -1 when there is no such instance.
+ * Yanks "chardev:@id" and returns the number of connections cut.  The second
+ * function returns -1 if the instance does not exist.  Any thread.
  */
 int char_fixture_yank(const char *id);
 int char_fixture_try_yank(const char *id);

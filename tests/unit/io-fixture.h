@@ -20,7 +20,7 @@ char *io_fixture_path(const char *name);
 
 SocketAddress *io_fixture_unix(const char *path);
 SocketAddress *io_fixture_inet(const char *host, const char *port);
-/* @fd counts as inherited. */
+/* Makes @fd count as an inherited descriptor. */
 SocketAddress *io_fixture_fd(int fd);
 
 /* Runs @context (NULL: the default one) until @done(@opaque). */

@@ -25,7 +25,7 @@ static QemuMutex block_lock;
 static QemuCond block_cond;
 static bool blocked;
 
-/* The reply to "later". */
+/* The deferred reply to "later", or NULL. */
 static QemuMutex late_lock;
 static QemuCond late_cond;
 static QmpReply *late_reply;
@@ -118,7 +118,7 @@ static void cmd_fail(json_object *args, GString *ret, Error **errp)
     error_set(errp, ERROR_CLASS_DEVICE_NOT_FOUND, "no \"such\" thing");
 }
 
-/* The reply comes with fixture_reply(); in-band, at once. */
+/* Out-of-band, fixture_reply() sends the reply; in-band, it is sent at once. */
 static void cmd_later(json_object *args, GString *ret, Error **errp)
 {
     QmpReply *reply = qmp_reply_take();
@@ -169,7 +169,7 @@ static void cmd_capabilities(json_object *args, GString *ret, Error **errp)
     }
 }
 
-/* The thread that runs it. */
+/* Returns the name of the thread that runs the command. */
 static void cmd_where(json_object *args, GString *ret, Error **errp)
 {
     const IOThread *iothread = iothread_current();

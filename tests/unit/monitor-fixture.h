@@ -19,7 +19,7 @@ void fixture_run(void (*client)(void));
 int fixture_announced(void);
 int fixture_quits(void);
 
-/* A quit on a session's thread sends the event SHUTDOWN. */
+/* Makes a quit on a session's thread send the event SHUTDOWN. */
 void fixture_tell_quit(void);
 
 /* What the client has; its functions fail the test after some seconds. */
@@ -48,7 +48,7 @@ void client_expect_end(Client *client);
 void client_block(Client *client);
 /* Lets the main thread go; "block" then answers. */
 void client_unblock(void);
-/* Sends the reply to a "later" that runs out-of-band; NULL: it succeeded. */
+/* Sends the reply to an out-of-band "later"; @err NULL: success. */
 void fixture_reply(const char *error);
 /* True when nothing has come and nothing comes for a little while. */
 bool client_is_quiet(Client *client);

@@ -338,7 +338,7 @@ static bool answer_well(FakeServer *s, int fd, const Request *r)
            (r->type != CMD_READ || put(fd, data, r->bytes));
 }
 
-/* Storage that hangs. */
+/* Behaves like a server whose storage hangs. */
 static void sleep_on(FakeServer *s)
 {
     QEMU_LOCK_GUARD(&s->lock);

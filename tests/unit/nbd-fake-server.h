@@ -29,7 +29,7 @@ typedef enum FakeMode {
     FAKE_HUGE,       /* an export of 2^64 - 1 bytes */
     FAKE_SMALLER,    /* an export of half the size */
     FAKE_LARGER,     /* an export of twice the size */
-    FAKE_ODD,        /* an export of 100 bytes less */
+    FAKE_ODD,        /* an export that is 100 bytes smaller */
     FAKE_READ_ONLY,  /* an export without writes */
     FAKE_BARE,       /* an export with reads and writes only */
     FAKE_NO_FUA,     /* an export that can flush, and no more */
@@ -37,7 +37,7 @@ typedef enum FakeMode {
     /* Transmission. */
     FAKE_FROZEN,      /* takes requests and answers none */
     FAKE_DEAF,        /* does not even read requests */
-    FAKE_ASLEEP,      /* answers the next request in another mode, then */
+    FAKE_ASLEEP,      /* sleeps until the mode changes, then answers */
     FAKE_FLUSHLESS,   /* answers all but flushes; FAKE_NO_FUA, and limits */
     FAKE_DIE,         /* closes at the first request */
     FAKE_EIO,         /* fails all requests */

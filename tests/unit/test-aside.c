@@ -15,7 +15,7 @@ static QemuMutex lock; /* guards the fields of Gate */
 static QemuCond cond;
 static bool threads_refused; /* atomic */
 
-/* Stands in for libc's. */
+/* Replaces libc's function. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
                    void *(*fn)(void *), void *arg)
 {
@@ -32,7 +32,7 @@ typedef struct Gate {
     bool open;
     bool passed;
     bool freed;
-    int done; /* how often the completion ran; of the test's thread */
+    int done; /* how often the completion ran; test's thread */
 } Gate;
 
 static void pass(void *opaque)
@@ -128,7 +128,7 @@ static void test_bound(void)
     g_assert_false(aside_wait(call, 10, &err));
     expect_error(err, "passing the gate did not end within 10 ms and was "
                       "abandoned");
-    g_assert_cmpuint(n_abandoned(), ==, 0); /* it still has its owner */
+    g_assert_cmpuint(n_abandoned(), ==, 0); /* the call has an owner */
     aside_unref(call);
     g_assert_cmpuint(n_abandoned(), ==, 1);
     g_assert_false(gate_is_free(&gate));

@@ -17,16 +17,16 @@
 
 static char *tmpdir, *image;
 
-/* ---- In front of libc: calls that fail, wait, or are noted. ---- */
+/* ---- Replacements of libc calls, which fail, wait, or are recorded. ---- */
 
 static struct {
-    QemuMutex lock; /* guards the rest */
+    QemuMutex lock; /* guards the other members */
     QemuCond cond;
-    GString *calls;   /* names of those that end, each with a space */
+    GString *calls;   /* names of the calls that ended, separated by spaces */
     const char *gate; /* calls of that name wait, as on a dead file system */
     unsigned n_waiting;
-    int sync_errno; /* the next sync fails with it, and only that one */
-    long fs_magic;  /* what file systems say to be; 0: the truth */
+    int sync_errno; /* the next sync, and only that one, fails with it */
+    long fs_magic;  /* type that file systems report; 0: the real one */
 } libc;
 
 static void libc_init(void)
@@ -75,7 +75,7 @@ static void pass_gate(const char *name)
     g_string_append_printf(libc.calls, "%s ", name);
 }
 
-/* What libc calls it with offsets of 64 bits. */
+/* The name of the function with 64-bit offsets. */
 #define REAL(type, name)                                                       \
     ((type)(dlsym(RTLD_NEXT, name "64") ?: dlsym(RTLD_NEXT, name)))
 
@@ -342,7 +342,7 @@ static void test_lock(void)
     test_finish();
 }
 
-/* ---- What was promised to be on the disk. ---- */
+/* ---- Durability of acknowledged writes. ---- */
 
 static int write_at(BlockNode *node, uint64_t offset, uint64_t bytes,
                     unsigned flags)
@@ -377,7 +377,7 @@ static void test_flush_after_failed_flush(void)
         ==, -ENOSPC);
     g_assert_cmpint(write_at(node, 0, 512, 0), ==, 0);
     block_node_del("f", &error_abort);
-    /* Opened anew, it is fine. */
+    /* A node opened again can flush. */
     node = add_image("f", "");
     g_assert_cmpint(flush(node), ==, 0);
     g_assert_cmpint(write_at(node, 0, 512, BLOCK_REQ_FUA), ==, 0);
@@ -385,7 +385,7 @@ static void test_flush_after_failed_flush(void)
     test_finish();
 }
 
-/* The kernel tells only one of several that flush at the same time. */
+/* The kernel reports an error to only one of several concurrent flushes. */
 static void test_flushes_at_once(void)
 {
     TestReq *reqs[4];
@@ -409,7 +409,7 @@ static void test_flushes_at_once(void)
     test_finish();
 }
 
-/* What went around the cache is not lost in it. */
+/* Writes that bypass the cache cannot be lost in it. */
 static void test_direct_after_failed_flush(void)
 {
     BlockNode *node;
@@ -421,7 +421,7 @@ static void test_direct_after_failed_flush(void)
     libc.sync_errno = EIO;
     g_assert_cmpint(flush(node), ==, -EIO);
     g_assert_cmpint(flush(node), ==, 0);
-    /* Not aligned, so it goes through the cache. */
+    /* An unaligned write goes through the cache. */
     g_assert_cmpint(write_at(node, 1, 512, 0), ==, 0);
     libc.sync_errno = EIO;
     g_assert_cmpint(flush(node), ==, -EIO);
@@ -467,7 +467,7 @@ static int zero_fast(const char *name, long fs_magic)
     return ret;
 }
 
-/* A server may write them, however it is told to make them. */
+/* On a network file system, the server may write zeroes. */
 static void test_fast_zeroes(void)
 {
     make_image();
@@ -505,8 +505,8 @@ static void count_abandoned(const char *what, int64_t age_us, void *opaque)
 }
 
 /*
- * Requests that hang delay commands on their node within bounds, and other
- * nodes not at all.
+ * Hung requests delay commands on their node up to the time limit, and commands
+ * on other nodes not at all.
  */
 static void test_hung_requests(void)
 {
@@ -544,7 +544,7 @@ static void test_hung_requests(void)
     test_finish();
 }
 
-/* A resize that was left behind may still happen. */
+/* An abandoned resize may still take effect. */
 static void test_hung_resize(void)
 {
     unsigned n_abandoned = 0;
@@ -559,7 +559,7 @@ static void test_hung_resize(void)
     libc_set_gate(NULL);
     libc_wait_for_waiting(0);
     while (!block_node_resize(node, 2 * SIZE, NULL)) {
-        g_usleep(1000); /* until the side thread has come back */
+        g_usleep(1000); /* until the side thread has returned */
     }
     g_assert_cmpuint(block_node_size(node), ==, 2 * SIZE);
     block_node_del("f", &error_abort);

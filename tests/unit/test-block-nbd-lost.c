@@ -39,7 +39,7 @@ static ActivitySnapshot status(void)
     return snapshot;
 }
 
-/* ---- Events: what was sent since the last look. ---- */
+/* ---- Events that were sent since the last check. ---- */
 
 static QemuMutex events_lock; /* guards events; fast, innermost */
 static GString *events;
@@ -89,7 +89,7 @@ static void begin(FakeMode mode)
 
 /* ---- Attempts. ---- */
 
-/* The server goes, and is back in @mode. */
+/* The server ends, and starts again in @mode. */
 static void server_returns(FakeMode mode)
 {
     fake_server_stop(server);
@@ -97,7 +97,7 @@ static void server_returns(FakeMode mode)
     fake_server_listen(server);
 }
 
-/* A server that accepts and says nothing gets no more than its time. */
+/* An attempt at a server that accepts and sends nothing has a time limit. */
 static void test_silent_handshake(void)
 {
     BlockNode *node;
@@ -108,7 +108,7 @@ static void test_silent_handshake(void)
     server_returns(FAKE_SILENT);
     nbd_wait_phase("handshake");
     now = status();
-    /* Nobody waits, and it shows nevertheless. */
+    /* No request waits, and the attempt is shown nevertheless. */
     g_assert_true(now.in_flight == 1 || !nbd_phase_is("handshake"));
     fake_server_wait(server, FAKE_CONNECTIONS, 3);
     fake_server_set(server, FAKE_OK);
@@ -158,7 +158,7 @@ static void test_request_connects(void)
     server_end();
 }
 
-/* Any number of requests starts ten attempts a second at most. */
+/* However many requests come, at most ten attempts a second are made. */
 static void test_request_pause(void)
 {
     enum {
@@ -184,7 +184,7 @@ static void test_request_pause(void)
     server_end();
 }
 
-/* While requests wait, the pause does not grow: 1, 2, 4, 8 s it would be. */
+/* While requests wait, the pause does not grow to 2, 4, 8 s. */
 static void test_held_pause(void)
 {
     BlockNode *node;
@@ -208,7 +208,7 @@ static void test_held_pause(void)
     server_end();
 }
 
-/* The time begins with the first request, not when the server went. */
+/* The time starts with the first request, not with the loss. */
 static void test_patience(void)
 {
     BlockNode *node;
@@ -224,14 +224,14 @@ static void test_patience(void)
     req = test_start(node, BLOCK_OP_READ, 0, 512, buf);
     g_assert_cmpint(test_wait(req), ==, -EIO);
     g_assert_cmpint(g_get_monotonic_time() - start, >=, 1000000);
-    /* It is used up now. */
+    /* The time is over now. */
     fake_server_listen(server);
     g_assert_cmpint(do_read(node), ==, 0);
     nbd_del();
     server_end();
 }
 
-/* A server that takes requests and dies uses the time up as well. */
+/* A server that accepts requests and dies does not restart the time. */
 static void test_poison(void)
 {
     BlockNode *node;
@@ -249,7 +249,7 @@ static void flush_fails_once(BlockNode *node)
 {
     g_assert_cmpint(do_read(node), ==, 0);
     g_assert_true(g_str_has_suffix(status().reason, "the next flush fails"));
-    /* That of another write is none of it. */
+    /* The flush that makes another write stable does not fail. */
     g_assert_cmpint(do_write(node, BLOCK_REQ_FUA), ==, 0);
     g_assert_cmpint(do_flush(node), ==, -EIO);
     g_assert_cmpstr(status().reason, ==, "");
@@ -279,7 +279,7 @@ static void test_unflushed(gconstpointer mode)
     server_end();
 }
 
-/* Nothing is lost: flushed, stable by themselves, or never acknowledged. */
+/* No write is lost: all were flushed, stable, or not acknowledged. */
 static void test_flushed(void)
 {
     BlockNode *node;
@@ -298,7 +298,7 @@ static void test_flushed(void)
     server_end();
 }
 
-/* Every flush that waits when they are lost. */
+/* Every flush that waits when writes are lost fails. */
 static void test_unflushed_waiting(void)
 {
     BlockNode *node;
@@ -323,7 +323,7 @@ static void test_unflushed_waiting(void)
     server_end();
 }
 
-/* A flush covers what was acknowledged before it was sent, and no more. */
+/* A flush covers only writes acknowledged before it was sent. */
 static void test_flush_overtaken(void)
 {
     BlockNode *node;
@@ -350,7 +350,7 @@ static void test_flush_overtaken(void)
 static void test_stable_again(gconstpointer below_filter)
 {
     enum {
-        SIZE = 2 * 65536 /* two requests of the server's largest */
+        SIZE = 2 * 65536 /* two requests of the server's maximum size */
     };
     BlockNode *node, *top;
     TestReq *req;
@@ -384,7 +384,7 @@ static void test_stable_again(gconstpointer below_filter)
     server_end();
 }
 
-/* ---- Writes that are yanked, and late. ---- */
+/* ---- Yanked writes that the server carries out late. ---- */
 
 /* A node whose write hangs in the server, and is yanked. */
 static BlockNode *add_with_late_write(const char *more)
@@ -510,7 +510,7 @@ static void test_late_moved(void)
     iothread_unref(other);
 }
 
-/* ---- Servers that come back changed. ---- */
+/* ---- Servers that differ after a reconnection. ---- */
 
 static void test_grown(void)
 {
@@ -531,7 +531,7 @@ static void test_grown(void)
     server_end();
 }
 
-/* The size of the node, which is rounded up, is more than the server has. */
+/* The size of the node is rounded up, and larger than the server. */
 static void test_odd(void)
 {
     BlockNode *node;

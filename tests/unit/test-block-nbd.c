@@ -94,8 +94,8 @@ static void test_many(void)
 }
 
 /*
- * What the server lacks is made of what it has; without a flush each write is
- * stable.
+ * Abilities that the server lacks are emulated with those it has.  Without a
+ * flush command, each write counts as stable.
  */
 static void test_bare(void)
 {
@@ -165,7 +165,7 @@ static void test_limits(void)
     server_end();
 }
 
-/* What QEMU accepts and libnbd does not. */
+/* Servers that QEMU accepts and libnbd refuses. */
 static void test_no_flags(void)
 {
     BlockNode *node;

@@ -35,7 +35,7 @@ static void test_names(void)
                    "Node name too long");
     test_add_fails("{'driver': 'ram', 'size': 1}",
                    "'node-name' must be specified for the root node");
-    /* Rounded up to whole sectors, it would be no size any more. */
+    /* Rounding this up to whole sectors would overflow. */
     test_add_fails("{'driver': 'blkdebug', 'node-name': 'b', 'image':"
                    " {'driver': 'null-co', 'size': 9223372036854775807}}",
                    "Could not refresh total sector count: File too large");

@@ -488,7 +488,7 @@ static void test_change(void)
     char_fixture_finish();
 }
 
-/* Somebody can connect to @path, and is noticed. */
+/* A client can connect to @path, and the device notices it. */
 static void expect_served(const char *path)
 {
     int fd = io_fixture_connect_unix(path, false);
@@ -498,7 +498,7 @@ static void expect_served(const char *path)
     char_fixture_run_until_phase("c0", "listening");
 }
 
-/* Another device at the path of the old one, which stays when that fails. */
+/* A new device replaces one at the same path; on failure the old one stays. */
 static void test_change_same_path(void)
 {
     g_autofree char *path = NULL;
@@ -531,14 +531,14 @@ static void test_change_same_path(void)
         }
         expect_served(path);
     }
-    /* The client of the old device does not become one of the new. */
+    /* The new device does not take over the client of the old one. */
     fd = io_fixture_connect_unix(path, false);
     char_fixture_run_until_phase("c0", "connected");
     options.wait = false;
     g_free(qmp_chardev_change("c0", &socket, &error_abort));
     expect_served(path);
     close(fd);
-    /* Where the file is gone, the new device makes it anew. */
+    /* If the file is missing, the new device creates it. */
     unlink(path);
     g_free(qmp_chardev_change("c0", &socket, &error_abort));
     expect_served(path);

@@ -234,8 +234,8 @@ static void test_file_errors(void)
 }
 
 /*
- * Yanks "c0" as soon as it is an instance, and, if @path is given, waits for
- * that.  The first yank is never lost.
+ * Yanks "c0" as soon as it is an instance and, if @path is given, its peer is
+ * @path.  The first yank is never lost.
  */
 static void *yank_thread(void *path)
 {
@@ -267,7 +267,7 @@ static void append_call(const char *what, int64_t age_us, void *opaque)
     (*(int *)opaque)++;
 }
 
-/* Lets the side threads go that a yank left behind in @fifo. */
+/* Releases the side threads that a yank has abandoned in @fifo. */
 static void let_go(const char *fifo)
 {
     int fd = open(fifo, O_RDWR | O_CLOEXEC), left;

@@ -163,7 +163,7 @@ static void play_old(FakePeer *peer, void *opaque)
 
 static void test_old(void)
 {
-    /* What else it says: nothing, of the byte 0xFF, of earlier commands. */
+    /* Other output: none, after the byte 0xFF, replies to earlier commands. */
     static char said[][80] = {
         "", "{\"error\": {\"class\": \"GenericError\", \"desc\": \"stray\"}}\n",
         "{\"return\": [\"late\"]}\n"};

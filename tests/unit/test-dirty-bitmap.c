@@ -397,7 +397,7 @@ static void test_takers(void)
 typedef struct Sum {
     BlockDirtyBitmap *bitmaps[2];
     int arrived;  /* atomic */
-    int n_zeroes; /* atomic: how many threads saw nothing dirty */
+    int n_zeroes; /* atomic: how many threads read a total of 0 */
 } Sum;
 
 typedef struct SumThread {

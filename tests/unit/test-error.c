@@ -171,7 +171,7 @@ static void test_report(void)
 
 #define N_MESSAGES 8000 /* more than pipe and queue hold */
 
-/* What @fd gives up to the end of the line that contains @last. */
+/* Reads @fd up to the end of the line that contains @last. */
 static char *read_until(int fd, const char *last)
 {
     GString *text = g_string_new(NULL);
@@ -246,12 +246,12 @@ static void test_report_blocked(void)
         check_order(all);
     }
     message_thread_stop(60000);
-    /* Directly again. */
+    /* Messages are written directly again. */
     error_report("end");
     g_free(read_until(fds[0], "end"));
 }
 
-/* GLib's warnings take the same way; a blocked thread is left behind. */
+/* GLib's warnings are queued as well; a blocked thread is abandoned. */
 static void test_warning_blocked(void)
 {
     g_autofree char *text = NULL;

@@ -150,7 +150,7 @@ static bool is_known(void *opaque)
     return *(int *)opaque >= 0;
 }
 
-/* Clients whose host is gone are noticed, unless nobody wants it. */
+/* Accepted sockets have keep-alive, unless the address disables it. */
 static void test_keep_alive(void)
 {
     io_fixture_start();
@@ -325,7 +325,7 @@ static void test_socket_file(void)
 
     io_fixture_start();
     path = io_fixture_path("s");
-    /* What a process left that is gone is replaced. */
+    /* The file of a process that has ended is replaced. */
     close(io_fixture_listen_unix(path, 8));
     g_assert_cmpint(access(path, F_OK), ==, 0);
     old = listen_unix(path);
@@ -335,7 +335,7 @@ static void test_socket_file(void)
     expect_error(io_fixture_unix(path), taken);
     fd = io_fixture_connect_unix(path, false);
     close(fd);
-    /* Somebody takes the place by force: the file is not the first one's. */
+    /* Another listener replaces the file: it no longer belongs to the first. */
     g_assert_cmpint(unlink(path), ==, 0);
     new = listen_unix(path);
     g_assert_true(qio_net_listener_is_at_path(new));
@@ -415,7 +415,7 @@ static void test_wait_cancelled(void)
     io_fixture_finish();
 }
 
-/* Which addresses need nobody to resolve a name. */
+/* Addresses that need no name resolution. */
 static void test_numeric(void)
 {
     static const struct {

@@ -287,7 +287,7 @@ typedef struct Watched {
     bool quiet_when_called;
 } Watched;
 
-static bool shared; /* watches under test are */
+static bool shared; /* the tests use shared watches */
 
 static void watched_ready(GIOCondition condition, void *opaque)
 {
@@ -465,7 +465,7 @@ static void test_watch_free_in_callback(void)
     watched_end(&w);
 }
 
-/* One callback frees what another one is about to be told. */
+/* A callback frees watches that have events in the same batch. */
 static Watched crowd[8];
 
 static void crowd_ready(GIOCondition condition, void *opaque)
@@ -545,7 +545,7 @@ static void stop_two_watches(void *opaque)
     g_clear_pointer(&w[1]->watch, fd_watch_free);
 }
 
-/* What epoll refuses: a file, and a descriptor that it has already. */
+/* epoll refuses a regular file, and a descriptor that it already watches. */
 static void test_watch_refused(const char *path, int n_of_that)
 {
     Watched file = {0}, twin = {0}, *w[] = {&file, &twin};

@@ -234,7 +234,7 @@ static void client_quit(void)
     }
 }
 
-/* The reply comes first, as from stock. */
+/* The reply precedes the event, as in stock. */
 static void client_quit_oob(void)
 {
     g_autoptr(Client) client = client_new("oob");
@@ -260,7 +260,7 @@ static void client_after_quit(void)
     client_expect(client, "{\"return\": {}, \"id\": 2}");
 }
 
-/* Replies that come later are in nobody's way. */
+/* A deferred reply delays no other request. */
 static void client_reply_later(void)
 {
     g_autoptr(Client) client = client_new("oob");
@@ -276,7 +276,7 @@ static void client_reply_later(void)
     client_send(client, "{'exec-oob': 'later', 'id': [4]}");
     fixture_reply("It took too long");
     client_expect(client, GENERIC("\"id\": [4], ", "It took too long"));
-    /* A client that has said all is answered. */
+    /* A client that has shut its sending direction gets the reply. */
     client_send(client, "{'exec-oob': 'later', 'id': 5}");
     g_assert_cmpint(shutdown(client->fd, SHUT_WR), ==, 0);
     g_assert_true(client_is_quiet(client));
@@ -285,7 +285,7 @@ static void client_reply_later(void)
     client_expect_end(client);
 }
 
-/* Nobody is there any more when the reply comes. */
+/* The client is gone when the reply is sent. */
 static void client_reply_to_nobody(void)
 {
     Client *client = client_new("oob");
@@ -297,7 +297,7 @@ static void client_reply_to_nobody(void)
     fixture_reply("Nobody reads this");
 }
 
-/* A request of @len bytes and more, and what echoes it. */
+/* A request of at least @len bytes, and its echo. */
 static void send_long(Client *client, const char *how, size_t len, int id)
 {
     g_autofree char *pad = g_strnfill(len, 'p');
@@ -316,7 +316,7 @@ static void expect_long(Client *client, size_t len, int id)
     client_expect(client, text);
 }
 
-/* A long message is for a thread of its own; others are not delayed by it. */
+/* A long message is handled on its own thread and delays no other session. */
 static void client_long(void)
 {
     g_autoptr(Client) client = client_new("oob");
@@ -330,12 +330,12 @@ static void client_long(void)
     client_send(client, "{}}{'exec-oob': 'where', 'id': 3}");
     client_expect(client, "{\"return\": \"monitor-bulk\", \"id\": 2}");
     client_expect(client, "{\"return\": \"monitor-bulk\", \"id\": 3}");
-    /* With the message the session has left that thread. */
+    /* After the message the session has left the bulk thread. */
     client_send(client, "{'exec-oob': 'where', 'id': 4}");
     client_expect(client, "{\"return\": \"monitor\", \"id\": 4}");
 }
 
-/* To and fro, while replies and events come from all threads. */
+/* Sessions move to and fro while all threads send replies and events. */
 static void client_long_and_short(void)
 {
     g_autoptr(Client) client = client_new("oob");
@@ -360,7 +360,7 @@ static void client_long_and_short(void)
     }
 }
 
-/* Clients that leave in the middle, at the beginning or at the end of it. */
+/* Clients disconnect at the beginning, in the middle or at the end of it. */
 static void client_long_and_gone(void)
 {
     g_autoptr(Client) client = client_new("oob");
@@ -380,7 +380,7 @@ static void client_long_and_gone(void)
     expect_long(client, 100 * KiB, 1);
 }
 
-/* The monitor closes while sessions are on their way. */
+/* The monitor closes while sessions move between threads. */
 static Client *left[4];
 
 static void client_long_at_the_end(void)

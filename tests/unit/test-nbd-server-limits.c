@@ -94,9 +94,9 @@ static void test_lazy_reader(NbdTest *f, gconstpointer opaque)
 }
 
 /*
- * Many who take nothing share the memory for replies with one that does, and
- * get theirs when they go on: also what they have half taken, and what was
- * written meanwhile.
+ * Many clients that do not read their replies share the memory with one that
+ * does.  When they continue they get their replies: also a reply that was sent
+ * in part, and with data that was written meanwhile.
  */
 static void test_budget(NbdTest *f, gconstpointer opaque)
 {
@@ -126,7 +126,7 @@ static void test_budget(NbdTest *f, gconstpointer opaque)
     client_recv(lazy[0], data, half);
     nbd_test_expect_pattern(data, 0, half);
     nbd_test_read(good, 0, SIZE);
-    /* The content of the last ones is another now. */
+    /* Change the content of the last blocks. */
     nbd_test_write(good, 0, (N - 1) * SIZE, 4096);
     client_recv(lazy[0], data + half, SIZE - half);
     nbd_test_expect_pattern(data + half, half, SIZE - half);
@@ -144,7 +144,7 @@ static void test_budget(NbdTest *f, gconstpointer opaque)
     nbd_budget_set_limit(NBD_REPLY_BUDGET);
 }
 
-/* What has been put back is gone with the client, or with its data. */
+/* Parked replies are freed with the client, or before their data is read. */
 static void test_budget_end(NbdTest *f, gconstpointer opaque)
 {
     enum {
@@ -166,12 +166,12 @@ static void test_budget_end(NbdTest *f, gconstpointer opaque)
     while (nbd_budget_used() > 2 * MiB) {
         nbd_test_read(good, 0, 4096);
     }
-    /* Cut off while its data is being read again, and before. */
+    /* Disconnect it while its data is being read again, and before. */
     test_node_hold(f->disk);
     for (int i = 0; i < LAZY / 2; i++) {
         client_reply(lazy[i], &error);
         while (recv(lazy[i], data, SIZE, MSG_DONTWAIT) > 0) {
-            /* Makes room in the socket. */
+            /* Make room in the socket. */
         }
     }
     test_node_wait_held(f->disk, 1);
@@ -207,7 +207,7 @@ static void test_max_connections(NbdTest *f, gconstpointer opaque)
     close(third);
 }
 
-/* Starts the server anew, with this limit for handshakes. */
+/* Restarts the server with this time limit for handshakes. */
 static void restart(NbdTest *f, uint32_t max_connections, int64_t handshake_ms)
 {
     nbd_server_stop();
@@ -232,7 +232,7 @@ static void test_negotiation_timeout(NbdTest *f, gconstpointer opaque)
     close(established);
 }
 
-/* Those who never say anything keep nobody out, even without a time limit. */
+/* Silent clients keep no other client out, even without a time limit. */
 static void test_many_silent(NbdTest *f, gconstpointer opaque)
 {
     enum {
@@ -247,7 +247,7 @@ static void test_many_silent(NbdTest *f, gconstpointer opaque)
     }
     fd = nbd_test_connect(f);
     nbd_test_read(fd, 0, 10);
-    /* The oldest has gone, the youngest is still there. */
+    /* The oldest client was disconnected, the newest was not. */
     client_expect_eof(fds[0]);
     client_send(fds[N - 1], "\0\0\0\1", 4);
     close(fd);
@@ -256,7 +256,7 @@ static void test_many_silent(NbdTest *f, gconstpointer opaque)
     }
 }
 
-/* Nor where there is room for one client only. */
+/* Nor if only one client may connect. */
 static void test_silent_at_limit(NbdTest *f, gconstpointer opaque)
 {
     int silent, fd;
@@ -289,7 +289,7 @@ static void test_multi_conn(NbdTest *f, gconstpointer opaque)
     g_assert_cmphex(flags_of(f, 2) & NBD_FLAG_CAN_MULTI_CONN, !=, 0);
 }
 
-/* Those who come while exports are being made wait until that is done. */
+/* Clients that connect while exports are added wait until that is done. */
 static void test_hold(NbdTest *f, gconstpointer opaque)
 {
     uint8_t greeting[NBD_GREETING_SIZE];

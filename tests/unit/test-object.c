@@ -172,7 +172,7 @@ static void *write_pipe(void *path)
 
     g_assert_cmpint(fd, >=, 0);
     g_assert_cmpint(write(fd, "by a pi", 7), ==, 7);
-    /* So that the reader finds nothing in between. */
+    /* A pause, so that the reader finds the pipe empty. */
     g_usleep(20000);
     g_assert_cmpint(write(fd, "pe", 2), ==, 2);
     close(fd);

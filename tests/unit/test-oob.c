@@ -88,7 +88,7 @@ static void connect_without_path(void *unused)
     close(fd);
 }
 
-/* Numbers are no names: no server is asked. */
+/* Numeric addresses need no name server. */
 static void resolve_number(void)
 {
     struct addrinfo hints = {
@@ -200,7 +200,7 @@ static void block_rename(void)
     rename("/nonexistent/file", "/nonexistent/other");
 }
 
-/* Non-blocking as it is. */
+/* The socket is non-blocking. */
 static void block_connect(void)
 {
     struct sockaddr_un addr = {AF_UNIX, "/nonexistent/socket"};
@@ -225,7 +225,7 @@ static void block_sendto(void)
     sendto(fd, "x", 1, MSG_DONTWAIT, (struct sockaddr *)&addr, sizeof(addr));
 }
 
-/* Flushes, on a network file system. */
+/* On a network file system a close flushes. */
 static void block_close(void)
 {
     close(STDIN_FILENO);
@@ -362,7 +362,7 @@ static void call_blocker(void *opaque)
     ((const Blocker *)opaque)->fn();
 }
 
-/* On an event loop: @mark: one that never blocks. */
+/* On an event loop thread; @mark: one that never blocks. */
 static void block_on_loop(const Blocker *blocker, bool mark)
 {
     g_autofree char *message = g_strdup_printf(
@@ -400,7 +400,7 @@ static bool only_n0(const char *type, const char *id)
     return g_str_equal(type, "blockdev") && id && g_str_equal(id, "n0");
 }
 
-/* What the main thread of a program may wait for. */
+/* Calls for which the main thread of a program may wait. */
 static void test_main_thread_waits(void)
 {
     if (!g_test_subprocess()) {

@@ -18,18 +18,18 @@
 #include "qemu/iothread.h"
 #include "qemu/thread.h"
 
-/* How long a post is held up for its consequences. */
+/* How long a post is delayed, for its consequences to happen. */
 #define HOLD_MS 100
 
 /* All atomic: a post is held up under fast locks, where nothing may block. */
 static int held;       /* a post is held up */
-static int let_go;     /* the owner has let go of the context */
+static int let_go;     /* the owner has dropped the context */
 static int n_contexts; /* how many are alive */
 
 /* Whether posts of this thread are held up at their end. */
 static __thread bool hold_my_posts;
 
-/* The context must live, whatever its owner did meanwhile. */
+/* The context must exist, whatever its owner has done meanwhile. */
 static void hold_up(void)
 {
     int64_t end_us = g_get_monotonic_time() + HOLD_MS * 1000;
@@ -44,7 +44,7 @@ static void hold_up(void)
     g_assert_cmpint(g_atomic_int_get(&n_contexts), ==, 1);
 }
 
-/* Stands in for GLib's. */
+/* Replaces GLib's function. */
 void g_source_unref(GSource *source)
 {
     __typeof__(&g_source_unref) real = dlsym(RTLD_NEXT, "g_source_unref");
@@ -72,7 +72,7 @@ static void context_gone(gpointer opaque)
     g_atomic_int_add(&n_contexts, -1);
 }
 
-/* Stands in for GLib's: a source in the context tells when that is freed. */
+/* Replaces GLib's function; a source in the context notes when it is freed. */
 GMainContext *g_main_context_new(void)
 {
     __typeof__(&g_main_context_new) real =
@@ -100,7 +100,7 @@ static void reset(void)
     g_atomic_int_set(&let_go, 0);
 }
 
-/* From now on a post that is held up goes on. */
+/* From now on a delayed post continues. */
 static void owner_lets_go(void)
 {
     wait_until(&held, 1);
@@ -118,7 +118,7 @@ static void *post(void *opaque)
     return NULL;
 }
 
-/* The thread that is posted to ends meanwhile. */
+/* The thread that gets the post ends meanwhile. */
 static void test_iothread_post(void)
 {
     IOThread *iothread = iothread_new("victim");
@@ -193,7 +193,7 @@ static void count(void *opaque)
     ++*(int *)opaque;
 }
 
-/* The owner of a side thread's call lets go and frees its context. */
+/* The owner of a side thread's call drops it and frees its context. */
 static void test_aside_done(void)
 {
     GMainContext *context = g_main_context_new();

@@ -183,7 +183,7 @@ typedef int PthreadCreate(pthread_t *, const pthread_attr_t *,
 
 static bool refuse_threads;
 
-/* In front of libc's. */
+/* Replaces libc's function. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
                    void *(*fn)(void *), void *arg)
 {
@@ -192,7 +192,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     return refuse_threads ? EAGAIN : real(thread, attr, fn, arg);
 }
 
-/* The pool goes on with its first worker; a new pool says what is missing. */
+/* A pool goes on with its first worker; making a new pool fails. */
 static void test_no_more_threads(void)
 {
     g_autoptr(Error) err = NULL;
