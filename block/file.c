@@ -146,7 +146,8 @@ static void handle_close(FileHandle *f)
 
     if (!call) {
         /* Leaking descriptors is better than waiting for dead storage. */
-        warn_report("'%s' stays open: %s", f->filename, error_get_pretty(err));
+        warn_report("Cannot close '%s', which stays open: %s", f->filename,
+                    error_get_pretty(err));
         return;
     }
     if (!aside_wait(call, ASIDE_TIMEOUT_MS, &err)) {

@@ -11,16 +11,16 @@
  *        |                                                        |
  *        +--------------------------------------------------------+
  *
- * A yank leads from any phase to yanked, and blockdev-reconnect from there to
- * connect; by way of close-wait when the server has not closed the connection
- * that was yanked.  Closing leads from any phase to closed.
+ * A yank leads from any phase to yanked.  From there blockdev-reconnect leads to
+ * connect, or first to close-wait if the server has not closed the yanked
+ * connection yet.  Closing the node leads from any phase to closed.
  *
- * All phase changes happen in enter(), on the I/O thread.  The main thread
- * posts its wishes there and waits on a condition; a yank sets a mark, cuts
- * what there is, and posts.
+ * All phase changes happen in enter(), on the I/O thread.  The main thread posts
+ * its requests to that thread and waits on a condition.  A yank sets a mark,
+ * cuts the present connection or attempt, and posts.
  *
- * A server that libnbd refuses for its flags leads from handshake to connect,
- * once, for another handshake.
+ * If libnbd refuses a server for its flags, the phase changes once from
+ * handshake back to connect, for another kind of handshake.
  *
  * The mark is what makes a yank stick: a connect task or handshake which
  * succeeds after it finds the mark and goes no further.
@@ -423,8 +423,8 @@ static void close_expired(void *opaque)
         return;
     }
     error_setg(&err,
-               "The server at '%s' has not closed the connection that was "
-               "yanked, within %u s: it may still carry out old writes, after "
+               "The server at '%s' has not closed the yanked connection "
+               "within %u s: it may still carry out old writes after "
                "newer ones. Stop that server or cut it off from its storage "
                "(fencing), or use 'force' to take the risk",
                s->address_str, s->close_timeout);

@@ -151,8 +151,8 @@ static bool check_not_taken(const SocketTarget *target, const char *path,
     }
     if (err == EACCES || err == EPERM) {
         error_setg_errno(errp, err,
-                         "Failed to bind socket to %s: there is a socket, and "
-                         "whether a process listens there cannot be found out",
+                         "Failed to bind socket to %s: a socket exists there, "
+                         "and cannot be checked for a listening process",
                          path);
     } else {
         error_setg(errp,
@@ -437,7 +437,7 @@ static bool listen_await(AsideCall *call, const ListenCall *lc, int cancel_fd,
         poll(pfds, 1, CANCEL_GRACE_MS);
     }
     if (pfds[0].revents) {
-        OOB_WAIT_BOUND("the call has done all but return");
+        OOB_WAIT_BOUND("the call has written done_fd and is about to return");
         return aside_wait(call, -1, errp);
     }
     if (n == 0) {

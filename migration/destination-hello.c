@@ -222,7 +222,8 @@ static gboolean greeter_timed_out(gpointer opaque)
 {
     Error *err = NULL;
 
-    error_setg(&err, "It has not said hello within %d ms", HELLO_TIMEOUT_MS);
+    error_setg(&err, "The peer has not sent its hello within %d ms",
+               HELLO_TIMEOUT_MS);
     greeter_end(opaque, err);
     return G_SOURCE_REMOVE;
 }
@@ -289,8 +290,8 @@ static bool read_hello(Greeter *g, Error **errp)
             return false;
         }
         if (n == 0) {
-            error_setg(errp, g->got ? "It ended within its hello"
-                                    : "It said nothing");
+            error_setg(errp, g->got ? "The peer closed it within its hello"
+                                    : "The peer closed it before its hello");
         }
         if (n <= 0) {
             return true;
@@ -346,7 +347,7 @@ static void greeter_ready(GIOCondition condition, void *opaque)
         greeter_go_on(g);
         return;
     }
-    error_setg(&err, "It was closed before it could be served");
+    error_setg(&err, "The peer closed it before the server was ready");
     greeter_end(g, err);
 }
 
@@ -460,7 +461,8 @@ static void make_room(Destination *d)
     Error *err = NULL;
 
     if (g_queue_get_length(&d->greeters) >= MAX_GREETERS) {
-        error_setg(&err, "%d others had not said hello", MAX_GREETERS - 1);
+        error_setg(&err, "%d newer connections had sent no hello",
+                   MAX_GREETERS - 1);
         greeter_end(g_queue_peek_head(&d->greeters), err);
     }
 }

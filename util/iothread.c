@@ -278,7 +278,7 @@ void iothread_unref(IOThread *iothread)
         return;
     }
     g_assert(current_iothread != iothread);
-    OOB_WAIT_BOUND("an I/O thread never waits for anybody");
+    OOB_WAIT_BOUND("an I/O thread never blocks");
     iothread_post(iothread, iothread_quit, iothread);
     qemu_thread_join(&iothread->thread);
     iothread_free(iothread);
@@ -360,7 +360,7 @@ void iothread_run(IOThread *iothread, IOThreadFn *fn, void *opaque)
     }
     /* It may be done before it is waited for, which is no excuse. */
     oob_assert_may_block("iothread_run");
-    OOB_WAIT_BOUND("an I/O thread never waits for anybody");
+    OOB_WAIT_BOUND("an I/O thread never blocks");
     iothread_post(iothread, iothread_run_call, &run);
     QEMU_LOCK_GUARD(&iothread->lock);
     while (!run.done) {

@@ -51,7 +51,7 @@ static void put_lost_locked(void)
     const char *program = g_get_prgname();
 
     put_locked(g_strdup_printf("%s%swarning: %u messages were lost: standard "
-                               "error does not take them\n",
+                               "error does not accept them\n",
                                program ? program : "", program ? ": " : "",
                                messages.lost));
     messages.lost = 0;

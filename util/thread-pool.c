@@ -112,7 +112,7 @@ static bool start_worker(Worker *worker, Error **errp)
     ThreadPool *pool = worker->pool;
 
     if (worker->started) {
-        OOB_WAIT_BOUND("the worker has ended but for its return");
+        OOB_WAIT_BOUND("the worker thread is about to return");
         qemu_thread_join(&worker->thread); /* has ended, or is about to */
     }
     worker->started =
@@ -187,7 +187,7 @@ void thread_pool_free(ThreadPool *pool)
         pool->stopping = true;
         qemu_cond_broadcast(&pool->cond);
     }
-    OOB_WAIT_BOUND("no worker has work");
+    OOB_WAIT_BOUND("no worker has work, so each ends at once");
     for (unsigned i = 0; i < THREAD_POOL_MAX_WORKERS; i++) {
         if (pool->workers[i].started) {
             qemu_thread_join(&pool->workers[i].thread);

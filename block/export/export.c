@@ -219,7 +219,7 @@ static bool wait_gone(BlockExport *exp, int64_t deadline_us, Error **errp)
     }
     error_setg(errp,
                "Requests of export '%s' have not ended within %d seconds; the "
-               "export is gone when they have",
+               "export is removed when they end",
                exp->id, BLOCK_WAIT_MS / 1000);
     return false;
 }
