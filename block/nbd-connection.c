@@ -11,13 +11,13 @@
  *        |                                                        |
  *        +--------------------------------------------------------+
  *
- * A yank leads from any phase to yanked.  From there blockdev-reconnect leads to
- * connect, or first to close-wait if the server has not closed the yanked
+ * A yank leads from any phase to yanked.  From there blockdev-reconnect leads
+ * to connect, or first to close-wait if the server has not closed the yanked
  * connection yet.  Closing the node leads from any phase to closed.
  *
- * All phase changes happen in enter(), on the I/O thread.  The main thread posts
- * its requests to that thread and waits on a condition.  A yank sets a mark,
- * cuts the present connection or attempt, and posts.
+ * All phase changes happen in enter(), on the I/O thread.  The main thread
+ * posts its requests to that thread and waits on a condition.  A yank sets a
+ * mark, cuts the present connection or attempt, and posts.
  *
  * If libnbd refuses a server for its flags, the phase changes once from
  * handshake back to connect, for another kind of handshake.
