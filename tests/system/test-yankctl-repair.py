@@ -5,17 +5,21 @@
 # timeout: 200
 """yankctl yank --repair brings the disk of a stock virtual machine back."""
 
+import json
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
+import fake_stock
+from daemon import listens
 from guest import Guest
+from qmp import Qmp
 from sandbox import wait_for
 from servers import Nbdkit
 from suite import run, test
 from watch import Watch
-from yankctl import FAILED, REFUSED, UNREACHABLE, Fleet
+from yankctl import FAILED, OK, REFUSED, UNREACHABLE, Fleet
 
 NEEDS = ['nbdkit', 'qemu-system-x86_64', 'ss']
 
@@ -234,6 +238,40 @@ def _(box):
         guest.qmp.cmd('system_reset')
         wait_for('it has read again', lambda: guest.reads() > n_reads, 30)
         assert guest.status() == 'running'
+
+
+def check_failed_at(box, server, number):
+    """One repair, of which that command fails; returns how many there are."""
+    path = box.path(f'stock{number}')
+    process = box.spawn([
+        sys.executable, fake_stock.__file__, path, str(number), '-blockdev',
+        f'nbd,node-name=proto,server.type=unix,server.path={server.path}',
+        '-blockdev', 'raw,node-name=top,file=proto'])
+    wait_for('it listens', lambda: listens(path, process.pid))
+    fleet = Fleet.of(box, vm=path)
+    report = json.loads(fleet.run(
+        'yank', 'vm', 'blockdev:proto', '--repair', '--json',
+        code=FAILED if number else OK))
+    with Qmp.negotiated(path, True) as qmp:
+        state = qmp.cmd('x-state')
+    steps = [s for s in report['repair'] if s.get('done')]
+    swapped = any(s['command'] == 'qom-set' for s in steps)
+    left = [n for n in state['nodes'] if n.startswith('yankctl-')]
+    assert state['device'] in state['nodes'], (number, state)
+    assert len(left) == (2 if state['device'] in left else 0), (number, state)
+    if report['repair'][-1].get('error') is None:
+        assert state['status'] == ('running' if swapped else 'io-error'), (
+            number, state)
+    process.end()
+    return len(report['repair'])
+
+
+@test('whichever step fails, nothing is left and the guest goes on',
+      needs=['nbdkit'])
+def _(box):
+    server = Nbdkit(box)
+    for number in range(check_failed_at(box, server, 0)):
+        check_failed_at(box, server, number + 1)
 
 
 @test('an exported node', needs=NEEDS)
