@@ -147,12 +147,19 @@ bool nbd_probe(json_object *server, int timeout_ms, GError **errp)
 {
     gint64 deadline = g_get_monotonic_time() + timeout_ms * 1000LL;
     Probe *probe = probe_new(server, timeout_ms, errp);
+    GThread *thread;
     bool ok;
 
     if (!probe) {
         return false;
     }
-    g_thread_unref(g_thread_new("probe", run, probe));
+    thread = g_thread_try_new("probe", run, probe, errp);
+    if (!thread) {
+        probe_unref(probe);
+        probe_unref(probe);
+        return false;
+    }
+    g_thread_unref(thread);
     g_mutex_lock(&probe->lock);
     while (!probe->done &&
            g_cond_wait_until(&probe->ended, &probe->lock, deadline)) {

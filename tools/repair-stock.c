@@ -399,6 +399,21 @@ static void delete_exports(const Plan *plan)
     }
 }
 
+/* Whether an earlier step makes a node @name. */
+static bool is_made(const Plan *plan, const char *name)
+{
+    for (size_t i = 0, n = json_length(plan->steps); i < n; i++) {
+        json_object *step = json_object_array_get_idx(plan->steps, i);
+
+        if (g_strcmp0(json_get_string(step, "command"), "blockdev-add") == 0 &&
+            g_strcmp0(json_get_string(json_get(step, "arguments"), "node-name"),
+                      name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Names that no node has, nor gets by an earlier step. */
 static char **spare_names(const Plan *plan)
 {
@@ -409,7 +424,7 @@ static char **spare_names(const Plan *plan)
         do {
             g_free(names[i]);
             names[i] = g_strdup_printf(SPARE_PREFIX "%u", number++);
-        } while (find_node(plan, names[i]));
+        } while (find_node(plan, names[i]) || is_made(plan, names[i]));
     }
     return names;
 }

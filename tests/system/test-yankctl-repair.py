@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
 import fake_stock
-from daemon import listens
+from daemon import free_port, listens
 from guest import Guest
 from qmp import Qmp
 from sandbox import wait_for
@@ -176,6 +176,38 @@ def _(box):
             if n['node-name'] == 'part'][0]
     assert part['image']['virtual-size'] == 1024, part
     assert part['detect_zeroes'] == 'unmap' and '512' in part['file'], part
+
+
+@test('two drives, one over TCP, and one with TLS', needs=NEEDS)
+def _(box):
+    os.mkdir(box.path('psk'))
+    box.write('psk/keys.psk', 'alice:' + '5a' * 32 + '\n')
+    log = box.path('log')
+    servers = [
+        Nbdkit(box, name='tcp', port=free_port()),
+        Nbdkit(box, 'memory', '1M', f'logfile={log}', name='tls', options=[
+            '--tls=on', f'--tls-psk={box.path("psk/keys.psk")}',
+            '--filter=log'])]
+    options = ['-object', 'tls-creds-psk,id=tls0,endpoint=client,'
+               f'dir={box.path("psk")},username=alice']
+    for i, place in enumerate((
+            f'file={servers[0].uri()}', 'file.driver=nbd,file.tls-creds=tls0,'
+            f'file.server.type=unix,file.server.path={servers[1].path}')):
+        options += ['-drive', f'if=none,id=d{i},format=raw,discard=unmap,'
+                    f'detect-zeroes=unmap,{place}', '-device',
+                    f'virtio-blk-pci,drive=d{i},id=more{i}']
+    guest = Guest(box, options=options)
+    fleet = Fleet.of(box, vm=guest.qmp_path)
+    check_all_done(fleet.json('yank', 'vm', '--all', '--repair'), cont=False)
+    names = [n for n in guest.nodes() if n.startswith('yankctl-')]
+    assert len(names) == 4, names
+    for node in guest.qmp.cmd('query-named-block-nodes', {'flat': True}):
+        if node['node-name'] in names and node['drv'] == 'raw':
+            assert node['detect_zeroes'] == 'unmap', node
+    with open(log) as f:
+        connects = [line for line in f if ' Connect ' in line]
+    assert len(connects) == 2, connects
+    assert all('tls=1' in line for line in connects), connects
 
 
 def replace(box, guest, size='64M'):
