@@ -104,6 +104,7 @@ def completion_checks(folder):
                          for verb in verbs_in_help())), known_to_take_value())
     yield ('verbs are completed', set(verbs_in_help()), complete('yankctl '))
     yield ('a verb is completed', {'status'}, complete('yankctl -j stat'))
+    yield ('help completes verbs', {'status'}, complete('yankctl help stat'))
     yield ('general options are completed',
            {name for name in general if name.startswith('--')},
            complete('yankctl --'))
