@@ -108,7 +108,7 @@ static gboolean aside_run_done(gpointer opaque)
 
 /*
  * The side thread drops @call.  An abandoned call leaves the list only after
- * @opaque was freed, too: that may remove files.
+ * its @opaque was freed, since freeing it may remove files.
  */
 static void aside_leave(gpointer opaque)
 {

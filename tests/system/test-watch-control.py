@@ -161,7 +161,7 @@ def _(box):
     hasty = watch.connect()
     hasty.send(b'{"op": "list", "id": 1}\n' * 1000)
     hasty.close()
-    # The same of operations, each of which has a thread of its own.
+    # The same for operations, each of which has a thread of its own.
     hasty = watch.connect()
     hasty.send(b''.join(b'{"op": "oob", "domain": "vm", "command": '
                         b'"query-yank", "id": {"a": [%d]}}\n' % i

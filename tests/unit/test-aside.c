@@ -192,8 +192,8 @@ static void test_async(void)
 }
 
 /*
- * The owner lets go, and frees the context, at any moment: before, while and
- * after the side thread posts the completion.
+ * The owner drops the call and frees the context at any moment: before, while
+ * and after the side thread posts the completion.
  */
 static void test_async_abandoned(void)
 {
@@ -223,7 +223,7 @@ static void pass_and_free(void *opaque)
     gate_free(&gates[1]);
 }
 
-/* The end of the process waits for what is freed, which may be files. */
+/* The end of the process waits until the data of the calls is freed. */
 static void test_abandoned_until_freed(void)
 {
     Gate gates[2] = {};

@@ -343,9 +343,9 @@ static void test_flush_overtaken(void)
 }
 
 /*
- * A stable write to a server that knows only flushes is done again when the
- * connection goes between the write and its flush: what the old server had
- * acknowledged may be gone.  Nothing is lost then, and no other flush fails.
+ * A stable write to a server without FUA is repeated when the connection is
+ * lost between the write and its flush, since the old server may have lost the
+ * acknowledged write.  Then no data is lost, and no other flush fails.
  */
 static void test_stable_again(gconstpointer below_filter)
 {

@@ -146,7 +146,7 @@ static void wait_arrived(Service *service)
     g_assert_cmpint(recv(service->fd, &byte, 1, MSG_PEEK), ==, 1);
 }
 
-/* A request that does not fit keeps nobody from the answers that come. */
+/* A request that does not fit into the socket delays no answers. */
 static void test_answer_meanwhile(void)
 {
     Service service = {0};
@@ -167,8 +167,8 @@ static void test_answer_meanwhile(void)
 }
 
 /*
- * After its time, the rest of a line that has begun follows, so that the next
- * one is whole, and one that has not begun never comes.
+ * After its deadline, a request whose first bytes were sent is still sent
+ * completely, so that the next line is valid.  Any other request is not sent.
  */
 static void test_late(void)
 {
@@ -193,7 +193,7 @@ static void test_late(void)
     stop(&service);
 }
 
-/* A service that goes away fails what waits, also what was not sent. */
+/* When the service ends, all waiting requests fail, also unsent ones. */
 static void test_gone(void)
 {
     Service service = {0};

@@ -1,5 +1,5 @@
 /*
- * What the kernel tells of sockets, by those of this process.
+ * What the kernel reports about sockets, tested with sockets of this process.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -60,7 +60,7 @@ static GPtrArray *look(void)
     return sockets;
 }
 
-/* The client's end of @pair, as it is now, has so many bytes unread. */
+/* Checks how many bytes sent by the client of @pair are unread now. */
 static void check(Pair *pair, const char *peer, bool unread)
 {
     g_autoptr(GPtrArray) sockets = look();

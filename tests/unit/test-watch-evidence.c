@@ -100,7 +100,8 @@ static void test_unread(void)
     not_owed(&test, "blockdev:a", "have not been looked at");
     state->unread = 28;
     sample(&test, 1);
-    not_owed(&test, "blockdev:a", "does something"); /* one look is none */
+    not_owed(&test, "blockdev:a",
+             "does something"); /* one sample is not enough */
     sample(&test, 2);
     owed_since(&test, "blockdev:a", 1);
     /* More is sent, and nothing read. */
@@ -152,7 +153,7 @@ static void test_times(void)
     nbd->received_ms = 10000;
     sample(&test, 11);
     owed_since(&test, "blockdev:a", 8);
-    /* Who only listens to a console never answers. */
+    /* The peer of a console may only read, and never answer. */
     not_owed(&test, "chardev:c", "nothing shows");
     /* An answer to the first, or to both. */
     nbd->sent_ms = 1500;
@@ -218,7 +219,7 @@ static void test_chardevs(void)
     test_free(&test);
 }
 
-/* The sockets of a migration are those that nobody else has. */
+/* Sockets that match no other instance belong to the migration. */
 static void test_migration(void)
 {
     Test test = test_new("[" NODE("a", "nbd://10.0.0.1:10/") "]", "[]");
