@@ -91,7 +91,8 @@ static bool connect_to(int fd, const char *path, bool must, GError **errp)
         return check_owner(fd, path, must, errp);
     }
     if (must || !nobody_there(errno)) {
-        g_set_error(errp, EXIT_ERROR, EXIT_UNREACHABLE,
+        g_set_error(errp, EXIT_ERROR,
+                    errno == EAGAIN ? EXIT_TIMEOUT : EXIT_UNREACHABLE,
                     "cannot reach the service at %s: %s", path,
                     g_strerror(errno == EAGAIN ? ETIMEDOUT : errno));
     }

@@ -66,13 +66,10 @@ static bool ask_service(Lanes *lanes, GError **errp)
     return true;
 }
 
-static bool find_service(Lanes *lanes, GError **errp)
+static bool use_service(Lanes *lanes, GError **errp)
 {
     GError *err = NULL;
 
-    if (lanes->options->no_control) {
-        return true;
-    }
     lanes->control = control_client_new(lanes->options, &err);
     if (!lanes->control) {
         if (err) {
@@ -83,6 +80,25 @@ static bool find_service(Lanes *lanes, GError **errp)
     }
     control_client_set_event_fn(lanes->control, lanes_note_event, lanes);
     return ask_service(lanes, errp);
+}
+
+/* A service that does not answer must not keep anybody from a rescue. */
+static bool find_service(Lanes *lanes, GError **errp)
+{
+    GError *err = NULL;
+
+    if (lanes->options->no_control || use_service(lanes, &err)) {
+        return true;
+    }
+    if (!g_error_matches(err, EXIT_ERROR, EXIT_TIMEOUT) ||
+        lanes->domains->len == 0) {
+        g_propagate_error(errp, err);
+        return false;
+    }
+    fprintf(stderr, "yankctl: %s; connecting without it\n", err->message);
+    g_error_free(err);
+    g_clear_pointer(&lanes->control, control_client_free);
+    return true;
 }
 
 Lanes *lanes_new(const Options *options, GError **errp)

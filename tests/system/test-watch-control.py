@@ -177,10 +177,20 @@ def _(box):
     finish(server, watch)
 
 
-@test('a client too many is refused, and others are served')
+@test('a client too many takes the place of one that is idle')
 def _(box):
     server, watch = serve(box)
+    # Half a request is none.
     clients = [Control(box, watch.control) for _ in range(32)]
+    clients[0].send(b'{"op": ')
+    assert watch.run('list').returncode == 0
+    assert 'which is idle' in clients[0].read()['error']['desc']
+    assert clients[0].read() is None
+    # Those that wait for events are not idle: when there are no others, a
+    # client is refused.
+    clients = [Control(box, watch.control) for _ in range(32)]
+    for client in clients:
+        client.call(op='subscribe', domain='vm')
     refused = watch.connect()
     assert refused.greeting['error']['code'] == 'unreachable'
     assert '32 clients' in refused.greeting['error']['desc']
@@ -193,6 +203,27 @@ def _(box):
     for client in clients:
         client.close()
     finish(server, watch)
+
+
+@test('a service that does not answer is gone around')
+def _(box):
+    server = daemon.Daemon(box, 'yankd')
+    for greeting in (b'', b'{"yankctl": {"protocol": 1}}\n'):
+        path = box.path(box.unique('silent'))
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(path)
+            sock.listen()
+            process = box.spawn([yankctl(), '--control', path, '--timeout',
+                                 '0.5', '-s', f'vm={server.qmp_path}',
+                                 'status', 'vm'])
+            client = sock.accept()[0]
+            client.sendall(greeting)
+            status = process.wait(30)
+            output = process.output()
+            client.close()
+        assert status == 0, (status, output)
+        assert 'does not answer; connecting without it' in output, output
+    server.finish()
 
 
 @test('when descriptors run out, clients wait, and are then served')

@@ -36,6 +36,7 @@ struct WatchClient {
     guint source; /* 0: not reading */
     bool closed;
     unsigned running;
+    gint64 last_line; /* when it came; or when the client did */
     GByteArray *input;
     GHashTable *subscriptions; /* name of a domain -> Subscription */
 };
@@ -291,6 +292,22 @@ static void refuse(WatchClient *client, const char *why)
     end(client);
 }
 
+gint64 watch_client_idle_since(const WatchClient *client)
+{
+    return client->running > 0 || g_hash_table_size(client->subscriptions) > 0
+               ? 0
+               : client->last_line;
+}
+
+void watch_client_dismiss(WatchClient *client, const char *why)
+{
+    g_autoptr(GError) err =
+        g_error_new(EXIT_ERROR, EXIT_UNREACHABLE, "%s", why);
+
+    reply(client, NULL, NULL, err);
+    end(client);
+}
+
 /* False when the client has ended. */
 static bool take_line(WatchClient *client, const char *text, size_t len)
 {
@@ -301,6 +318,7 @@ static bool take_line(WatchClient *client, const char *text, size_t len)
         refuse(client, "a line that is no JSON object");
         return false;
     }
+    client->last_line = g_get_monotonic_time();
     run_request(client, &request);
     return true;
 }
@@ -375,6 +393,7 @@ WatchClient *watch_client_new(int fd, unsigned uid, Fleet *fleet,
     client->pool = pool;
     client->end_fn = end_fn;
     client->data = data;
+    client->last_line = g_get_monotonic_time();
     client->input = g_byte_array_new();
     client->subscriptions = g_hash_table_new_full(g_str_hash, g_str_equal,
                                                   g_free, subscription_free);

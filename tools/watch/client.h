@@ -25,6 +25,13 @@ typedef void WatchClientEndFn(WatchClient *client, void *data);
 WatchClient *watch_client_new(int fd, unsigned uid, Fleet *fleet,
                               GThreadPool *pool, WatchClientEndFn *end_fn,
                               void *data);
+/*
+ * Since when it has asked for nothing, a monotonic time; 0: an operation of it
+ * is under way, or it waits for events.
+ */
+gint64 watch_client_idle_since(const WatchClient *client);
+/* Says @why and disconnects; its end is told as any other. */
+void watch_client_dismiss(WatchClient *client, const char *why);
 /* Disconnects; operations under way come to their end by themselves. */
 void watch_client_close(WatchClient *client);
 

@@ -49,6 +49,27 @@ static void refuse(int fd, const char *why)
     watch_output_unref(output);
 }
 
+/* Makes room by ending the client that has asked for nothing for longest. */
+static bool dismiss_idle(WatchControl *control)
+{
+    WatchClient *idlest = NULL;
+
+    for (guint i = 0; i < control->clients->len; i++) {
+        WatchClient *client = control->clients->pdata[i];
+        gint64 since = watch_client_idle_since(client);
+
+        if (since > 0 && (!idlest || since < watch_client_idle_since(idlest))) {
+            idlest = client;
+        }
+    }
+    if (idlest) {
+        watch_log("an idle client was disconnected, to make room for another");
+        watch_client_dismiss(idlest, "the service needs the place of this "
+                                     "client, which is idle, for another");
+    }
+    return idlest != NULL;
+}
+
 static void take_in(WatchControl *control, int fd)
 {
     unsigned uid;
@@ -58,7 +79,7 @@ static void take_in(WatchControl *control, int fd)
                   "the service are served",
                   uid);
         close(fd);
-    } else if (control->clients->len >= MAX_CLIENTS) {
+    } else if (control->clients->len >= MAX_CLIENTS && !dismiss_idle(control)) {
         refuse(fd,
                "the service has " G_STRINGIFY(MAX_CLIENTS) " clients, "
                                                            "and takes no more");
