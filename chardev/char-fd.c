@@ -15,6 +15,7 @@
 #include <glib-unix.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include "char-fd.h"
 #include "qemu/activity.h"
@@ -284,6 +285,17 @@ static int write_file(Chardev *chr, CharFd *file, const void *buf, size_t len,
 }
 
 /*
+ * Writes what is taken at once.  Another process that shares an inherited
+ * socket may have cleared O_NONBLOCK.
+ */
+static ssize_t write_now(int fd, const void *buf, size_t len)
+{
+    ssize_t n = send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    return n < 0 && errno == ENOTSOCK ? write(fd, buf, len) : n;
+}
+
+/*
  * Polls until all is written or a yank ends the wait.  Returns 0, a positive
  * errno, or -1 with errp set.
  */
@@ -305,7 +317,7 @@ static int write_slowly(CharWait *wait, CharFd *file, const char *p, size_t len,
                        wait->what);
             return -1;
         }
-        n = write(file->fd, p, len);
+        n = write_now(file->fd, p, len);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             return errno;
         }
@@ -322,7 +334,7 @@ static int write_polled(Chardev *chr, CharFd *file, const char *p, size_t len,
                         Error **errp)
 {
     CharWait wait = {.chr = chr, .what = "writing"};
-    ssize_t n = write(file->fd, p, len);
+    ssize_t n = write_now(file->fd, p, len);
     int ret = -1;
 
     if (n < 0 && errno != EAGAIN && errno != EINTR) {

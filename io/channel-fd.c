@@ -48,6 +48,15 @@ static ssize_t transfer_failed(QIOChannelFd *self, const char *what,
     return -1;
 }
 
+/*
+ * For sockets: O_NONBLOCK belongs to all processes that share an inherited
+ * socket, and any of them may clear it.
+ */
+static int never_wait(const QIOChannelFd *self)
+{
+    return self->blocking ? 0 : MSG_DONTWAIT;
+}
+
 static ssize_t fd_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov,
                         QIOChannelReadMode mode, Error **errp)
 {
@@ -56,6 +65,8 @@ static ssize_t fd_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov,
     /* Woken up once for all of it, and not for each packet. */
     int flags = mode == QIO_CHANNEL_READ_FULL ? MSG_WAITALL : 0;
     ssize_t n;
+
+    flags |= never_wait(self);
 
     do {
         n = self->is_socket ? recvmsg(self->read_fd, &msg, flags)
@@ -73,8 +84,9 @@ static ssize_t fd_writev(QIOChannel *ioc, const struct iovec *iov, size_t niov,
 
     do {
         /* A peer that is gone is an error, not a signal. */
-        n = self->is_socket ? sendmsg(self->write_fd, &msg, MSG_NOSIGNAL)
-                            : writev(self->write_fd, iov, niov);
+        n = self->is_socket
+                ? sendmsg(self->write_fd, &msg, MSG_NOSIGNAL | never_wait(self))
+                : writev(self->write_fd, iov, niov);
     } while (n < 0 && errno == EINTR);
     return n >= 0 ? n : transfer_failed(self, "write to", errp);
 }

@@ -5,8 +5,16 @@
  */
 #include "qemu/osdep.h"
 #include <glib-unix.h>
+#include <sys/stat.h>
 #include "io/channel-file.h"
 #include "channel-internal.h"
+
+static bool is_socket(int fd)
+{
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
 
 QIOChannel *qio_channel_file_new(int read_fd, int write_fd, const char *name)
 {
@@ -16,5 +24,6 @@ QIOChannel *qio_channel_file_new(int read_fd, int write_fd, const char *name)
     if (write_fd >= 0) {
         g_unix_set_fd_nonblocking(write_fd, TRUE, NULL);
     }
-    return qio_channel_fd_new(read_fd, write_fd, g_strdup(name), false);
+    return qio_channel_fd_new(read_fd, write_fd, g_strdup(name),
+                              is_socket(read_fd) && is_socket(write_fd));
 }

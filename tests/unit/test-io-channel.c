@@ -424,6 +424,38 @@ static void check_text(SocketAddress *addr, const char *expected)
     qapi_free_SocketAddress(addr);
 }
 
+/* The flags of an inherited socket belong to all processes that have it. */
+static void check_never_waits(QIOChannel *ioc, int fd)
+{
+    static const char zeroes[65536];
+    char byte;
+    ssize_t n;
+
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    g_assert_cmpint(qio_channel_read(ioc, &byte, 1, &error_abort), ==,
+                    QIO_CHANNEL_ERR_BLOCK);
+    do {
+        n = qio_channel_write(ioc, zeroes, sizeof(zeroes), &error_abort);
+    } while (n > 0);
+    g_assert_cmpint(n, ==, QIO_CHANNEL_ERR_BLOCK);
+}
+
+static void test_shared_flags(void)
+{
+    int fds[2];
+    Pair pair = pair_new();
+
+    check_never_waits(pair.ioc, qio_channel_get_read_fd(pair.ioc));
+    pair_end(&pair);
+
+    io_fixture_start();
+    socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
+    pair.ioc = qio_channel_file_new(fds[0], dup(fds[0]), "stdio");
+    check_never_waits(pair.ioc, fds[0]);
+    pair.peer = fds[1];
+    pair_end(&pair);
+}
+
 static void test_addresses(void)
 {
     SocketAddressLegacy legacy = {.type = SOCKET_ADDRESS_TYPE_INET};
@@ -457,6 +489,7 @@ int main(int argc, char **argv)
     g_test_add_func("/io/channel/not-a-stream-socket",
                     test_not_a_stream_socket);
     g_test_add_func("/io/channel/file", test_file);
+    g_test_add_func("/io/channel/shared-flags", test_shared_flags);
     g_test_add_func("/io/channel/addresses", test_addresses);
     return g_test_run();
 }
