@@ -131,7 +131,7 @@ static bool blkdebug_open(BlockNode *node, const BlockdevOptions *options,
     }
     node->size = node->child->size;
     node->caps = node->child->caps;
-    /* What makes a write stable is for the child, which knows how. */
+    /* Stable writes go to the child, which may need a flush for them. */
     node->caps.fua |= node->caps.flush;
     return true;
 }

@@ -86,11 +86,15 @@ void yc_domain_release(YcDomain **dom);
  * Blocks; not in a callback.
  */
 bool yc_domain_connect(YcDomain *dom, int timeout_ms, GError **errp);
-/* The attempt of the monitor has ended with @why, or NULL: event thread. */
+/*
+ * An attempt to connect to the monitor of @dom has ended: with the error @why,
+ * or successfully if @why is NULL.  Called on the event thread.
+ */
 typedef void YcDomainConnectedFn(YcDomain *dom, const GError *why, void *data);
 /*
- * The same, without waiting for it.  @fn (or NULL) is called once, unless the
- * domain is closed or connected already; @free_data (or NULL) once.
+ * Like yc_domain_connect(), without waiting.  @fn (may be NULL) is called once,
+ * unless the domain is closed or connected already.  @free_data (may be NULL)
+ * is called once in any case.  Any thread; does not wait for a peer.
  */
 void yc_domain_connect_async(YcDomain *dom, int timeout_ms,
                              YcDomainConnectedFn *fn, void *data,

@@ -60,7 +60,7 @@ static GPtrArray *look(void)
     return sockets;
 }
 
-/* Checks how many bytes sent by the client of @pair are unread now. */
+/* Checks whether the server of @pair has left bytes of the client unread. */
 static void check(Pair *pair, const char *peer, bool unread)
 {
     g_autoptr(GPtrArray) sockets = look();
