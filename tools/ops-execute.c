@@ -85,8 +85,7 @@ static bool may_run_in_band(const char *command, GError **errp)
     return true;
 }
 
-/* A main loop that carries it out late does no harm. */
-static bool only_asks(const char *command)
+bool ops_only_asks(const char *command)
 {
     static const char *const prefixes[] = {"query-", "x-query-", "qom-list",
                                            "qom-get", "device-list-"};
@@ -132,7 +131,7 @@ static void tell_later(const char *command, GError *err)
 {
     char *message;
 
-    if (only_asks(command) ||
+    if (ops_only_asks(command) ||
         !g_error_matches(err, YC_ERROR, YC_ERROR_TIMEOUT)) {
         return;
     }
@@ -196,7 +195,7 @@ json_object *op_execute(const OpTarget *target, json_object *request,
 
     if (!read_command(request, &command, &arguments, errp) ||
         !may_run_in_band(command, errp) ||
-        (!force && !only_asks(command) &&
+        (!force && !ops_only_asks(command) &&
          !check_answers(target->dom, command, timeout_ms, errp))) {
         return NULL;
     }

@@ -40,6 +40,12 @@ char **ops_check_yank(YcDomain *dom, json_object *arguments, int timeout_ms,
 void ops_yank_begin(const OpTarget *target, const char *const *names);
 void ops_yank_end(const OpTarget *target, const GError *err);
 
+/*
+ * Whether @command changes nothing: a main loop that carries it out late does
+ * no harm, and one that hangs does not hang in it.
+ */
+bool ops_only_asks(const char *command);
+
 /* Runs @command in-band under a job; NULL on error. */
 json_object *ops_in_band(YcDomain *dom, const char *command,
                          json_object *arguments, int timeout_ms, GError **errp);

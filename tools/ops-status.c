@@ -12,9 +12,6 @@
 #include "status.h"
 #include "wire-error.h"
 
-/* What the library pings the main loop by. */
-#define IN_BAND_PING "query-version"
-
 /* One question, asked on a thread of its own, and what became of it. */
 typedef struct Question {
     YcDomain *dom;
@@ -119,9 +116,8 @@ static void add_job(YcDomain *dom, json_object *status)
     yc_domain_lock(dom);
     yc_domain_get_job_info(dom, YC_SLOT_NORMAL, &info);
     yc_domain_unlock(dom);
-    /* A ping waits for what hangs, and is not it. */
-    if (!info.held || !info.command ||
-        g_str_equal(info.command, IN_BAND_PING)) {
+    /* A question, a ping too, waits for what hangs, and is not it. */
+    if (!info.held || !info.command || ops_only_asks(info.command)) {
         return;
     }
     job = json_object_new_object();

@@ -173,9 +173,8 @@ static char *running_command(YcDomain *dom)
     yc_domain_lock(dom);
     yc_domain_get_job_info(dom, YC_SLOT_NORMAL, &info);
     yc_domain_unlock(dom);
-    /* Our own ping hangs like any other command, and is not the cause. */
-    if (!command && info.held &&
-        g_strcmp0(info.command, "query-version") != 0) {
+    /* Our own questions hang like any other command, and are not the cause. */
+    if (!command && info.held && info.command && !ops_only_asks(info.command)) {
         command = info.command;
     }
     return g_strdup(command);
