@@ -177,6 +177,27 @@ def _(box):
     watch.finish()
 
 
+@test('requests for metrics that are never finished keep no other waiting')
+def _(box):
+    path = box.path('metrics')
+    watch = Watch(box, '-s', 'none=/nowhere/sock', '--metrics', path)
+    halves = []
+    for _ in range(40):
+        half = socket.socket(socket.AF_UNIX)
+        half.settimeout(20)
+        half.connect(path)
+        half.sendall(b'GET /metrics HT')
+        halves.append(half)
+    assert get(UnixHttp(path))[0].status == 200
+    # The oldest ones made room.
+    assert halves[0].recv(100) == b''
+    halves[-1].sendall(b'TP/1.0\r\n\r\n')
+    assert halves[-1].recv(100).startswith(b'HTTP/1.')
+    for half in halves:
+        half.close()
+    watch.finish()
+
+
 @test('metrics for the whole world are refused')
 def _(box):
     for address in ('0.0.0.0:9999', '[::]:9999', '192.0.2.1:9999', '9999',

@@ -338,7 +338,7 @@ static gint64 watch_main_loop(Keeper *keeper, const Policy *policy,
                               const PolicyRule *rule)
 {
     gint64 next = g_get_monotonic_time() + policy->interval_us;
-    gint64 due;
+    gint64 start, due;
 
     if (ping_in_band(keeper, rule, policy->interval_us,
                      MIN(MAX_PING_MS, rule->threshold_us / 1000))) {
@@ -353,7 +353,9 @@ static gint64 watch_main_loop(Keeper *keeper, const Policy *policy,
                       CLAMP(policy->interval_us / 1000, 50, MAX_OOB_MS));
         return next;
     }
+    start = g_get_monotonic_time();
     look_at_sockets(keeper, rule);
+    check_awake(keeper, rule, start, 0);
     due = consider(keeper, rule);
     return keeper->stuck_since
                ? CLAMP(due, g_get_monotonic_time() + MIN_WAIT_US, next)

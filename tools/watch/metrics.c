@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include <microhttpd.h>
+#include <sys/socket.h>
 #include "tools/exit-code.h"
 #include "exposition.h"
 #include "metrics.h"
@@ -16,6 +17,7 @@ struct Metrics {
     Fleet *fleet;
     WatchSocket *sock;
     struct MHD_Daemon *daemon;
+    GQueue connections; /* the daemon's thread's; the oldest first */
 };
 
 static enum MHD_Result answer(struct MHD_Connection *connection,
@@ -64,6 +66,29 @@ static enum MHD_Result serve(void *opaque, struct MHD_Connection *connection,
                   exposition_of(metrics->fleet, format));
 }
 
+/*
+ * The oldest connection makes room for the last that may come: requests that
+ * are never finished keep no other from being served.
+ */
+static void note_connection(void *opaque, struct MHD_Connection *connection,
+                            void **socket_context,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    Metrics *metrics = opaque;
+    const union MHD_ConnectionInfo *oldest;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        g_queue_remove(&metrics->connections, connection);
+        return;
+    }
+    if (metrics->connections.length >= MAX_CONNECTIONS - 1) {
+        oldest = MHD_get_connection_info(metrics->connections.head->data,
+                                         MHD_CONNECTION_INFO_CONNECTION_FD);
+        shutdown(oldest->connect_fd, SHUT_RDWR);
+    }
+    g_queue_push_tail(&metrics->connections, connection);
+}
+
 Metrics *metrics_new(WatchSocket *sock, Fleet *fleet, GError **errp)
 {
     Metrics *metrics = g_new0(Metrics, 1);
@@ -73,6 +98,7 @@ Metrics *metrics_new(WatchSocket *sock, Fleet *fleet, GError **errp)
     metrics->daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, serve,
         metrics, MHD_OPTION_LISTEN_SOCKET, watch_socket_fd(sock),
+        MHD_OPTION_NOTIFY_CONNECTION, note_connection, metrics,
         MHD_OPTION_CONNECTION_LIMIT, MAX_CONNECTIONS,
         MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
     if (!metrics->daemon) {
