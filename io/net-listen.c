@@ -200,8 +200,8 @@ static uint16_t target_port(const SocketTarget *target)
                      : ((struct sockaddr_in *)&target->addr)->sin_port);
 }
 
-/* A socket that listens at @target, or -1 and errno. */
-static int listen_at(const SocketTarget *target, int backlog)
+/* A socket that is bound to @target, or -1 and errno. */
+static int bind_at(const SocketTarget *target)
 {
     int family = target->addr.ss_family, on = 1, err;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -215,14 +215,35 @@ static int listen_at(const SocketTarget *target, int backlog)
     if (family == AF_INET6) {
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     }
-    if (!bind(fd, (const struct sockaddr *)&target->addr, target->len) &&
-        !listen(fd, backlog)) {
+    if (!bind(fd, (const struct sockaddr *)&target->addr, target->len)) {
         return fd;
     }
     err = errno;
     close(fd);
     errno = err;
     return -1;
+}
+
+/* Makes @fd listen: true; closes it and leaves errno set: false. */
+static bool listen_on(int fd, int backlog)
+{
+    int err;
+
+    if (!listen(fd, backlog)) {
+        return true;
+    }
+    err = errno;
+    close(fd);
+    errno = err;
+    return false;
+}
+
+/* A socket that listens at @target, or -1 and errno. */
+static int listen_at(const SocketTarget *target, int backlog)
+{
+    int fd = bind_at(target);
+
+    return fd >= 0 && listen_on(fd, backlog) ? fd : -1;
 }
 
 /*
@@ -318,18 +339,22 @@ static bool listen_unix(ListenSockets *sockets, const UnixSocketAddress *addr,
     if (!abstract && !remove_stale(target, addr->path, errp)) {
         return false;
     }
-    fd = listen_at(target, backlog);
-    if (fd < 0) {
+    fd = bind_at(target);
+    /*
+     * The file is identified before anybody sees that the socket listens, and
+     * may put another file in its place.
+     */
+    if (fd >= 0 && !abstract && !lstat(addr->path, &sockets->unlink_stat)) {
+        /* Absolute: a daemon changes its folder. */
+        sockets->unlink_path = g_canonicalize_filename(addr->path, NULL);
+        sockets->unlink_pid = getpid();
+    }
+    if (fd < 0 || !listen_on(fd, backlog)) {
         error_setg_errno(errp, errno, "Failed to bind socket to %s",
                          addr->path);
         return false;
     }
     g_array_append_val(sockets->fds, fd);
-    if (!abstract && !lstat(addr->path, &sockets->unlink_stat)) {
-        /* Absolute: a daemon changes its folder. */
-        sockets->unlink_path = g_canonicalize_filename(addr->path, NULL);
-        sockets->unlink_pid = getpid();
-    }
     return true;
 }
 

@@ -216,6 +216,8 @@ def execute(program, tmpdir):
 
 def run(program):
     tmpdir = tempfile.mkdtemp(prefix="yt-", dir="/tmp")
+    # A test may start programs as other users.
+    os.chmod(tmpdir, 0o711)
     start = time.monotonic()
     output, errors, status = execute(program, tmpdir)
     seconds = time.monotonic() - start

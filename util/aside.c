@@ -28,7 +28,8 @@ struct AsideCall {
     bool running; /* the side thread still needs the call */
     bool returned;
     bool cancelled;
-    GList link; /* in abandoned, while owners is 0 and running is set */
+    GSource *source; /* runs done; NULL before the call has returned */
+    GList link;      /* in abandoned, while owners is 0 and running is set */
 };
 
 /*
@@ -56,6 +57,9 @@ static void aside_free_opaque(AsideCall *call)
 static void aside_free(AsideCall *call)
 {
     aside_free_opaque(call);
+    if (call->source) {
+        g_source_unref(call->source);
+    }
     qemu_cond_destroy(&call->cond);
     g_free(call->what);
     g_free(call);
@@ -70,6 +74,7 @@ AsideCall *aside_ref(AsideCall *call)
 
 void aside_unref(AsideCall *call)
 {
+    GSource *source = NULL;
     bool last;
 
     if (!call) {
@@ -79,11 +84,16 @@ void aside_unref(AsideCall *call)
         last = --call->owners == 0;
         if (last && call->running) {
             g_queue_push_tail_link(&abandoned, &call->link);
+            source = g_steal_pointer(&call->source);
             last = false;
         }
     }
     if (last) {
         aside_free(call);
+    } else if (source) {
+        /* It lets go of the call by aside_leave(). */
+        g_source_destroy(source);
+        g_source_unref(source);
     }
 }
 
@@ -133,23 +143,22 @@ static void aside_leave(gpointer opaque)
 static void *aside_thread(void *opaque)
 {
     AsideCall *call = opaque;
-    bool posted = false;
+    bool post;
 
     call->fn(call->opaque);
     WITH_QEMU_LOCK_GUARD(&aside_lock) {
         call->returned = true;
         qemu_cond_broadcast(&call->cond);
-        if (call->context && call->owners > 0) {
-            GSource *source = g_idle_source_new();
-
-            g_source_set_priority(source, G_PRIORITY_DEFAULT);
-            g_source_set_callback(source, aside_run_done, call, aside_leave);
-            g_source_attach(source, call->context);
-            g_source_unref(source);
-            posted = true;
+        post = call->context && call->owners > 0;
+        if (post) {
+            call->source = g_idle_source_new();
+            g_source_set_priority(call->source, G_PRIORITY_DEFAULT);
+            g_source_set_callback(call->source, aside_run_done, call,
+                                  aside_leave);
+            g_source_attach(call->source, call->context);
         }
     }
-    if (!posted) {
+    if (!post) {
         aside_leave(call);
     }
     return NULL;

@@ -120,6 +120,7 @@ static void test_busy(void)
     expect_domain_error(g_steal_pointer(&call.err), YC_DOMAIN_ERROR_BUSY, text);
     g_assert_cmpint(call.us, >=, 20000);
     /* The others are asked all the same. */
+    call.timeout_ms = FAKE_DEADLINE_MS;
     call.ping = YC_PING_OOB;
     actor_do(actor, call_ping, &call);
     g_assert_no_error(call.err);

@@ -14,7 +14,6 @@
 #include "io-fixture.h"
 #include "io/connect-task.h"
 #include "qapi/qapi-visit-sockets.h"
-#include "qemu/aside.h"
 #include "qemu/iothread.h"
 #include "qemu/thread.h"
 
@@ -182,41 +181,10 @@ static void test_connect_cancel(void)
     io_fixture_finish();
 }
 
-static void run_held_up(void *opaque)
-{
-    /* The side thread posts the completion right after this. */
-    hold_my_posts = true;
-}
-
-static void count(void *opaque)
-{
-    ++*(int *)opaque;
-}
-
-/* The owner of a side thread's call drops it and frees its context. */
-static void test_aside_done(void)
-{
-    GMainContext *context = g_main_context_new();
-    int done = 0;
-    AsideCall *call;
-
-    reset();
-    call = aside_start_async("nothing", run_held_up, &done, NULL, context,
-                             count, &error_abort);
-    while (!done) {
-        g_main_context_iteration(context, TRUE);
-    }
-    aside_unref(call);
-    g_main_context_unref(context);
-    owner_lets_go();
-    wait_until(&n_contexts, 0);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/post-lifetime/iothread-post", test_iothread_post);
     g_test_add_func("/post-lifetime/connect-cancel", test_connect_cancel);
-    g_test_add_func("/post-lifetime/aside-done", test_aside_done);
     return g_test_run();
 }

@@ -31,6 +31,8 @@ static IOThread *set_up(int64_t timeout_ms, void (*last_resort)(void))
 {
     IOThread *watchdog = iothread_new("watchdog");
 
+    /* Made before other threads wake it up, which sanitizers want to see. */
+    g_main_context_default();
     qmp_event_set_emitter(count_event, NULL);
     yank_register_instance(INSTANCE, &error_abort);
     yank_register_function(INSTANCE, count_yank, NULL);
