@@ -55,7 +55,9 @@ rules: [{domains: "*", threshold: 1}]
             return len(domains) >= STALE + LIVE and sum(
                 d['connected'] for d in domains) >= LIVE
         wait_for('all are known', connected, 60 * slowness())
-        assert threads(watch.process.pid) < 64, threads(watch.process.pid)
+        # Attempts to connect may have a thread of their own for a moment.
+        wait_for('few threads', lambda: threads(watch.process.pid) < 64,
+                 20 * slowness())
         # All of the living hang at once.
         qmp = server.qmp(LIVE)
         hang = FifoHang(box, server.pid, qmp)
@@ -67,7 +69,8 @@ rules: [{domains: "*", threshold: 1}]
         wait_for('all are told to be back', lambda: len({
             line['domain'] for line in watch.journal(event='end')}) == LIVE,
             30 * slowness())
-        assert threads(watch.process.pid) < 64, threads(watch.process.pid)
+        wait_for('few threads', lambda: threads(watch.process.pid) < 64,
+                 20 * slowness())
     qmp.close()
     watch.finish()
     server.finish()
