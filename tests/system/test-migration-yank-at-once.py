@@ -48,7 +48,8 @@ class Watcher:
         self.wait(status)
         if verb == 'yank':
             done = self.qmp.oob('yank', {'instances': [MIGRATION]}, SECONDS)
-            assert done['yanked'][0]['cut'], done
+            assert done['yanked'][0]['cut'], (
+                done, self.qmp.oob('query-migrate', seconds=SECONDS))
         else:
             self.qmp.oob(verb, seconds=SECONDS)
 
