@@ -58,13 +58,16 @@ static gint64 suspected_us(const YcInstance *instance, gint64 age_us,
                            const Evidence *evidence, Suspicion suspicion)
 {
     g_autofree char *why = NULL;
+    gint64 owed_us;
 
     if (instance->has_status) {
         return suspect(instance, age_us) == suspicion ? age_us : -1;
     }
-    return suspicion == SUSPECT
-               ? MIN(evidence_owed_us(evidence, instance->name, &why), age_us)
-               : -1;
+    if (suspicion != SUSPECT) {
+        return -1;
+    }
+    owed_us = evidence_owed_us(evidence, instance->name, &why);
+    return MIN(owed_us, age_us);
 }
 
 static bool may_be_yanked(const PolicyInstance *entry,
