@@ -12,6 +12,7 @@
 #include "migration/migration.h"
 #include "monitor/monitor.h"
 #include "qemu/aside.h"
+#include "qemu/main-context.h"
 #include "qemu/message-thread.h"
 #include "qemu/oob.h"
 #include "qemu/process-end.h"
@@ -189,8 +190,8 @@ int main(int argc, char **argv)
     }
 
     signals_block();
-    if (!message_thread_start(&err) || !iothread_default_init(&err) ||
-        !monitor_init(&err)) {
+    if (!message_thread_start(&err) || !main_context_default_init(&err) ||
+        !iothread_default_init(&err) || !monitor_init(&err)) {
         error_report_err(err);
         return end(1);
     }

@@ -8,20 +8,30 @@
 #include "qemu/main-context.h"
 
 /*
- * GLib needs one descriptor, and ends the process when it gets none.  What is
- * tried here another thread may take right away; but whoever runs out of
- * descriptors has none for a long time, and not by chance just now.
+ * GLib needs one descriptor for a context, and ends the process when it gets
+ * none.  Another thread may take the descriptor that is tried here; but a
+ * process that runs out of descriptors has none for a long time.
  */
-GMainContext *main_context_new(Error **errp)
+static bool has_descriptor(Error **errp)
 {
     int fd = eventfd(0, EFD_CLOEXEC);
 
     if (fd < 0) {
         error_setg_errno(errp, errno, "Unable to create an event loop");
-        return NULL;
+        return false;
     }
     close(fd);
-    return g_main_context_new();
+    return true;
+}
+
+GMainContext *main_context_new(Error **errp)
+{
+    return has_descriptor(errp) ? g_main_context_new() : NULL;
+}
+
+bool main_context_default_init(Error **errp)
+{
+    return has_descriptor(errp) && g_main_context_default();
 }
 
 void __attribute__((noinline)) main_context_release(GMainContext *context)

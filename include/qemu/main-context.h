@@ -15,6 +15,12 @@
 GMainContext *main_context_new(Error **errp);
 
 /*
+ * Creates GLib's default context, which is otherwise created on first use.
+ * Main thread, at startup.  False with errp set when no descriptor is left.
+ */
+bool main_context_default_init(Error **errp);
+
+/*
  * Drops the reference to @context that was held for a post to another thread's
  * event loop.  Any thread, OOB-safe.
  *

@@ -11,7 +11,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib'))
 
-from daemon import Daemon
+import paths
+from daemon import Daemon, listens
 from qmp import QmpError
 from sandbox import wait_for
 from suite import run, test
@@ -50,6 +51,24 @@ class Short(Daemon):
             stranger.close()
         self.client.close()
         super().__exit__(kind, *rest)
+
+
+@test('too few descriptors to start are an error', seconds=60)
+def _(box):
+    for limit in range(5, 24):
+        path = box.path(f'{limit}.sock')
+        daemon = box.spawn(['sh', '-c', f'ulimit -n {limit} && exec "$0" "$@"',
+                            paths.yankd(), '--nbd-server',
+                            f'addr.type=unix,addr.path={path}'])
+        wait_for('a start, or its end', lambda d=daemon, p=path: (
+            d.poll() is not None or listens(p)))
+        if daemon.poll() is None:
+            daemon.terminate()
+            assert daemon.wait(20) == 0, (limit, daemon.output())
+        else:
+            # 127: there is not even one left to load a library with.
+            assert daemon.wait(1) in (1, 127), (limit, daemon.output())
+            assert NO_MORE in daemon.output(), (limit, daemon.output())
 
 
 @test('no I/O thread')
