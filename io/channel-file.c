@@ -5,15 +5,17 @@
  */
 #include "qemu/osdep.h"
 #include <glib-unix.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include "io/channel-file.h"
 #include "channel-internal.h"
 
+/* Asks the socket, not the file system, which may not answer. */
 static bool is_socket(int fd)
 {
-    struct stat st;
+    socklen_t len = sizeof(int);
+    int type;
 
-    return fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
 }
 
 QIOChannel *qio_channel_file_new(int read_fd, int write_fd, const char *name)

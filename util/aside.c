@@ -164,14 +164,16 @@ static void *aside_thread(void *opaque)
     return NULL;
 }
 
-static unsigned count_same_locked(const char *what)
+/* Younger calls may just wait for a processor. */
+static unsigned count_same_stuck_locked(const char *what)
 {
+    int64_t begin_us = g_get_monotonic_time() - ASIDE_STUCK_MS * 1000;
     unsigned n = 0;
 
     for (GList *link = abandoned.head; link; link = link->next) {
         AsideCall *call = link->data;
 
-        n += g_str_equal(call->what, what);
+        n += call->begin_us < begin_us && g_str_equal(call->what, what);
     }
     return n;
 }
@@ -187,7 +189,7 @@ static bool aside_has_room(const char *what, Error **errp)
                    abandoned.length, ((AsideCall *)abandoned.head->data)->what);
         return false;
     }
-    if (count_same_locked(what) >= ASIDE_MAX_ABANDONED_SAME) {
+    if (count_same_stuck_locked(what) >= ASIDE_MAX_ABANDONED_SAME) {
         error_setg(errp,
                    "%s was abandoned %d times and has not returned; no more "
                    "attempts than that are allowed",

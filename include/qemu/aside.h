@@ -24,10 +24,12 @@
 /*
  * At most this many calls may be abandoned; beyond that no call is started.
  * Calls with the same description have a limit of their own, so that an owner
- * that tries a dead path again and again does not exhaust the common limit.
+ * that tries a dead path again and again does not exhaust the common limit.  It
+ * counts the calls that began more than ASIDE_STUCK_MS milliseconds ago.
  */
 #define ASIDE_MAX_ABANDONED 256
 #define ASIDE_MAX_ABANDONED_SAME 8
+#define ASIDE_STUCK_MS 1000
 
 typedef struct AsideCall AsideCall;
 typedef void AsideFn(void *opaque);
