@@ -212,6 +212,13 @@ static void check_order(const char *text)
     g_assert_not_reached();
 }
 
+/* Makes standard error a pipe, which is read at fds[0]. */
+static void stderr_to_pipe(int fds[2])
+{
+    g_assert_cmpint(pipe(fds), ==, 0);
+    g_assert_cmpint(dup2(fds[1], STDERR_FILENO), ==, STDERR_FILENO);
+}
+
 /*
  * Nobody reads standard error: messages are queued, those beyond the bound
  * are counted, and out-of-band code may go on reporting.
@@ -227,8 +234,7 @@ static void test_report_blocked(void)
         return;
     }
     g_set_prgname("yankd");
-    g_assert_cmpint(pipe(fds), ==, 0);
-    g_assert_cmpint(dup2(fds[1], STDERR_FILENO), ==, STDERR_FILENO);
+    stderr_to_pipe(fds);
     message_thread_start(&error_abort);
     oob_section_enter("test");
     for (int i = 0; i < N_MESSAGES; i++) {
@@ -264,8 +270,7 @@ static void test_warning_blocked(void)
     }
     g_set_prgname("yankd");
     g_log_set_always_fatal(G_LOG_FATAL_MASK);
-    g_assert_cmpint(pipe(fds), ==, 0);
-    g_assert_cmpint(dup2(fds[1], STDERR_FILENO), ==, STDERR_FILENO);
+    stderr_to_pipe(fds);
     message_thread_start(&error_abort);
     oob_section_enter("test");
     g_warning("from %s", "GLib");

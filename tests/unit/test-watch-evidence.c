@@ -36,7 +36,7 @@ static Test test_new(const char *nodes, const char *chardevs)
         .start = g_get_monotonic_time() - 100 * SECOND,
     };
 
-    evidence_set_ends(test.evidence, node_list, chardev_list, "/work");
+    evidence_set_ends(test.evidence, node_list, chardev_list, "/srv");
     return test;
 }
 
@@ -124,7 +124,7 @@ static void test_main_thread(void)
     Test test = test_new("[" NODE("a", "nbd+unix:///?socket=a") "]", "[]");
 
     /* The path is relative to the folder of the process. */
-    add_socket(&test, 1, "unix:", "unix:/work/a")->unread = 28;
+    add_socket(&test, 1, "unix:", "unix:/srv/a")->unread = 28;
     sample(&test, 1);
     sample(&test, 2);
     owed_since(&test, "blockdev:a", 1);
